@@ -1,0 +1,64 @@
+import type { JsonObject } from '../formats/json.ts';
+import type { TimeTrust } from '../formats/entry.ts';
+import type { Permit } from '../formats/permit.ts';
+import type { AuthorityGroup, EnforcementResult, GateResult } from './verdict.ts';
+import type { Target } from './request.ts';
+
+export type DecisionStatus =
+  | 'draft'
+  | 'evaluated'
+  | 'pending_authority'
+  | 'authorized'
+  | 'executed'
+  | 'reviewed'
+  | 'denied'
+  | 'expired'
+  | 'cancelled';
+
+/** One accepted approval, as it counts towards a group of the route. */
+export interface ReceivedApproval {
+  principal: string;
+  role: string;
+  group: string;
+  /** `SHA256:…`, as `ssh-keygen -l` prints it. */
+  key: string;
+  answer: 'approve' | 'reject';
+  nonce: string;
+  at: string;
+}
+
+/** Where the permit of a decision stands. */
+export type PermitState = 'none' | 'issued' | 'redeemed' | 'succeeded' | 'failed' | 'unknown';
+
+/**
+ * Decision v1, the wire object (design: "The decision"). The ledger's entries are the truth; this is their fold. Fields
+ * that do not apply yet are null, never absent, except `permit` (present only while a permit exists).
+ */
+export interface Decision {
+  decision_id: string;
+  policy_version: string | null;
+  policy_digest: string | null;
+  action_digest: string;
+  status: DecisionStatus;
+  action: { class: string | null; intent: string | null; target: Target | null; payload: JsonObject };
+  context: {
+    actor: { id: string | null; role: string | null };
+    environment: string;
+    request_source: string | null;
+    trace: { correlation_id: string | null; parent_id: string | null };
+    labels: Record<string, string>;
+  };
+  policy: { gates: GateResult[]; exceptions: { gate: string; principal: string; reason: string; at: string }[] };
+  risk: { band: string | null; score: number | null; reasons: string[] };
+  authority: { required: AuthorityGroup[]; received: ReceivedApproval[]; satisfied: boolean };
+  ledger: { write_state: 'confirmed'; record_id: number };
+  enforcement: { default: 'deny'; result: EnforcementResult; allow_if: string[]; reasons: string[] };
+  timestamps: { created_at: string; updated_at: string };
+  expires_at: string | null;
+  linked_to: string | null;
+  time_trust: TimeTrust;
+  permit_state: PermitState;
+  permit?: Permit;
+  outcome: JsonObject | null;
+  reviews: { principal: string; note: string; at: string }[];
+}

@@ -1,0 +1,68 @@
+/**
+ * The closed set of coded "no" answers of the engine. A refusal is a value, never thrown; each code has one HTTP status
+ * and one sentence shape, so that callers and operators can rely on it.
+ */
+export const REFUSALS = {
+  'decision.not_found': 404,
+  'decision.wrong_state': 409,
+  'decision.terminal': 409,
+  'decision.not_requester': 403,
+  'decision.link_not_found': 409,
+  'idempotency.mismatch': 409,
+  'approval.malformed': 422,
+  'approval.wrong_kind': 422,
+  'approval.wrong_site': 422,
+  'approval.wrong_subject': 422,
+  'approval.wrong_digest': 422,
+  'approval.bad_signature': 422,
+  'approval.unknown_key': 422,
+  'approval.revoked_key': 422,
+  'approval.key_type': 422,
+  'approval.nonce_used': 409,
+  'approval.expired': 422,
+  'approval.not_yet_valid': 422,
+  'approval.time_uncertain': 409,
+  'approval.self': 422,
+  'approval.duplicate_person': 409,
+  'approval.role_not_held': 422,
+  'approval.role_not_required': 422,
+  'approval.out_of_scope': 422,
+  'approval.too_many': 429,
+  'permit.not_found': 404,
+  'permit.wrong_audience': 403,
+  'permit.wrong_digest': 409,
+  'permit.expired': 410,
+  'permit.not_yet_valid': 409,
+  'permit.already_redeemed': 409,
+  'permit.revoked': 409,
+  'permit.time_uncertain': 409,
+  'permit.not_redeemed': 409,
+  'permit.outcome_known': 409,
+  'policy.none': 409,
+  'policy.not_newer': 409,
+  'policy.wrong_site': 422,
+  'policy.defective': 422,
+  'policy.digest_mismatch': 422,
+  'ledger.unavailable': 503,
+  'ledger.entry_not_found': 404,
+  'ledger.entry_too_large': 413,
+  'engine.overloaded': 503,
+  'engine.stopping': 503,
+  'engine.failure': 500,
+} as const;
+
+export type RefusalCode = keyof typeof REFUSALS;
+
+export interface Refusal {
+  readonly refused: RefusalCode;
+  /** What happened, what was not done, what to do next. Never holds a payload value. */
+  readonly message: string;
+}
+
+export function refuse(code: RefusalCode, message: string): Refusal {
+  return { refused: code, message };
+}
+
+export function isRefusal(value: unknown): value is Refusal {
+  return typeof value === 'object' && value !== null && 'refused' in value;
+}

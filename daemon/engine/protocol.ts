@@ -1,0 +1,83 @@
+import type { Json } from '../formats/json.ts';
+
+/** Who is on the other end of a socket, as far as the host can tell. */
+export interface Peer {
+  socket: 'request' | 'redeem' | 'operator' | 'internal';
+  /** Kernel's word, where it was asked for. */
+  uid: number | null;
+}
+
+/**
+ * Everything that can be asked of the engine. Writes append exactly one entry each (or are refused and append none);
+ * reads see only committed state. `body` is the JSON text of the HTTP body or ws params, already schema-checked.
+ */
+export type EngineMethod =
+  | 'decisions.create'
+  | 'decisions.get'
+  | 'decisions.list'
+  | 'decisions.approve'
+  | 'decisions.cancel'
+  | 'decisions.review'
+  | 'decisions.reconcile'
+  | 'permits.redeem'
+  | 'permits.outcome'
+  | 'permits.open'
+  | 'policy.get'
+  | 'policy.apply'
+  | 'policy.refuse'
+  | 'status.get'
+  | 'ledger.checkpoint'
+  | 'ledger.entries'
+  | 'ledger.proof'
+  | 'ledger.tile'
+  | 'system.stopped'
+  | 'system.tick';
+
+export interface EngineCall {
+  method: EngineMethod;
+  /** Path and query parameters. */
+  args: Record<string, string>;
+  body: string | null;
+  /** Value of `Idempotency-Key`. */
+  key: string | null;
+  peer: Peer;
+}
+
+/**
+ * The answer to one call. For a write, whatever it says is already fsynced. `body` is JSON text (or, for tiles and
+ * checkpoints, base64 of the bytes when `encoding` is `base64`).
+ */
+export interface EngineReply {
+  status: number;
+  body: string;
+  encoding?: 'base64';
+}
+
+/** A committed entry, announced to subscribers and long-polls after its batch is durable. */
+export interface EngineEvent {
+  index: number;
+  stream: string;
+  type: string;
+  /** Status of the decision after this entry, for decision streams. */
+  status: string | null;
+}
+
+/** What the daemon's main thread holds of the engine; the worker thread is behind it. */
+export interface EngineHandle {
+  /** Resolves after the batch that holds the call's entry is durable; rejects only when the engine is gone. */
+  call(call: EngineCall): Promise<EngineReply>;
+  /** Calls the listener for every committed entry, in order. Returns the unsubscribe function. */
+  onEvents(listener: (events: EngineEvent[]) => void): () => void;
+  /** Finishes what was accepted, writes `system.stopped`, closes the ledger. */
+  stop(reason: string): Promise<void>;
+}
+
+/** RFC 9457 problem document. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  code: string;
+  detail: string;
+  [extension: string]: Json;
+}

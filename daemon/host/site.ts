@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+
+/** Where everything of a site lies under its directory (contract: "Running it"; installed paths differ by config only). */
+export interface SitePaths {
+  root: string;
+  /** Local settings, read by every role; can never widen what policy allows. */
+  config: string;
+  /** Public: `root.json` (pinned policy root), `ledger.vkey`, `tlog-policy`. */
+  trust: string;
+  /** 0700, the daemon's alone. */
+  state: string;
+  ledger: string;
+  head: string;
+  keys: string;
+  /** Content-addressed bundles `bundles/<sha256>.json` and applied updates `updates/<id>/`. */
+  policy: string;
+  /** 0700, the gateway's alone. */
+  gateway: string;
+  run: string;
+  inbox: string;
+  outbox: string;
+  /** Dev profile only: the local 1-of-1 publisher. */
+  publisher: string;
+}
+
+export function sitePaths(root: string): SitePaths {
+  const state = join(root, 'state');
+  return {
+    root,
+    config: join(root, 'holdfast.json'),
+    trust: join(root, 'trust'),
+    state,
+    ledger: join(state, 'ledger.sqlite'),
+    head: join(state, 'head.sqlite'),
+    keys: join(state, 'keys'),
+    policy: join(state, 'policy'),
+    gateway: join(root, 'gateway'),
+    run: join(root, 'run'),
+    inbox: join(root, 'inbox'),
+    outbox: join(root, 'outbox'),
+    publisher: join(root, 'publisher'),
+  };
+}
+
+export type Profile = 'dev' | 'node' | 'appliance';
