@@ -1,0 +1,200 @@
+#!/usr/bin/env node
+/*
+ * The one executable. Reads the command's name, imports only the module that serves it, and maps whatever comes out of
+ * it to the exit codes of the contract. `COMMANDS` below is the whole list; nothing else is reachable.
+ */
+import { Command, CommanderError } from 'commander';
+import { describeFailure } from './commands/failure.ts';
+import { VERSION } from './host/version.ts';
+
+interface CommandEntry {
+  summary: string;
+  group: string;
+  load: () => Promise<Command>;
+}
+
+const ROLES = 'Long-running roles:';
+const ASK = 'Ask and act:';
+const DECIDE = 'Decide:';
+const POLICY = 'Policy:';
+const PROOF = 'Proof:';
+const SITE = 'Site:';
+
+const COMMANDS: Record<string, CommandEntry> = {
+  init: {
+    group: SITE,
+    summary: 'create a site: keys, pinned policy root, configuration, ledger',
+    load: async () => (await import('./commands/init.ts')).initCommand(),
+  },
+  status: {
+    group: SITE,
+    summary: 'what is degraded, since when, what to do about it',
+    load: async () => (await import('./commands/status.ts')).statusCommand(),
+  },
+  site: {
+    group: SITE,
+    summary: 'what others need to check this site',
+    load: async () => (await import('./commands/site.ts')).siteCommand(),
+  },
+  daemon: {
+    group: ROLES,
+    summary: 'decide and record: engine, ledger, policy store',
+    load: async () => (await import('./commands/role.ts')).daemonCommand(),
+  },
+  gateway: {
+    group: ROLES,
+    summary: 'enforce: verify permits, run tools, report outcomes',
+    load: async () => (await import('./commands/role.ts')).gatewayCommand(),
+  },
+  request: {
+    group: ASK,
+    summary: 'ask for a decision',
+    load: async () => (await import('./commands/request.ts')).requestCommand(),
+  },
+  exec: {
+    group: ASK,
+    summary: 'ask through the gateway and run the tool when allowed',
+    load: async () => (await import('./commands/exec.ts')).execCommand(),
+  },
+  decision: {
+    group: DECIDE,
+    summary: 'show, list, cancel, review, explain or reconcile decisions',
+    load: async () => (await import('./commands/decision.ts')).decisionCommand(),
+  },
+  approvals: {
+    group: DECIDE,
+    summary: 'list, show, sign and submit approvals',
+    load: async () => (await import('./commands/approvals.ts')).approvalsCommand(),
+  },
+  principals: {
+    group: DECIDE,
+    summary: 'people, agents and services of the active policy',
+    load: async () => (await import('./commands/principals.ts')).principalsCommand(),
+  },
+  policy: {
+    group: POLICY,
+    summary: 'write, test, build and inspect policy bundles',
+    load: async () => (await import('./commands/policy.ts')).policyCommand(),
+  },
+  repo: {
+    group: POLICY,
+    summary: "the publisher's side: publish bundles in a signed repository",
+    load: async () => (await import('./commands/repo.ts')).repoCommand(),
+  },
+  import: {
+    group: POLICY,
+    summary: 'bring in a signed policy repository from a directory or medium',
+    load: async () => (await import('./commands/import.ts')).importCommand(),
+  },
+  ledger: {
+    group: PROOF,
+    summary: 'verify, list, show, prove, export or rebuild the ledger',
+    load: async () => (await import('./commands/ledger.ts')).ledgerCommand(),
+  },
+  permit: {
+    group: PROOF,
+    summary: 'check a permit file offline',
+    load: async () => (await import('./commands/permit.ts')).permitCommand(),
+  },
+};
+
+const EXAMPLES = `
+Examples:
+  holdfast init --site outpost-7.example --profile dev
+  holdfast daemon & holdfast gateway &
+  holdfast exec --actor agent:ops-1 --class read_telemetry --target sensor:pump-1 \\
+    --intent 'morning check'
+  holdfast approvals list
+  holdfast ledger verify
+
+Exit codes: 0 done or allowed · 2 usage · 3 refused · 4 waiting for authority · 5 unavailable
+  6 outcome unknown · 10–14 verification failed (see docs/operate)`;
+
+/** The root command with a stub per entry of `COMMANDS`, except `name`, which is loaded for real. */
+async function buildProgram(name: string | undefined): Promise<Command> {
+  const program = new Command('holdfast')
+    .description('Decides, records and releases governed actions at a disconnected site.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'explain a command')
+    .helpCommand('help [command]', 'explain a command')
+    .enablePositionalOptions()
+    .configureHelp({ showGlobalOptions: false })
+    .showHelpAfterError('(add --help for what it takes)')
+    .addHelpText('after', EXAMPLES)
+    .exitOverride();
+  addSiteOptions(program);
+  for (const [key, entry] of Object.entries(COMMANDS)) {
+    if (key === name) {
+      const command = adopt(await entry.load(), program);
+      program.addCommand(command.summary(entry.summary).helpGroup(entry.group));
+    } else {
+      program.command(key).description(entry.summary).helpGroup(entry.group);
+    }
+  }
+  return program;
+}
+
+/** Gives a loaded command tree the root's settings, and each leaf the two options that every command takes. */
+function adopt(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) adopt(child, command);
+  if (command.commands.length === 0) addSiteOptions(command);
+  return command;
+}
+
+function addSiteOptions(command: Command): void {
+  const has = (flag: string): boolean => command.options.some((option) => option.long === flag);
+  if (!has('--dir')) {
+    command.option('--dir <dir>', 'site directory (default: $HOLDFAST_DIR, else ./.holdfast)');
+  }
+  if (!has('--json')) command.option('--json', 'print one JSON document on stdout, nothing else');
+}
+
+/**
+ * Moves `--dir DIR` and `--json` given before or between the command's names behind them, where the leaf command takes
+ * them: `holdfast --json decision list` is `holdfast decision list --json`. Returns the words and the first operand.
+ */
+export function hoistSiteOptions(argv: readonly string[]): { argv: string[]; name: string | undefined } {
+  const moved: string[] = [];
+  const names: string[] = [];
+  const rest = [...argv];
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    if (word === '--json' || word.startsWith('--dir=')) moved.push(word);
+    else if (word === '--dir') moved.push(word, ...rest.splice(0, 1));
+    else if (names.length < 2 && /^[a-z][a-z-]*$/.test(word)) names.push(word);
+    else {
+      rest.unshift(word);
+      break;
+    }
+  }
+  // Only options that stood before the last name need to move; for a bare `holdfast --json` there is nothing to do.
+  return { argv: [...names, ...moved, ...rest], name: names[0] };
+}
+
+/** Runs one command line. Resolves with the process's exit code; never rejects. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const { argv: words, name } = hoistSiteOptions(argv);
+  const json = words.includes('--json');
+  try {
+    const known = name !== undefined && Object.hasOwn(COMMANDS, name) ? name : undefined;
+    const asked = name === 'help' ? words.find((word, i) => i > 0 && Object.hasOwn(COMMANDS, word)) : known;
+    const program = await buildProgram(asked);
+    await program.parseAsync(words, { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    // commander has already printed what was wrong; help and version are not failures.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const failure = describeFailure(error);
+    if (json) process.stdout.write(`${JSON.stringify(failure.document)}\n`);
+    process.stderr.write(`holdfast: ${failure.text}\n`);
+    return failure.exitCode;
+  }
+}
+
+/** A reader that went away (`| head`) is not an error of ours. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

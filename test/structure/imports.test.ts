@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest';
+import { loadedBy, readSources, type Source } from './sources.ts';
+
+const sources = readSources();
+
+/** What each folder may import, beside itself and packages (docs: style, "Imports point one way"). */
+const MAY_IMPORT: Record<string, string[]> = {
+  'daemon/formats': [],
+  'daemon/core': ['daemon/formats'],
+  'daemon/host': ['daemon/formats'],
+  'daemon/ledger': ['daemon/formats', 'daemon/host'],
+  'daemon/engine': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/ledger'],
+  'daemon/policy': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/engine'],
+  'daemon/api': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/engine/protocol.ts'],
+  'daemon/gateway': [
+    'daemon/formats',
+    'daemon/core',
+    'daemon/host',
+    'daemon/api',
+    'daemon/policy/verify-update.ts',
+  ],
+  sync: ['daemon/formats', 'daemon/host', 'daemon/core'],
+};
+
+/** Composition: the only places where everything meets. */
+const COMPOSITION = ['daemon/roles/', 'daemon/commands/', 'daemon/main.ts'];
+
+/** Packages that pure code may use: they compute, and touch nothing outside. */
+const PURE_PACKAGES = [
+  '@noble/ed25519',
+  '@noble/hashes',
+  'canonicalize',
+  'typebox',
+  '@bufbuild/cel',
+  '@bufbuild/protobuf',
+  '@marcbachmann/cel-js',
+];
+
+/** Pure code that may call `node:crypto`, each tested against `@noble` for the same verdict. */
+const MAY_USE_NODE_CRYPTO = /^daemon\/formats\/(digest|ed25519|ssh[a-z-]*)\.ts$/;
+
+function folderOf(path: string): string | undefined {
+  return Object.keys(MAY_IMPORT).find((folder) => path.startsWith(`${folder}/`));
+}
+
+function isWithin(path: string, allowed: string[]): boolean {
+  return allowed.some((place) => path === place || path.startsWith(`${place}/`));
+}
+
+function packageOf(name: string): string {
+  return name
+    .split('/')
+    .slice(0, name.startsWith('@') ? 2 : 1)
+    .join('/');
+}
+
+function offences(check: (source: Source) => string[]): string[] {
+  return sources.flatMap((source) => check(source).map((what) => `${source.path}: ${what}`));
+}
+
+describe('imports', () => {
+  it('point one way: every folder imports only what stands below it', () => {
+    const wrong = offences((source) => {
+      const folder = folderOf(source.path);
+      if (folder === undefined)
+        return COMPOSITION.some((p) => source.path.startsWith(p)) ? [] : ['belongs to no folder'];
+      return source.imports
+        .filter(({ to }) => /^(daemon|sync)\//.test(to))
+        .filter(({ to }) => !isWithin(to, [folder, ...(MAY_IMPORT[folder] ?? [])]))
+        .map(({ to }) => `imports ${to}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('carry their extension and lead to a file that exists', () => {
+    const paths = new Set(sources.map((source) => source.path));
+    const wrong = offences(({ imports }) =>
+      imports
+        .filter(({ to }) => /^(daemon|sync|\.)/.test(to) && !paths.has(to))
+        .map(({ to }) => `imports missing ${to}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('form no cycle', () => {
+    const byPath = new Map(sources.map((source) => [source.path, source]));
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (path: string, trail: string[]): void => {
+      if (trail.includes(path)) {
+        cycles.push([...trail.slice(trail.indexOf(path)), path].join(' -> '));
+        return;
+      }
+      if (done.has(path)) return;
+      const imports = byPath.get(path)?.imports.filter(({ dynamic }) => !dynamic) ?? [];
+      for (const { to } of imports) visit(to, [...trail, path]);
+      done.add(path);
+    };
+    for (const { path } of sources) visit(path, []);
+    expect(cycles).toEqual([]);
+  });
+
+  it('reach SQLite from one file only', () => {
+    const users = sources.filter(({ imports }) =>
+      imports.some(({ to }) => packageOf(to) === 'better-sqlite3'),
+    );
+    expect(users.map(({ path }) => path)).toEqual(['daemon/ledger/database.ts']);
+  });
+
+  it('bring no shell in: spawn is the only way to start a program, and never through one', () => {
+    const wrong = offences(({ imports, code }) => {
+      if (!imports.some(({ to }) => to === 'node:child_process')) return [];
+      const called = code.match(/\b(exec|execSync|execFileSync|fork)\(|shell:\s*true/g) ?? [];
+      const imported = /import \{([^}]*)\} from 'node:child_process'/.exec(code)?.[1] ?? '';
+      return called.filter(
+        (call) => call.startsWith('shell') || imported.split(/[\s,]+/).includes(call.slice(0, -1)),
+      );
+    });
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('formats and core are pure', () => {
+  const pure = (path: string): boolean =>
+    path.startsWith('daemon/formats/') || path.startsWith('daemon/core/');
+
+  it('import no file, network, clock or randomness', () => {
+    const wrong = offences(({ path, imports }) => {
+      if (!pure(path)) return [];
+      return imports
+        .filter(({ to }) => !/^(daemon|sync)\//.test(to))
+        .filter(({ to }) => !PURE_PACKAGES.includes(packageOf(to)))
+        .filter(({ to }) => !(to === 'node:crypto' && MAY_USE_NODE_CRYPTO.test(path)))
+        .map(({ to }) => `imports ${to}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('read no ambient state', () => {
+    const ambient =
+      /\b(Date\.now|Math\.random|performance\.now|process\.\w+|globalThis\.process|setTimeout|setInterval|setImmediate|fetch|randomBytes|randomUUID|getRandomValues)\b|new Date\(\)/g;
+    const wrong = offences(({ path, code }) => (pure(path) ? (code.match(ambient) ?? []) : []));
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('the two sides of the key boundary', () => {
+  const loaded = (entry: string): string[] => [...loadedBy(entry, sources)];
+
+  it('the gateway loads neither ledger nor engine nor the database driver', () => {
+    const foreign = loaded('daemon/roles/gateway.ts').filter((path) =>
+      /^daemon\/(ledger|engine)\/|^better-sqlite3/.test(path),
+    );
+    expect(foreign).toEqual([]);
+  });
+
+  it('the gateway loads no policy evaluator: it derives the call, it does not decide', () => {
+    const foreign = loaded('daemon/roles/gateway.ts').filter((path) => /cel/.test(packageOf(path)));
+    expect(foreign).toEqual([]);
+  });
+
+  it('the daemon starts no programs', () => {
+    expect(loaded('daemon/roles/daemon.ts')).not.toContain('node:child_process');
+  });
+
+  it('what is loaded before the command is known is small', () => {
+    const packages = loaded('daemon/main.ts').filter((path) => !/^(daemon|node:)/.test(path));
+    expect(packages).toEqual(['commander']);
+  });
+});
