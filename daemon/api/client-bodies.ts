@@ -1,0 +1,88 @@
+import type { Decision } from '../core/decision.ts';
+import type { Json, JsonObject } from '../formats/json.ts';
+import type { Permit } from '../formats/permit.ts';
+
+/* The bodies that the client sends and gets, as types. The server's schemas (`schemas.ts`) say the same at run time. */
+
+/** What may be asked for; audit fields may be absent or null, which the engine records and judges. */
+export interface DecisionRequestBody {
+  action?: {
+    class?: string | null;
+    intent?: string | null;
+    target?: { type: string; id: string } | null;
+    payload?: JsonObject;
+  };
+  context?: {
+    actor?: { id?: string | null; role?: string | null } | null;
+    environment?: string | null;
+    request_source?: string | null;
+    trace?: { correlation_id?: string | null; parent_id?: string | null } | null;
+    labels?: Record<string, string>;
+  };
+  linked_to?: string | null;
+}
+
+/** A decision with its proofs: `permit.proof` is the permit file, `ledger.proof` that of the newest entry otherwise. */
+export type DecisionReply = Omit<Decision, 'permit' | 'ledger'> & {
+  permit?: Permit & { proof: string };
+  ledger: Decision['ledger'] & { proof?: string };
+};
+
+export interface SignedActBody {
+  act: string;
+  signature: string;
+}
+
+export interface NamedActor {
+  id: string;
+  role?: string | null;
+}
+
+export interface Redeemed {
+  permit_id: string;
+  decision_id: string;
+  redeemed_at: string;
+  proof: string;
+  sensitive: Record<string, { salt: string; value: Json }> | null;
+}
+
+export type OutcomeResult = 'succeeded' | 'failed' | 'unknown';
+
+export interface OutcomeDetail {
+  exit_code?: number | null;
+  signal?: string | null;
+  duration_ms?: number;
+  http_status?: number | null;
+  stdout_digest?: string | null;
+  stderr_digest?: string | null;
+  stdout_bytes?: number | null;
+  stderr_bytes?: number | null;
+  reason?: string | null;
+}
+
+export interface OpenPermit {
+  permit_id: string;
+  decision_id: string;
+  redeemed_at: string;
+}
+
+export interface PolicyUpdate {
+  update_id: string;
+  /** Repository path → base64 of the file. */
+  files: Record<string, string>;
+}
+
+export interface Readiness {
+  ready: boolean;
+  /** Why not, in one sentence; null when ready. */
+  reason: string | null;
+}
+
+/** Body of `POST /v1/actions` on the gateway's socket. */
+export type ActionBody =
+  | {
+      action: NonNullable<DecisionRequestBody['action']>;
+      context: NonNullable<DecisionRequestBody['context']>;
+      linked_to?: string | null;
+    }
+  | { decision_id: string; context: { actor: { id: string; role?: string | null } } };

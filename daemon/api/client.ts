@@ -1,0 +1,187 @@
+import type { DecisionStatus } from '../core/decision.ts';
+import type { Entry } from '../formats/entry.ts';
+import type { JsonObject } from '../formats/json.ts';
+import type {
+  ActionBody,
+  DecisionReply,
+  DecisionRequestBody,
+  NamedActor,
+  OpenPermit,
+  OutcomeDetail,
+  OutcomeResult,
+  PolicyUpdate,
+  Readiness,
+  Redeemed,
+  SignedActBody,
+} from './client-bodies.ts';
+import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
+import { durationMs } from './duration.ts';
+
+export type * from './client-bodies.ts';
+export { ApiProblem, ApiUnreachable, type CallOptions, type UnreachableReason } from './client-transport.ts';
+
+/** Beyond a long-poll's own time: how long the answer may take to come. */
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/**
+ * Client of one socket of the daemon or the gateway. Connections are kept alive and reused; `close` drops them.
+ *
+ * Every method throws `ApiProblem` when the server says no, and `ApiUnreachable` when no answer came.
+ */
+export class ApiClient {
+  readonly socketPath: string;
+  readonly #transport: Transport;
+
+  constructor(options: { socketPath: string; timeoutMs?: number }) {
+    this.socketPath = options.socketPath;
+    this.#transport = new Transport(options.socketPath, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  }
+
+  /** Asks for a decision. `wait` (`30s`; 60 s at most) holds the answer back while the decision is pending. */
+  async createDecision(
+    request: DecisionRequestBody,
+    options: CallOptions & { wait?: string; idempotencyKey?: string } = {},
+  ): Promise<DecisionReply> {
+    return this.#json({ verb: 'POST', path: '/v1/decisions', body: request, ...waiting(options) });
+  }
+
+  async getDecision(id: string, options: CallOptions & { wait?: string } = {}): Promise<DecisionReply> {
+    return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}`, ...waiting(options) });
+  }
+
+  /** A page of decisions; `next` is the `after` of the following page, null on the last. */
+  listDecisions(
+    query: { status?: DecisionStatus; after?: string; limit?: number } = {},
+  ): Promise<{ decisions: DecisionReply[]; next: string | null }> {
+    return this.#json({ verb: 'GET', path: '/v1/decisions', query });
+  }
+
+  /** Submits a signed act: an approval, rejection or exception (`approvals`), a review or a reconciliation. */
+  submitAct(
+    id: string,
+    to: 'approvals' | 'review' | 'reconcile',
+    act: SignedActBody,
+  ): Promise<DecisionReply> {
+    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/${to}`, body: act });
+  }
+
+  cancel(id: string, body: { actor: NamedActor; reason: string }): Promise<DecisionReply> {
+    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/cancel`, body });
+  }
+
+  review(id: string, body: { actor: NamedActor; note: string } | SignedActBody): Promise<DecisionReply> {
+    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/review`, body });
+  }
+
+  reconcile(id: string, act: SignedActBody): Promise<DecisionReply> {
+    return this.submitAct(id, 'reconcile', act);
+  }
+
+  /** Consumes a permit. Never retried: after `ApiUnreachable` with `sent`, it may have been redeemed. */
+  redeem(
+    id: string,
+    body: { audience: string; action_digest: string },
+    options: CallOptions = {},
+  ): Promise<Redeemed> {
+    return this.#json({ verb: 'POST', path: `/v1/permits/${part(id)}/redeem`, body, ...options });
+  }
+
+  outcome(
+    id: string,
+    body: { audience: string; result: OutcomeResult; detail?: OutcomeDetail },
+    options: CallOptions = {},
+  ): Promise<DecisionReply> {
+    return this.#json({ verb: 'POST', path: `/v1/permits/${part(id)}/outcome`, body, ...options });
+  }
+
+  /** Permits that this audience redeemed without reporting an outcome yet. */
+  async openPermits(audience: string, options: CallOptions = {}): Promise<OpenPermit[]> {
+    const query = { audience, state: 'redeemed' };
+    const reply = await this.#json<{ permits: OpenPermit[] }>({
+      verb: 'GET',
+      path: '/v1/permits',
+      query,
+      ...options,
+    });
+    return reply.permits;
+  }
+
+  policy(): Promise<JsonObject> {
+    return this.#json({ verb: 'GET', path: '/v1/policy' });
+  }
+
+  /** The signed files under which the bundle with this digest was authorized; unverified. */
+  policyUpdate(digest?: string, options: CallOptions = {}): Promise<PolicyUpdate> {
+    return this.#json({ verb: 'GET', path: '/v1/policy/update', query: { digest }, ...options });
+  }
+
+  importPolicy(path: string, options: CallOptions = {}): Promise<JsonObject> {
+    return this.#json({
+      verb: 'POST',
+      path: '/v1/policy/import',
+      body: { path },
+      timeoutMs: 120_000,
+      ...options,
+    });
+  }
+
+  status(): Promise<JsonObject> {
+    return this.#json({ verb: 'GET', path: '/v1/status' });
+  }
+
+  /** Whether the server would allow anything right now. Not ready is an answer, not an error. */
+  async ready(options: CallOptions = {}): Promise<Readiness> {
+    try {
+      await this.#json<JsonObject>({ verb: 'GET', path: '/v1/ready', ...options });
+      return { ready: true, reason: null };
+    } catch (error) {
+      if (error instanceof ApiProblem && error.status === 503) return { ready: false, reason: error.detail };
+      throw error;
+    }
+  }
+
+  /** The newest checkpoint, a signed note. */
+  checkpoint(options: CallOptions = {}): Promise<string> {
+    return this.#text({ verb: 'GET', path: '/v1/ledger/checkpoint', ...options });
+  }
+
+  entries(
+    query: { from?: number; limit?: number } = {},
+  ): Promise<{ entries: { index: number; entry: Entry }[]; size: number }> {
+    return this.#json({ verb: 'GET', path: '/v1/ledger/entries', query });
+  }
+
+  /** The C2SP tlog-proof of the entry at `index`, entry included. */
+  proof(index: number): Promise<string> {
+    return this.#text({ verb: 'GET', path: `/v1/ledger/proof/${index}` });
+  }
+
+  /** Has the gateway act. A refusal after the decision is an `ApiProblem` whose body carries the decision. */
+  action(body: ActionBody, options: CallOptions & { idempotencyKey?: string } = {}): Promise<JsonObject> {
+    return this.#json({ verb: 'POST', path: '/v1/actions', body, ...options });
+  }
+
+  /** Drops the idle connections. Calls under way go on. */
+  close(): void {
+    this.#transport.close();
+  }
+
+  async #json<T>(call: Call): Promise<T> {
+    const reply = await this.#transport.reply(call);
+    return jsonOf(reply) as T;
+  }
+
+  async #text(call: Call): Promise<string> {
+    return (await this.#transport.reply(call)).bytes.toString('utf8');
+  }
+}
+
+/** `wait` goes into the query, and the client's patience grows by it. */
+function waiting<T extends { wait?: string }>(options: T): T & Pick<Call, 'query' | 'waitMs'> {
+  if (options.wait === undefined) return options;
+  return { ...options, query: { wait: options.wait }, waitMs: durationMs(options.wait) };
+}
+
+function part(id: string): string {
+  return encodeURIComponent(id);
+}

@@ -1,0 +1,316 @@
+import { type TObject, type TSchema, Type } from 'typebox';
+import type { EngineMethod } from '../engine/protocol.ts';
+import * as reply from './replies.ts';
+import * as schema from './schemas.ts';
+
+/** The kinds of socket; each has its own callers, its own group on the file, its own share of the table. */
+export type SocketKind = 'request' | 'redeem' | 'operator' | 'gateway';
+
+/** Methods that the process around the server answers, not the engine. */
+export type HostMethod = 'policy.update' | 'policy.import' | 'actions.execute' | 'status.get' | 'ready.get';
+
+/** Methods that the server answers by itself. */
+export type OwnMethod = 'health.get' | 'metrics.get' | 'openapi.get';
+
+/** Methods that exist only inside a stream connection. */
+export type StreamMethod = 'subscribe' | 'unsubscribe';
+
+export type MethodName = EngineMethod | HostMethod | OwnMethod | StreamMethod;
+
+interface MethodShape {
+  readonly summary: string;
+  /** Where the method exists; everywhere else it is a 404. */
+  readonly sockets: readonly SocketKind[];
+  /** Path parameters in braces, RFC 6570 style; a last `{path+}` takes the rest of the path. */
+  readonly http: { readonly verb: 'GET' | 'POST'; readonly path: string } | null;
+  readonly path?: TObject;
+  readonly query?: TObject;
+  readonly body?: TSchema;
+  readonly reply: TSchema | 'text' | 'bytes';
+  /** Takes `wait`: a pending decision is answered when it is decided, or when the time is up. */
+  readonly waits?: true;
+  /** Takes `Idempotency-Key`. */
+  readonly keyed?: true;
+}
+
+/** One row of the table: what may be asked, where, in which form, and who answers. */
+export type Method = MethodShape &
+  (
+    | { readonly kind: 'engine'; readonly name: EngineMethod }
+    | { readonly kind: 'host'; readonly name: HostMethod }
+    | { readonly kind: 'own'; readonly name: OwnMethod }
+    | { readonly kind: 'stream'; readonly name: StreamMethod }
+  );
+
+const closed = { additionalProperties: false } as const;
+const byId = Type.Object({ id: schema.DecisionId }, closed);
+const byPermit = Type.Object({ id: schema.PermitId }, closed);
+const wait = { wait: Type.Optional(schema.Wait) };
+
+const DAEMON = ['request', 'redeem', 'operator'] as const;
+const EVERYWHERE = ['request', 'redeem', 'operator', 'gateway'] as const;
+const OPERATOR = ['operator'] as const;
+
+/**
+ * Everything that can be asked of any socket. What is not in this table does not exist: routes, checks, the stream's
+ * methods and the OpenAPI document all come from it.
+ */
+export const METHODS: readonly Method[] = [
+  {
+    name: 'decisions.create',
+    kind: 'engine',
+    summary:
+      'Ask for a decision. 200 when decided, 202 while it waits for authority; a permit comes with it when allowed.',
+    sockets: DAEMON,
+    http: { verb: 'POST', path: '/v1/decisions' },
+    query: Type.Object(wait, closed),
+    body: schema.CreateBody,
+    reply: reply.Decision,
+    waits: true,
+    keyed: true,
+  },
+  {
+    name: 'decisions.list',
+    kind: 'engine',
+    summary: 'Decisions in the order of their ids.',
+    sockets: OPERATOR,
+    http: { verb: 'GET', path: '/v1/decisions' },
+    query: Type.Object(
+      {
+        status: Type.Optional(reply.Status),
+        after: Type.Optional(schema.DecisionId),
+        limit: Type.Optional(schema.Limit),
+      },
+      closed,
+    ),
+    reply: reply.DecisionList,
+  },
+  {
+    name: 'decisions.get',
+    kind: 'engine',
+    summary: 'One decision as it stands.',
+    sockets: DAEMON,
+    http: { verb: 'GET', path: '/v1/decisions/{id}' },
+    path: byId,
+    query: Type.Object(wait, closed),
+    reply: reply.Decision,
+    waits: true,
+  },
+  {
+    name: 'decisions.approve',
+    kind: 'engine',
+    summary:
+      'Submit a signed approval, rejection or exception. It counts by its signature, whoever carries it.',
+    sockets: ['request', 'operator'],
+    http: { verb: 'POST', path: '/v1/decisions/{id}/approvals' },
+    path: byId,
+    body: schema.SignedActBody,
+    reply: reply.Decision,
+  },
+  {
+    name: 'decisions.cancel',
+    kind: 'engine',
+    summary: 'Withdraw a decision that was not executed.',
+    sockets: ['request', 'operator'],
+    http: { verb: 'POST', path: '/v1/decisions/{id}/cancel' },
+    path: byId,
+    body: schema.CancelBody,
+    reply: reply.Decision,
+  },
+  {
+    name: 'decisions.review',
+    kind: 'engine',
+    summary: 'Record that people looked at what was done.',
+    sockets: OPERATOR,
+    http: { verb: 'POST', path: '/v1/decisions/{id}/review' },
+    path: byId,
+    body: schema.ReviewBody,
+    reply: reply.Decision,
+  },
+  {
+    name: 'decisions.reconcile',
+    kind: 'engine',
+    summary: 'Close an execution whose outcome is unknown, by a signed statement of what happened.',
+    sockets: OPERATOR,
+    http: { verb: 'POST', path: '/v1/decisions/{id}/reconcile' },
+    path: byId,
+    body: schema.SignedActBody,
+    reply: reply.Decision,
+  },
+  {
+    name: 'permits.open',
+    kind: 'engine',
+    summary: 'Permits that an audience has redeemed and not yet reported on.',
+    sockets: ['redeem', 'operator'],
+    http: { verb: 'GET', path: '/v1/permits' },
+    query: Type.Object({ audience: schema.Audience, state: Type.Literal('redeemed') }, closed),
+    reply: reply.OpenPermits,
+  },
+  {
+    name: 'permits.redeem',
+    kind: 'engine',
+    summary: 'Consume a permit, once, before acting on it.',
+    sockets: ['redeem'],
+    http: { verb: 'POST', path: '/v1/permits/{id}/redeem' },
+    path: byPermit,
+    body: schema.RedeemBody,
+    reply: reply.Redeemed,
+  },
+  {
+    name: 'permits.outcome',
+    kind: 'engine',
+    summary: 'Report what happened under a redeemed permit.',
+    sockets: ['redeem'],
+    http: { verb: 'POST', path: '/v1/permits/{id}/outcome' },
+    path: byPermit,
+    body: schema.OutcomeBody,
+    reply: reply.Decision,
+  },
+  {
+    name: 'policy.get',
+    kind: 'engine',
+    summary: 'The policy in force.',
+    sockets: OPERATOR,
+    http: { verb: 'GET', path: '/v1/policy' },
+    reply: reply.Anything,
+  },
+  {
+    name: 'policy.update',
+    kind: 'host',
+    summary:
+      'The signed repository files under which a bundle was authorized (default: the newest), to be verified by the reader.',
+    sockets: ['redeem', 'operator'],
+    http: { verb: 'GET', path: '/v1/policy/update' },
+    query: Type.Object({ digest: Type.Optional(schema.Digest) }, closed),
+    reply: reply.PolicyUpdate,
+  },
+  {
+    name: 'policy.import',
+    kind: 'host',
+    summary: 'Verify and apply a policy repository from a directory that the daemon can read.',
+    sockets: OPERATOR,
+    http: { verb: 'POST', path: '/v1/policy/import' },
+    body: schema.ImportBody,
+    reply: reply.Anything,
+  },
+  {
+    name: 'status.get',
+    kind: 'host',
+    summary: 'What is degraded, since when, and what to do about it.',
+    sockets: ['operator', 'gateway'],
+    http: { verb: 'GET', path: '/v1/status' },
+    reply: reply.Anything,
+  },
+  {
+    name: 'health.get',
+    kind: 'own',
+    summary: 'Liveness: the process answers.',
+    sockets: EVERYWHERE,
+    http: { verb: 'GET', path: '/v1/health' },
+    reply: reply.Healthy,
+  },
+  {
+    name: 'ready.get',
+    kind: 'host',
+    summary: 'Would it allow anything right now? 200, or 503 with the reason.',
+    sockets: EVERYWHERE,
+    http: { verb: 'GET', path: '/v1/ready' },
+    reply: reply.Ready,
+  },
+  {
+    name: 'metrics.get',
+    kind: 'own',
+    summary: 'Prometheus text format.',
+    sockets: ['operator', 'gateway'],
+    http: { verb: 'GET', path: '/metrics' },
+    reply: 'text',
+  },
+  {
+    name: 'ledger.checkpoint',
+    kind: 'engine',
+    summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).',
+    sockets: ['redeem', 'operator'],
+    http: { verb: 'GET', path: '/v1/ledger/checkpoint' },
+    reply: 'text',
+  },
+  {
+    name: 'ledger.tile',
+    kind: 'engine',
+    summary: 'A Merkle tile or entry bundle (C2SP tlog-tiles); the prefix of the log is /v1/ledger.',
+    sockets: OPERATOR,
+    http: { verb: 'GET', path: '/v1/ledger/tile/{path+}' },
+    path: Type.Object(
+      {
+        path: Type.String({
+          pattern: '^([0-9]|[1-5][0-9]|6[0-3]|entries)(/x[0-9]{3}){0,5}/[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$',
+          description: 'L/N[.p/W] or entries/N[.p/W]',
+        }),
+      },
+      closed,
+    ),
+    reply: 'bytes',
+  },
+  {
+    name: 'ledger.entries',
+    kind: 'engine',
+    summary: 'Entries in ledger order.',
+    sockets: OPERATOR,
+    http: { verb: 'GET', path: '/v1/ledger/entries' },
+    query: Type.Object({ from: Type.Optional(schema.Index), limit: Type.Optional(schema.Limit) }, closed),
+    reply: reply.Entries,
+  },
+  {
+    name: 'ledger.proof',
+    kind: 'engine',
+    summary: 'An entry with its inclusion proof and checkpoint (C2SP tlog-proof).',
+    sockets: ['redeem', 'operator'],
+    http: { verb: 'GET', path: '/v1/ledger/proof/{index}' },
+    path: Type.Object({ index: schema.Index }, closed),
+    reply: 'text',
+  },
+  {
+    name: 'openapi.get',
+    kind: 'own',
+    summary: 'This description, as far as the socket offers it.',
+    sockets: EVERYWHERE,
+    http: { verb: 'GET', path: '/v1/openapi.json' },
+    reply: reply.Anything,
+  },
+  {
+    name: 'actions.execute',
+    kind: 'host',
+    summary:
+      'Decide, redeem, act, report. 200 when the tool ran, 202 while the decision waits for authority.',
+    sockets: ['gateway'],
+    http: { verb: 'POST', path: '/v1/actions' },
+    body: schema.ActionBody,
+    reply: reply.Executed,
+    keyed: true,
+  },
+  {
+    name: 'subscribe',
+    kind: 'stream',
+    summary: 'Entries in ledger order from an index on, without gaps.',
+    sockets: OPERATOR,
+    http: null,
+    body: schema.SubscribeBody,
+    reply: reply.Subscribed,
+  },
+  {
+    name: 'unsubscribe',
+    kind: 'stream',
+    summary: 'End a subscription.',
+    sockets: OPERATOR,
+    http: null,
+    body: schema.UnsubscribeBody,
+    reply: reply.Subscribed,
+  },
+];
+
+/** The path of the WebSocket stream on the daemon's sockets. */
+export const STREAM_PATH = '/v1/stream';
+
+/** The rows that exist on one kind of socket. */
+export function methodsOf(socket: SocketKind): Method[] {
+  return METHODS.filter((method) => method.sockets.includes(socket));
+}

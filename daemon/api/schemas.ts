@@ -1,0 +1,170 @@
+import { type TSchema, Type } from 'typebox';
+
+/*
+ * What crosses the sockets, as JSON Schema: the server checks with it, and OpenAPI is generated from it. Request objects are closed: an
+ * unknown field is an error, because a misspelt field must not vanish. An audit field may be absent or null: what that
+ * means is the engine's to decide and record, not a matter of form. Replies are described, never checked at run time.
+ */
+
+const closed = { additionalProperties: false } as const;
+const nullable = <T extends TSchema>(schema: T) => Type.Union([Type.Null(), schema]);
+const text = (maxLength: number, description?: string) =>
+  Type.String(description === undefined ? { maxLength } : { maxLength, description });
+const audit = (maxLength: number, description: string) =>
+  Type.Optional(nullable(text(maxLength, description)));
+/** `[\s\S]`, because `.` does not match a line feed and a key that escapes the pattern would escape the check. */
+const anyKey = (maxLength: number) => Type.String({ pattern: `^[\\s\\S]{0,${maxLength}}$` });
+
+const uuidv7 = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
+export const DecisionId = Type.String({ pattern: `^dec_${uuidv7}$`, description: 'dec_ and a UUIDv7' });
+export const PermitId = Type.String({
+  pattern: `^prm_${uuidv7}$`,
+  description: 'prm_ and the UUIDv7 of the decision',
+});
+export const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256, lower-case hex' });
+export const Audience = Type.String({ pattern: '^[a-z][a-z0-9_.-]{0,63}$' });
+/** A canonical decimal of at most 2^53-1, as it stands in a path or query. */
+export const Index = Type.String({ pattern: '^(0|[1-9][0-9]{0,14})$', description: 'canonical decimal' });
+export const Limit = Type.String({ pattern: '^([1-9][0-9]{0,2}|1000)$', description: '1 to 1000' });
+export const Wait = Type.String({
+  pattern: '^[0-9]{1,6}(ms|s|m)$',
+  description: 'How long to wait for a pending decision to be decided: 500ms, 30s; 60s at most.',
+});
+export const IdempotencyKey = Type.String({
+  pattern: '^[\\x21-\\x7e]{1,200}$',
+  description: 'A retry with the same key and the same body returns the first answer, durably.',
+});
+
+const JsonValue = Type.Unknown({ description: 'any JSON value' });
+/** A JSON object whose members are judged elsewhere (policy, engine). */
+const AnyObject = (description: string) => Type.Record(anyKey(65_536), JsonValue, { description });
+
+export const Target = Type.Object({ type: text(64), id: text(512) }, closed);
+const Actor = Type.Object({ id: audit(128, 'agent:ops-1'), role: audit(64, 'the role acted in') }, closed);
+
+export const Action = Type.Object(
+  {
+    class: audit(64, 'action class of the active policy'),
+    intent: audit(2_000, 'why, in the words of the actor'),
+    target: Type.Optional(nullable(Target)),
+    payload: Type.Optional(AnyObject('judged by the payload allowlist of the class')),
+  },
+  closed,
+);
+
+export const Context = Type.Object(
+  {
+    actor: Type.Optional(nullable(Actor)),
+    environment: audit(64, 'production is assumed when absent'),
+    request_source: audit(64, 'cli, mcp, scheduler'),
+    trace: Type.Optional(
+      nullable(
+        Type.Object(
+          { correlation_id: audit(200, 'chosen by the caller'), parent_id: audit(200, 'of the caller') },
+          closed,
+        ),
+      ),
+    ),
+    labels: Type.Optional(
+      Type.Record(anyKey(64), text(512), {
+        ...closed,
+        maxProperties: 32,
+        description: 'keys that the bundle declares',
+      }),
+    ),
+  },
+  closed,
+);
+
+export const CreateBody = Type.Object(
+  {
+    action: Type.Optional(Action),
+    context: Type.Optional(Context),
+    linked_to: Type.Optional(nullable(DecisionId)),
+  },
+  closed,
+);
+
+/** A signed human act: the exact canonical text that was signed, and its SSHSIG armor (contract: "Signed act"). */
+export const SignedActBody = Type.Object(
+  { act: text(16_384, 'canonical JSON text'), signature: text(16_384, 'SSHSIG armor') },
+  closed,
+);
+/** People who act without a signature name themselves; what they do is recorded under that name. */
+const NamedActor = Type.Object(
+  { id: Type.String({ minLength: 1, maxLength: 128 }), role: audit(64, 'the role acted in') },
+  closed,
+);
+export const CancelBody = Type.Object(
+  { actor: NamedActor, reason: Type.String({ minLength: 1, maxLength: 2_000 }) },
+  closed,
+);
+export const ReviewBody = Type.Union([
+  Type.Object({ actor: NamedActor, note: Type.String({ minLength: 1, maxLength: 4_000 }) }, closed),
+  SignedActBody,
+]);
+export const ImportBody = Type.Object(
+  {
+    path: Type.String({
+      minLength: 1,
+      maxLength: 4_096,
+      description: 'absolute path of a policy repository',
+    }),
+  },
+  closed,
+);
+export const RedeemBody = Type.Object({ audience: Audience, action_digest: Digest }, closed);
+
+const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+export const OutcomeDetail = Type.Object(
+  {
+    exit_code: Type.Optional(nullable(Type.Integer({ minimum: -2_147_483_648, maximum: 4_294_967_295 }))),
+    signal: Type.Optional(nullable(text(32))),
+    duration_ms: Type.Optional(Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+    http_status: Type.Optional(nullable(Type.Integer({ minimum: 100, maximum: 999 }))),
+    stdout_digest: Type.Optional(nullable(Digest)),
+    stderr_digest: Type.Optional(nullable(Digest)),
+    stdout_bytes: Type.Optional(nullable(count)),
+    stderr_bytes: Type.Optional(nullable(count)),
+    reason: Type.Optional(nullable(text(1_000))),
+  },
+  closed,
+);
+export const OutcomeResult = Type.Union([
+  Type.Literal('succeeded'),
+  Type.Literal('failed'),
+  Type.Literal('unknown'),
+]);
+export const OutcomeBody = Type.Object(
+  { audience: Audience, result: OutcomeResult, detail: Type.Optional(OutcomeDetail) },
+  closed,
+);
+
+/** What the gateway is asked to do: a new action, or the decision that was approved in the meantime. */
+export const ActionBody = Type.Union([
+  Type.Object({ action: Action, context: Context, linked_to: Type.Optional(nullable(DecisionId)) }, closed),
+  Type.Object({ decision_id: DecisionId, context: Type.Object({ actor: Actor }, closed) }, closed),
+]);
+
+export const SubscribeBody = Type.Object(
+  {
+    from: Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'first ledger index wanted',
+    }),
+    kinds: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[a-z]+\\.[a-z_]+$', maxLength: 64 }), {
+        minItems: 1,
+        maxItems: 32,
+        description: 'entry types',
+      }),
+    ),
+    stream: Type.Optional(text(64, 'dec_…, policy or system')),
+  },
+  closed,
+);
+export const UnsubscribeBody = Type.Object(
+  { subscription: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }) },
+  closed,
+);
