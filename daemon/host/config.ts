@@ -1,0 +1,277 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import type { Json, JsonObject } from '../formats/json.ts';
+import { parseStrict } from '../formats/strict-json.ts';
+import { readBounded } from './durable-file.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+import { type Profile, sitePaths } from './site.ts';
+
+/** Local settings of a site (`holdfast.json`). Nothing in it can widen what signed policy allows. */
+export interface SiteConfig {
+  version: 1;
+  /** The site's name everywhere: a schema-less URL. */
+  site: string;
+  profile: Profile;
+  sockets: {
+    /** Group that may connect; null keeps the socket's own group. */
+    group: string | null;
+    /** File mode of the sockets, e.g. 0o660. */
+    mode: number;
+  };
+  gateway: {
+    /** Audience that permits must name. */
+    audience: string;
+    /** PATH of the tools, absolute directories separated by colons. */
+    path: string;
+  };
+  limits: SiteLimits;
+  log: { level: LogLevel };
+  /** Actor that the command line names when none is given; null: none is sent (a recorded denial). */
+  operator_actor: string | null;
+}
+
+/** What one daemon accepts before it says "later". */
+export interface SiteLimits {
+  body_bytes: number;
+  json_depth: number;
+  connections: number;
+  in_flight: number;
+  in_flight_per_client: number;
+  requests_per_second_per_client: number;
+}
+
+export const DEFAULT_LIMITS: SiteLimits = {
+  body_bytes: 65_536,
+  json_depth: 16,
+  connections: 256,
+  in_flight: 4_096,
+  in_flight_per_client: 1_024,
+  requests_per_second_per_client: 100_000,
+};
+
+export const DEFAULT_TOOL_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
+const INSTALLED_DIR = '/var/lib/holdfast';
+const CHECKOUT_DIR = '.holdfast';
+const MAX_CONFIG_BYTES = 65_536;
+const PROFILES: readonly Profile[] = ['dev', 'node', 'appliance'];
+
+/** Reads and checks `holdfast.json` of the site in `dir`. Throws BoundaryError `config.*` naming the place and what to write. */
+export function loadConfig(dir: string): SiteConfig {
+  const path = sitePaths(dir).config;
+  const text = new TextDecoder('utf-8', { fatal: false }).decode(readBounded(path, MAX_CONFIG_BYTES));
+  return parseConfig(text, path);
+}
+
+/** The checked settings in `text`; `path` is for messages. Unknown keys are refused: a misspelt limit must not vanish. */
+export function parseConfig(text: string, path: string): SiteConfig {
+  const top = new Section(parseStrict(text, { maxBytes: MAX_CONFIG_BYTES, maxDepth: 4 }), path, '');
+  top.only(['version', 'site', 'profile', 'sockets', 'gateway', 'limits', 'log', 'operator_actor']);
+  if (top.value('version') !== 1) throw top.wrong('version', 'the number 1');
+  const sockets = top.section('sockets', ['group', 'mode']);
+  const gateway = top.section('gateway', ['audience', 'path']);
+  return {
+    version: 1,
+    site: siteOrigin(top.text('site', null, /^/, 'the origin of the site')),
+    profile: top.choice('profile', PROFILES, null),
+    sockets: {
+      group: sockets.optionalText('group', /^[a-z_][a-z0-9_-]{0,31}$/, 'the name of a group'),
+      mode: Number.parseInt(
+        sockets.text(
+          'mode',
+          '0660',
+          /^0[0-7][0-7]0$/,
+          'an octal mode without access for others, such as "0660"',
+        ),
+        8,
+      ),
+    },
+    gateway: {
+      audience: gateway.text('audience', 'gateway', /^[a-z][a-z0-9_.-]{0,63}$/, 'a short lower-case name'),
+      path: gateway.text(
+        'path',
+        DEFAULT_TOOL_PATH,
+        /^\/[^:\0]*(:\/[^:\0]*)*$/,
+        'absolute directories separated by colons',
+      ),
+    },
+    limits: parseLimits(top.section('limits', Object.keys(DEFAULT_LIMITS))),
+    log: { level: top.section('log', ['level']).choice('level', LOG_LEVELS, 'info') },
+    operator_actor: top.optionalText(
+      'operator_actor',
+      /^[a-z][a-z0-9:_.@-]{0,127}$/,
+      'the id of a principal',
+    ),
+  };
+}
+
+/** `holdfast.json` as `init` writes it: what has no default, and what people look for. */
+export function formatConfig(settings: {
+  site: string;
+  profile: Profile;
+  operatorActor: string | null;
+}): string {
+  const config = {
+    version: 1,
+    site: settings.site,
+    profile: settings.profile,
+    ...(settings.operatorActor === null ? {} : { operator_actor: settings.operatorActor }),
+    sockets: { mode: '0660' },
+    gateway: { audience: 'gateway', path: DEFAULT_TOOL_PATH },
+    limits: {},
+    log: { level: 'info' },
+  };
+  return `${JSON.stringify(config, null, 2)}\n`;
+}
+
+/**
+ * A site's origin: a schema-less URL, lower case, no port, no empty or dotted segments (`outpost-7.example`,
+ * `example.org/site-7`). It becomes part of file names and log origins. Else BoundaryError `site.bad_origin`.
+ */
+export function siteOrigin(text: string): string {
+  const label = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
+  const shape = new RegExp(`^${label}(\\.${label})*(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*$`);
+  if (text.length > 200 || !shape.test(text) || text.includes('..')) {
+    throw new BoundaryError(
+      'site.bad_origin',
+      'A site is named by a schema-less URL in lower case, such as outpost-7.example or example.org/outpost-7 (letters, digits, dots, hyphens; no scheme, port or trailing slash).',
+    );
+  }
+  return text;
+}
+
+/**
+ * The site directory that a command means: `--dir`, else `HOLDFAST_DIR`, else /var/lib/holdfast where one is installed,
+ * else ./.holdfast. Says nothing about whether a site is there.
+ */
+export function siteDir(option: string | undefined, env: Record<string, string | undefined>): string {
+  const named = option ?? env.HOLDFAST_DIR;
+  if (named !== undefined && named !== '') return resolve(named);
+  return existsSync(sitePaths(INSTALLED_DIR).config) ? INSTALLED_DIR : resolve(CHECKOUT_DIR);
+}
+
+/** The same, for commands that need a site: throws BoundaryError `site.not_found` where none is. Never makes one. */
+export function findSiteDir(option: string | undefined, env: Record<string, string | undefined>): string {
+  const dir = siteDir(option, env);
+  if (existsSync(sitePaths(dir).config)) return dir;
+  throw new BoundaryError(
+    'site.not_found',
+    `There is no site in ${dir} (no holdfast.json there); nothing was done. Name it with --dir or HOLDFAST_DIR, or make one: holdfast init --site ORIGIN --dir ${dir}`,
+    { at: join(dir, 'holdfast.json') },
+  );
+}
+
+function parseLimits(section: Section): SiteLimits {
+  const limit = (key: keyof SiteLimits, max: number) => section.count(key, DEFAULT_LIMITS[key], max);
+  return {
+    body_bytes: limit('body_bytes', 65_536),
+    json_depth: limit('json_depth', 32),
+    connections: limit('connections', 10_000),
+    in_flight: limit('in_flight', 100_000),
+    in_flight_per_client: limit('in_flight_per_client', 100_000),
+    requests_per_second_per_client: limit('requests_per_second_per_client', 1_000_000),
+  };
+}
+
+/** One object of the file: reads checked members, and words every complaint alike. */
+class Section {
+  readonly #members: JsonObject;
+  readonly #path: string;
+  readonly #pointer: string;
+
+  constructor(value: Json, path: string, pointer: string) {
+    this.#path = path;
+    this.#pointer = pointer;
+    if (value === null || typeof value !== 'object' || Array.isArray(value))
+      throw this.#complain('config.wrong_type', pointer, 'is not a JSON object');
+    this.#members = value;
+  }
+
+  value(key: string): Json | undefined {
+    return Object.hasOwn(this.#members, key) ? this.#members[key] : undefined;
+  }
+
+  only(known: readonly string[]): void {
+    for (const key of Object.keys(this.#members)) {
+      if (known.includes(key)) continue;
+      const near = nearest(key, known);
+      throw this.#complain(
+        'config.unknown_key',
+        `${this.#pointer}/${key.slice(0, 64)}`,
+        near === null
+          ? `is not a setting; known here: ${known.join(', ')}`
+          : `is not a setting; did you mean "${near}"?`,
+      );
+    }
+  }
+
+  section(key: string, known: readonly string[]): Section {
+    const section = new Section(this.value(key) ?? {}, this.#path, `${this.#pointer}/${key}`);
+    section.only(known);
+    return section;
+  }
+
+  /** `fallback` null means required. */
+  text(key: string, fallback: string | null, shape: RegExp, wanted: string): string {
+    const value = this.value(key) ?? fallback;
+    if (typeof value !== 'string' || value.length > 1_000 || !shape.test(value))
+      throw this.wrong(key, wanted);
+    return value;
+  }
+
+  optionalText(key: string, shape: RegExp, wanted: string): string | null {
+    return (this.value(key) ?? null) === null ? null : this.text(key, null, shape, wanted);
+  }
+
+  choice<T extends string>(key: string, choices: readonly T[], fallback: T | null): T {
+    const value = this.value(key) ?? fallback;
+    const found = choices.find((choice) => choice === value);
+    if (found === undefined) throw this.wrong(key, `one of ${choices.join(', ')}`);
+    return found;
+  }
+
+  count(key: string, fallback: number, max: number): number {
+    const value = this.value(key) ?? fallback;
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > max)
+      throw this.wrong(key, `a whole number from 1 to ${max}`);
+    return value;
+  }
+
+  wrong(key: string, wanted: string): BoundaryError {
+    const found = this.value(key) === undefined ? 'is missing' : 'is not valid';
+    return this.#complain('config.wrong_value', `${this.#pointer}/${key}`, `${found}; write ${wanted}`);
+  }
+
+  #complain(code: string, pointer: string, what: string): BoundaryError {
+    return new BoundaryError(
+      code,
+      `${this.#path}: ${pointer === '' ? 'the file' : pointer} ${what}. Nothing was started.`,
+      { at: pointer },
+    );
+  }
+}
+
+/** The known word that `word` is most likely a misspelling of, or null. */
+function nearest(word: string, known: readonly string[]): string | null {
+  let best: string | null = null;
+  let bestDistance = Math.min(4, Math.ceil(word.length / 2) + 1);
+  for (const candidate of known) {
+    const distance = editDistance(word.toLowerCase().slice(0, 64), candidate);
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  }
+  return best;
+}
+
+/** Levenshtein distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

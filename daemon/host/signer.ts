@@ -1,0 +1,65 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { fromBase64, toBase64 } from '../formats/digest.ts';
+import { ed25519Signer, publicKeyOf } from '../formats/ed25519.ts';
+import { formatVkey, type NoteSigner } from '../formats/signed-note.ts';
+import { randomBytes } from './random.ts';
+import { readSecretFile, writeSecretFile } from './secret-file.ts';
+
+/*
+ * Signing keys lie in the text form of Go's note package (`PRIVATE+KEY+NAME+HASH+BASE64`), so that other people's tools
+ * can take them over. The public half is the C2SP vkey `NAME+HASH+BASE64`.
+ */
+
+const PREFIX = 'PRIVATE+KEY+';
+const ED25519 = 0x01;
+const MAX_KEY_FILE = 1_024;
+
+/** Makes an Ed25519 key for `origin` at `path` (0600) and returns its public half. Never replaces a file (`secret.exists`). */
+export function createSigningKey(path: string, origin: string): { vkey: string } {
+  const seed = randomBytes(32);
+  const vkey = formatVkey(origin, publicKeyOf(seed));
+  writeSecretFile(
+    path,
+    Buffer.from(`${PREFIX}${vkey.slice(0, vkey.lastIndexOf('+'))}+${encodeSeed(seed)}\n`, 'utf8'),
+  );
+  return { vkey };
+}
+
+/** Loads a key file. Throws BoundaryError `secret.*` for a wrong mode or owner, or a file that is no such key. */
+export function loadSigner(path: string): NoteSigner {
+  const text = Buffer.from(readSecretFile(path, MAX_KEY_FILE)).toString('utf8');
+  const parts = /^PRIVATE\+KEY\+([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)\n?$/.exec(text);
+  const [, name, hash, encoded] = parts ?? [];
+  if (name === undefined || hash === undefined || encoded === undefined) throw malformed(path);
+  const seed = decodeSeed(encoded, path);
+  const signer = ed25519Signer(seed);
+  const vkey = formatVkey(name, signer.publicKey);
+  seed.fill(0);
+  // The hash covers name and public key: a file whose name was edited would sign for another log.
+  if (!vkey.startsWith(`${name}+${hash}+`)) throw malformed(path);
+  return { name, vkey, sign: signer.sign };
+}
+
+function encodeSeed(seed: Uint8Array): string {
+  return toBase64(Uint8Array.of(ED25519, ...seed));
+}
+
+function decodeSeed(encoded: string, path: string): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    bytes = fromBase64(encoded);
+  } catch {
+    // The cause would quote the key.
+    throw malformed(path);
+  }
+  if (bytes.length !== 33 || bytes[0] !== ED25519) throw malformed(path);
+  return bytes.slice(1);
+}
+
+function malformed(path: string): BoundaryError {
+  return new BoundaryError(
+    'secret.malformed',
+    `${path} is not a signing key as \`holdfast init\` writes them; nothing can be signed. Restore it from a backup.`,
+    { at: path },
+  );
+}
