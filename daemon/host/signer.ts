@@ -18,10 +18,7 @@ const MAX_KEY_FILE = 1_024;
 export function createSigningKey(path: string, origin: string): { vkey: string } {
   const seed = randomBytes(32);
   const vkey = formatVkey(origin, publicKeyOf(seed));
-  writeSecretFile(
-    path,
-    Buffer.from(`${PREFIX}${vkey.slice(0, vkey.lastIndexOf('+'))}+${encodeSeed(seed)}\n`, 'utf8'),
-  );
+  writeSecretFile(path, Buffer.from(`${PREFIX}${nameAndHash}+${encodeSeed(seed)}\n`, 'utf8'));
   return { vkey };
 }
 
