@@ -18,6 +18,8 @@ const MAX_KEY_FILE = 1_024;
 export function createSigningKey(path: string, origin: string): { vkey: string } {
   const seed = randomBytes(32);
   const vkey = formatVkey(origin, publicKeyOf(seed));
+  // The vkey's last part is base64 and may hold a plus sign itself.
+  const nameAndHash = vkey.slice(0, origin.length + 1 + 8);
   writeSecretFile(path, Buffer.from(`${PREFIX}${nameAndHash}+${encodeSeed(seed)}\n`, 'utf8'));
   return { vkey };
 }
