@@ -1,0 +1,11 @@
+const RFC3339_MS_UTC = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
+
+/** Whether a value is the one form of time in entries and acts: RFC 3339, UTC, milliseconds, a date that exists. */
+export function isTimestamp(value: unknown): value is string {
+  if (typeof value !== 'string' || !RFC3339_MS_UTC.test(value)) {
+    return false;
+  }
+  const ms = Date.parse(value);
+  // 31 February parses in some engines as March; printing it again tells.
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === value;
+}
