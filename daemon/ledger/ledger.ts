@@ -48,6 +48,8 @@ export interface Ledger {
   seal(): string;
   commit(): void;
   rollback(): void;
+  /** Moves what the write-ahead log holds into the main file. For idle moments: nothing becomes more or less durable by it. */
+  settle(): void;
 
   /** Newest committed checkpoint (signed note); null only before the first seal. */
   checkpoint(): string | null;

@@ -1,0 +1,103 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { parseCheckpoint } from '../formats/checkpoint.ts';
+import { toHex } from '../formats/digest.ts';
+import { EMPTY_ROOT } from '../formats/merkle.ts';
+import { parseNote } from '../formats/signed-note.ts';
+import { openDatabase } from './database.ts';
+import type { Ledger } from './ledger.ts';
+import { HEAD_KIND, HEAD_SCHEMA } from './schema.ts';
+
+/** The newest tree head that was put beyond the reach of a ledger rollback. */
+export interface Head {
+  size: number;
+  /** Hex RFC 6962 root at `size`. */
+  root: string;
+  /** The checkpoint; null only for the empty tree. */
+  note: string | null;
+}
+
+export interface StoredHead extends Head {
+  /** Time floor: Unix milliseconds before which it cannot be now. */
+  floorMs: number;
+}
+
+/**
+ * The second database: per origin the latest checkpoint and the time floor, each moved only by compare-and-swap in the
+ * SQL, so that two processes that believe themselves the writer cannot both succeed. Every move is synced on return.
+ */
+export interface HeadStore {
+  /** Null when the origin has never been enrolled here. */
+  read(origin: string): StoredHead | null;
+  /** Adds an origin at the empty tree. Throws `BoundaryError` `head.enrolled` when it is known already. */
+  enroll(origin: string): void;
+  /** Moves from `old` to `next`; false when the store does not stand at `old` or `next` is behind it. */
+  advance(origin: string, old: Head, next: Head): boolean;
+  /** Moves the floor up to `ms`; false when it is there already. */
+  raiseFloor(origin: string, ms: number): boolean;
+  /** Moves the floor anywhere (a signed time statement may lower it); false when it did not stand at `old`. */
+  setFloor(origin: string, old: number, next: number): boolean;
+  close(): void;
+}
+
+/** Opens, or with `create` makes, a head store. Throws the errors of `openDatabase`. */
+export function openHeadStore(
+  path: string,
+  options: { create?: boolean; readonly?: boolean } = {},
+): HeadStore {
+  const database = openDatabase(path, { kind: HEAD_KIND, ...options });
+  if (options.create === true) database.exec(HEAD_SCHEMA);
+  const read = database.prepare<StoredHead>(
+    'SELECT size, root, note, floor_ms AS floorMs FROM head WHERE origin = ?',
+  );
+  const enroll = database.prepare(
+    'INSERT INTO head (origin, size, root, note, floor_ms) VALUES (?, 0, ?, NULL, 0)',
+  );
+  const advance = database.prepare(
+    `UPDATE head SET size = ?2, root = ?3, note = ?4
+     WHERE origin = ?1 AND size = ?5 AND root = ?6 AND (?2 > size OR (?2 = size AND ?3 = root))`,
+  );
+  const raiseFloor = database.prepare('UPDATE head SET floor_ms = ?2 WHERE origin = ?1 AND floor_ms < ?2');
+  const setFloor = database.prepare('UPDATE head SET floor_ms = ?3 WHERE origin = ?1 AND floor_ms = ?2');
+  return {
+    read: (origin) => read.get(origin) ?? null,
+    enroll(origin) {
+      if (read.get(origin) !== undefined) {
+        throw new BoundaryError('head.enrolled', `The head store ${path} knows ${origin} already.`, {
+          at: path,
+        });
+      }
+      enroll.run(origin, toHex(EMPTY_ROOT));
+    },
+    advance: (origin, old, next) =>
+      advance.run(origin, next.size, next.root, next.note, old.size, old.root).changes === 1,
+    raiseFloor: (origin, ms) => raiseFloor.run(origin, ms).changes === 1,
+    setFloor: (origin, old, next) => setFloor.run(origin, old, next).changes === 1,
+    close: () => database.close(),
+  };
+}
+
+/** The head that a checkpoint stands for. The caller has verified the note, or made it. */
+export function headOf(note: string): Head {
+  const { size, root } = parseCheckpoint(parseNote(note).text);
+  return { size, root: toHex(root), note };
+}
+
+/**
+ * Copies the ledger's newest committed checkpoint into the head store. False when it was there already. Throws
+ * `BoundaryError` `head.forked` when the store does not hold an earlier head of this ledger: then another process
+ * wrote under this origin, and this one must stop.
+ */
+export function saveHead(store: HeadStore, ledger: Ledger): boolean {
+  const note = ledger.checkpoint();
+  const old = store.read(ledger.origin);
+  if (note === null || old?.note === note) return false;
+  const next = headOf(note);
+  if (old === null || old.size > next.size || !store.advance(ledger.origin, old, next)) {
+    throw new BoundaryError(
+      'head.forked',
+      `The head store no longer stands at an earlier checkpoint of this ledger (it has size ${old?.size ?? 'none'}, ` +
+        `the ledger ${next.size}): another process wrote. Nothing was stored. Stop the daemon and run ledger verify.`,
+    );
+  }
+  return true;
+}

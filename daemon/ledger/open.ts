@@ -1,0 +1,140 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { openCheckpoint } from '../formats/checkpoint.ts';
+import { toHex } from '../formats/digest.ts';
+import { leafHash } from '../formats/merkle.ts';
+import { TILE_WIDTH } from '../formats/tile.ts';
+import { databaseTiles, LedgerWriter } from './append.ts';
+import { type Database, openDatabase } from './database.ts';
+import { openHeadStore, type StoredHead } from './head-store.ts';
+import type { NoteSigner } from './ledger.ts';
+import { createLedgerSchema, LEDGER_KIND, schemaDefects } from './schema.ts';
+import { MerkleTree } from './tree.ts';
+import { inspectWal, type WalReport } from './wal.ts';
+
+export interface LedgerFiles {
+  /** The ledger database. */
+  path: string;
+  /** The head store, on another storage tier where there is one. */
+  headPath: string;
+  /** Log name, `<site>/ledger`. */
+  origin: string;
+  signer: NoteSigner;
+}
+
+/**
+ * Makes a ledger without entries and its head store. Neither file may exist. Throws the errors of `openDatabase`.
+ * A ledger is of use only after its first committed batch; until then `openLedger` refuses it.
+ */
+export function createLedger(files: LedgerFiles): LedgerWriter {
+  assertSigner(files);
+  const database = openDatabase(files.path, { kind: LEDGER_KIND, create: true });
+  createLedgerSchema(database);
+  const heads = openHeadStore(files.headPath, { create: true });
+  heads.enroll(files.origin);
+  heads.close();
+  const tree = new MerkleTree(databaseTiles(database));
+  return new LedgerWriter({ ...files, database, tree, note: null, recovered: null });
+}
+
+/**
+ * Opens a ledger for writing, only if it is what the last writer left: the log beside it lost nothing that was
+ * committed, the newest checkpoint is ours and covers exactly the entries, and the head store's checkpoint is part of
+ * its history.
+ *
+ * Throws `BoundaryError`: the errors of `openDatabase`, `ledger.damaged`, `ledger.schema`, `ledger.empty`,
+ * `ledger.unsealed`, `ledger.key`, `ledger.tampered`, `ledger.rolled_back`, `ledger.forked`, `head.missing`. Then nothing was
+ * changed (but for what SQLite's own recovery drops), and the way on is `ledger verify` and a backup.
+ */
+export function openLedger(files: LedgerFiles): LedgerWriter {
+  assertSigner(files);
+  const head = readHead(files);
+  // Before SQLite opens it: its recovery silently drops everything from the first bad frame on.
+  const wal = inspectWal(files.path);
+  if (wal.state === 'damaged') throw refuse('damaged', files.path, wal.detail);
+  const database = openDatabase(files.path, { kind: LEDGER_KIND });
+  try {
+    const defects = schemaDefects(database);
+    if (defects.length > 0) throw refuse('schema', files.path, defects.join('; '));
+    const tree = loadTree(database, files.path);
+    assertHistory(files.path, tree, head, wal);
+    const note = newestCheckpoint(database, files, tree);
+    // Leftovers of a crash must not lie behind the next commits.
+    database.pragma('wal_checkpoint(TRUNCATE)');
+    const recovered = wal.state === 'torn' ? { droppedFrames: wal.droppedFrames, detail: wal.detail } : null;
+    return new LedgerWriter({ ...files, database, tree, note, recovered });
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function assertSigner(files: LedgerFiles): void {
+  if (files.signer.name === files.origin) return;
+  throw new BoundaryError(
+    'ledger.key',
+    `The signing key is named ${files.signer.name}, the ledger ${files.origin}; nothing was opened. Use the ledger's own key.`,
+  );
+}
+
+function readHead(files: LedgerFiles): StoredHead {
+  const heads = openHeadStore(files.headPath);
+  const head = heads.read(files.origin);
+  heads.close();
+  if (head !== null) return head;
+  throw new BoundaryError(
+    'head.missing',
+    `The head store ${files.headPath} does not know ${files.origin}; the ledger was not opened, because a rollback could not be noticed.`,
+    { at: files.headPath },
+  );
+}
+
+function loadTree(database: Database, path: string): MerkleTree {
+  const last = database.prepareColumn<number | null>('SELECT max(idx) FROM entries').get() ?? null;
+  if (last === null) throw refuse('empty', path, 'it has no entry: its initialization did not finish');
+  const size = last + 1;
+  const rows = database
+    .prepareColumn<Uint8Array>('SELECT bytes FROM entries WHERE idx >= ? ORDER BY idx')
+    .all(size - (size % TILE_WIDTH));
+  if (rows.length !== size % TILE_WIDTH)
+    throw refuse('tampered', path, 'entries of the last tile are missing');
+  return MerkleTree.load(databaseTiles(database), size, rows.map(leafHash));
+}
+
+function newestCheckpoint(database: Database, files: LedgerFiles, tree: MerkleTree): string {
+  const row = database
+    .prepare<{ size: number; note: string }>('SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1')
+    .get();
+  if (row === undefined || row.size !== tree.size) {
+    const words = `its ${tree.size} entries are not all under a checkpoint (newest: ${row?.size ?? 'none'})`;
+    throw refuse('unsealed', files.path, words);
+  }
+  const trust = { origin: files.origin, vkeys: [files.signer.vkey] };
+  const checkpoint = openCheckpoint(row.note, trust);
+  if (checkpoint.size !== tree.size || toHex(checkpoint.root) !== toHex(tree.root())) {
+    throw refuse(
+      'tampered',
+      files.path,
+      `its entries do not have the root of their checkpoint at ${tree.size}`,
+    );
+  }
+  return row.note;
+}
+
+function assertHistory(path: string, tree: MerkleTree, head: StoredHead, wal: WalReport): void {
+  if (tree.size < head.size) {
+    const loss = wal.state === 'torn' ? `; ${wal.detail}` : '';
+    const words = `it ends at ${tree.size} entries, a stored checkpoint has ${head.size}${loss}`;
+    throw refuse('rolled_back', path, words);
+  }
+  if (toHex(tree.root(head.size)) !== head.root) {
+    throw refuse('forked', path, `its first ${head.size} entries are not those of the stored checkpoint`);
+  }
+}
+
+function refuse(code: string, path: string, words: string): BoundaryError {
+  return new BoundaryError(
+    `ledger.${code}`,
+    `The ledger ${path} was not opened: ${words}. Run ledger verify, then restore a backup or begin a new log.`,
+    { at: path },
+  );
+}
