@@ -12,11 +12,20 @@ const cel = Type.String({ minLength: 1, maxLength: 2_000, description: 'CEL expr
 const duration = Type.String({ pattern: '^[1-9][0-9]{0,5}(s|m|h|d)$', description: '30s, 15m, 4h, 7d' });
 const roleList = Type.Array(name('role'), { minItems: 1, maxItems: 16 });
 /** Empty means: applies to all. */
-const scope = { classes: Type.Optional(Type.Array(name('class'), { maxItems: 256 })), environments: Type.Optional(Type.Array(name('environment'), { maxItems: 32 })) };
+const scope = {
+  classes: Type.Optional(Type.Array(name('class'), { maxItems: 256 })),
+  environments: Type.Optional(Type.Array(name('environment'), { maxItems: 32 })),
+};
 
 export const PayloadField = Type.Object(
   {
-    type: Type.Union([Type.Literal('string'), Type.Literal('integer'), Type.Literal('number'), Type.Literal('boolean'), Type.Literal('string_list')]),
+    type: Type.Union([
+      Type.Literal('string'),
+      Type.Literal('integer'),
+      Type.Literal('number'),
+      Type.Literal('boolean'),
+      Type.Literal('string_list'),
+    ]),
     description: Type.Optional(sentence),
     required: Type.Optional(Type.Boolean()),
     /** Strings: regular expression (RE2 syntax, anchored both ends by us). */
@@ -43,12 +52,19 @@ export const ActionClass = Type.Object(
     pending_ttl: Type.Optional(duration),
     permit_ttl: Type.Optional(duration),
     /** What doubtful time means for this class; default `queue`. */
-    time_uncertain: Type.Optional(Type.Union([Type.Literal('allow'), Type.Literal('queue'), Type.Literal('deny')])),
+    time_uncertain: Type.Optional(
+      Type.Union([Type.Literal('allow'), Type.Literal('queue'), Type.Literal('deny')]),
+    ),
   },
   closed,
 );
 
-const toolCommon = { description: Type.Optional(sentence), audience: Type.Optional(name('audience')), timeout: Type.Optional(duration), output_limit_bytes: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_048_576 })) };
+const toolCommon = {
+  description: Type.Optional(sentence),
+  audience: Type.Optional(name('audience')),
+  timeout: Type.Optional(duration),
+  output_limit_bytes: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_048_576 })),
+};
 /** Templates: `{{target.id}}`, `{{target.type}}`, `{{payload.FIELD}}`, `{{environment}}`, `{{decision_id}}`; never a shell string. */
 export const Tool = Type.Union([
   Type.Object(
@@ -65,7 +81,12 @@ export const Tool = Type.Union([
     {
       connector: Type.Literal('http'),
       address: Type.String({ pattern: '^(unix:/[^{}]{1,200}|tcp:[A-Za-z0-9.:\\[\\]-]{1,200}:[0-9]{1,5})$' }),
-      method: Type.Union([Type.Literal('GET'), Type.Literal('POST'), Type.Literal('PUT'), Type.Literal('DELETE')]),
+      method: Type.Union([
+        Type.Literal('GET'),
+        Type.Literal('POST'),
+        Type.Literal('PUT'),
+        Type.Literal('DELETE'),
+      ]),
       path: Type.String({ pattern: '^/', maxLength: 1_000 }),
       /** Payload fields sent as one JSON object; sensitive fields may go here. */
       body: Type.Optional(Type.Array(Type.String(), { minItems: 1, maxItems: 32 })),
@@ -89,7 +110,13 @@ export const Gate = Type.Object(
 );
 
 export const RiskFactor = Type.Object(
-  { id: name('factor'), ...scope, condition: cel, weight: Type.Number({ minimum: -1, maximum: 1 }), reason: sentence },
+  {
+    id: name('factor'),
+    ...scope,
+    condition: cel,
+    weight: Type.Number({ minimum: -1, maximum: 1 }),
+    reason: sentence,
+  },
   closed,
 );
 
@@ -100,7 +127,10 @@ export const AuthorityRoute = Type.Object(
     bands: Type.Optional(Type.Array(name('band'), { maxItems: 8 })),
     /** AND-groups: every one must be satisfied, each by its own people. Empty: no approval needed. */
     require: Type.Array(
-      Type.Object({ group: name('group'), roles: roleList, min_signatures: Type.Integer({ minimum: 1, maximum: 16 }) }, closed),
+      Type.Object(
+        { group: name('group'), roles: roleList, min_signatures: Type.Integer({ minimum: 1, maximum: 16 }) },
+        closed,
+      ),
       { maxItems: 8 },
     ),
   },
@@ -115,9 +145,29 @@ export const Principal = Type.Object(
     status: Type.Union([Type.Literal('active'), Type.Literal('suspended'), Type.Literal('revoked')]),
     owner: Type.Optional(Type.String({ maxLength: 128 })),
     /** Where the principal's roles and requests count; empty means everywhere. */
-    scope: Type.Optional(Type.Object({ classes: Type.Optional(Type.Array(name('class'))), environments: Type.Optional(Type.Array(name('environment'))), targets: Type.Optional(Type.Array(Type.String({ maxLength: 500 }))) }, closed)),
+    scope: Type.Optional(
+      Type.Object(
+        {
+          classes: Type.Optional(Type.Array(name('class'))),
+          environments: Type.Optional(Type.Array(name('environment'))),
+          targets: Type.Optional(Type.Array(Type.String({ maxLength: 500 }))),
+        },
+        closed,
+      ),
+    ),
     /** OpenSSH public keys, one line each. */
-    keys: Type.Optional(Type.Array(Type.Object({ public_key: Type.String({ maxLength: 2_000 }), status: Type.Optional(Type.Union([Type.Literal('active'), Type.Literal('revoked')])) }, closed), { maxItems: 8 })),
+    keys: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            public_key: Type.String({ maxLength: 2_000 }),
+            status: Type.Optional(Type.Union([Type.Literal('active'), Type.Literal('revoked')])),
+          },
+          closed,
+        ),
+        { maxItems: 8 },
+      ),
+    ),
     uid: Type.Optional(Type.Integer({ minimum: 0 })),
     spiffe_id: Type.Optional(Type.String({ pattern: '^spiffe://', maxLength: 500 })),
   },
@@ -134,12 +184,21 @@ export const BundleSchema = Type.Object(
         description: sentence,
         issued_at: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}Z$' }),
         /** Origins of the sites that may run it; a bundle that does not name the site is refused there. */
-        sites: Type.Array(Type.String({ pattern: '^[a-z0-9.-]+(/[a-z0-9./-]+)?$', maxLength: 200 }), { minItems: 1, maxItems: 1_000 }),
-        freshness: Type.Object({ warn_after: duration, escalate_after: duration, deny_after: duration }, closed),
+        sites: Type.Array(Type.String({ pattern: '^[a-z0-9.-]+(/[a-z0-9./-]+)?$', maxLength: 200 }), {
+          minItems: 1,
+          maxItems: 1_000,
+        }),
+        freshness: Type.Object(
+          { warn_after: duration, escalate_after: duration, deny_after: duration },
+          closed,
+        ),
       },
       closed,
     ),
-    environments: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_-]{0,31}$' }), Type.Object({ description: sentence }, closed)),
+    environments: Type.Record(
+      Type.String({ pattern: '^[a-z][a-z0-9_-]{0,31}$' }),
+      Type.Object({ description: sentence }, closed),
+    ),
     /** Keys that `context.labels` may carry. */
     labels: Type.Optional(Type.Array(name('label'), { maxItems: 32 })),
     actions: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' }), ActionClass),
@@ -149,15 +208,43 @@ export const BundleSchema = Type.Object(
       {
         factors: Type.Array(RiskFactor, { maxItems: 500 }),
         /** Ascending; `below` of the last band is greater than 1. */
-        bands: Type.Array(Type.Object({ band: name('band'), below: Type.Number({ exclusiveMinimum: 0, maximum: 2 }) }, closed), { minItems: 1, maxItems: 8 }),
+        bands: Type.Array(
+          Type.Object(
+            { band: name('band'), below: Type.Number({ exclusiveMinimum: 0, maximum: 2 }) },
+            closed,
+          ),
+          { minItems: 1, maxItems: 8 },
+        ),
       },
       closed,
     ),
     authority: Type.Object({ routes: Type.Array(AuthorityRoute, { maxItems: 500 }) }, closed),
     principals: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' }), Principal),
-    limits: Type.Optional(Type.Object({ requests_per_second: Type.Optional(Type.Integer({ minimum: 1 })), pending_per_actor: Type.Optional(Type.Integer({ minimum: 1 })), approvals_per_decision: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })) }, closed)),
+    limits: Type.Optional(
+      Type.Object(
+        {
+          requests_per_second: Type.Optional(Type.Integer({ minimum: 1 })),
+          pending_per_actor: Type.Optional(Type.Integer({ minimum: 1 })),
+          approvals_per_decision: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+        },
+        closed,
+      ),
+    ),
     /** Extra patterns (RE2) that no payload string may contain, beside the built-in ones. */
-    secrets: Type.Optional(Type.Object({ patterns: Type.Array(Type.Object({ id: name('pattern'), pattern: Type.String({ minLength: 1, maxLength: 500 }) }, closed), { maxItems: 100 }) }, closed)),
+    secrets: Type.Optional(
+      Type.Object(
+        {
+          patterns: Type.Array(
+            Type.Object(
+              { id: name('pattern'), pattern: Type.String({ minLength: 1, maxLength: 500 }) },
+              closed,
+            ),
+            { maxItems: 100 },
+          ),
+        },
+        closed,
+      ),
+    ),
   },
   closed,
 );

@@ -1,8 +1,8 @@
-import type { JsonObject } from '../formats/json.ts';
 import type { TimeTrust } from '../formats/entry.ts';
+import type { JsonObject } from '../formats/json.ts';
 import type { Permit } from '../formats/permit.ts';
-import type { AuthorityGroup, EnforcementResult, GateResult } from './verdict.ts';
 import type { Target } from './request.ts';
+import type { AuthorityGroup, EnforcementResult, GateResult } from './verdict.ts';
 
 export type DecisionStatus =
   | 'draft'
@@ -48,7 +48,10 @@ export interface Decision {
     trace: { correlation_id: string | null; parent_id: string | null };
     labels: Record<string, string>;
   };
-  policy: { gates: GateResult[]; exceptions: { gate: string; principal: string; reason: string; at: string }[] };
+  policy: {
+    gates: GateResult[];
+    exceptions: { gate: string; principal: string; reason: string; at: string }[];
+  };
   risk: { band: string | null; score: number | null; reasons: string[] };
   authority: { required: AuthorityGroup[]; received: ReceivedApproval[]; satisfied: boolean };
   ledger: { write_state: 'confirmed'; record_id: number };

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { randomBytes } from './random.ts';
 import { readSecretFile, writeSecretFile } from './secret-file.ts';
@@ -15,6 +15,8 @@ export interface Sealer {
   seal(bytes: Uint8Array, context: string): Uint8Array;
   /** Throws BoundaryError `sealed.damaged` unless `sealed` is unchanged and was sealed for the same context and key. */
   open(sealed: Uint8Array, context: string): Uint8Array;
+  /** Hex HMAC-SHA256: a digest that nobody without the key can guess the input of. */
+  mac(bytes: Uint8Array): string;
 }
 
 /** Writes a new random key file, 0600. Throws `secret.exists` rather than replace one: that would lose what it sealed. */
@@ -32,9 +34,12 @@ export function loadSealer(path: string): Sealer {
       { at: path },
     );
   }
+  // One key, one purpose: encryption and digests never share it.
+  const macKey = createHmac('sha256', key).update('holdfast/mac/v1').digest();
   return {
     seal: (bytes, context) => seal(key, bytes, context),
     open: (sealed, context) => open(key, sealed, context),
+    mac: (bytes) => createHmac('sha256', macKey).update(bytes).digest('hex'),
   };
 }
 

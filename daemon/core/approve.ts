@@ -1,0 +1,197 @@
+import type { TimeTrust } from '../formats/entry.ts';
+import type { SignedAct } from '../formats/signed-act.ts';
+import { assignVotes, authoritySatisfied } from './authority.ts';
+import type { Decision } from './decision.ts';
+import { type DecisionRecord, openExceptions } from './fold.ts';
+import { type Refusal, refuse } from './refusal.ts';
+import { type Roster, type RosterMember, withinScope } from './roster.ts';
+
+/** Clocks of signer and site may differ by this much before an act counts as coming from the future. */
+const FUTURE_TOLERANCE_MS = 5 * 60_000;
+
+/** Everything the rules look at when a signed act about a decision arrives. All of it is input; nothing is fetched. */
+export interface ActContext {
+  site: string;
+  record: DecisionRecord;
+  act: SignedAct;
+  /** Fingerprint of the key whose signature over the act was verified. */
+  key: string;
+  /** Roster of the bundle that the decision is pinned to. */
+  pinned: Roster;
+  /** Roster of the policy in force now; null when there is none. Its revocations act at once. */
+  current: Roster | null;
+  nonce_used: boolean;
+  now_ms: number;
+  time_trust: TimeTrust;
+}
+
+/** An act that counts: who gave it, in which role. */
+export interface AcceptedAct {
+  principal: string;
+  role: string;
+}
+
+/**
+ * Judges a signature-checked act about a decision: right thing, right person, right time. The order is from "does it
+ * speak of this decision at all" to "may this person say it", so that the code a signer gets names the first real cause.
+ */
+export function judgeAct(context: ActContext): AcceptedAct | Refusal {
+  const member = judgeSigner(context);
+  if ('refused' in member) return member;
+  return checkApprover(context, member);
+}
+
+/**
+ * The same for an act after the fact (review, reconciliation): any person other than the requester, in a role that they
+ * hold. Authority is not at stake any more, so no group has to ask for the role.
+ */
+export function judgeReviewer(context: ActContext): AcceptedAct | Refusal {
+  const member = judgeSigner(context);
+  if ('refused' in member) return member;
+  return checkPerson(context, member) ?? { principal: member.id, role: context.act.role };
+}
+
+function judgeSigner(context: ActContext): RosterMember | Refusal {
+  const wrong = checkSubject(context) ?? checkTime(context);
+  if (wrong !== null) return wrong;
+  if (context.nonce_used) {
+    return refuse(
+      'approval.nonce_used',
+      'This signed act was submitted before; each one counts once. Sign a new one with a fresh nonce.',
+    );
+  }
+  return checkKey(context);
+}
+
+function checkSubject({ act, record, site }: ActContext): Refusal | null {
+  const { decision } = record;
+  if (act.site !== site) {
+    return refuse('approval.wrong_site', `The act was signed for site ${act.site}; this is ${site}.`);
+  }
+  if (act.subject !== decision.decision_id) {
+    return refuse(
+      'approval.wrong_subject',
+      `The act speaks of ${act.subject}, not of ${decision.decision_id}. Submit it there.`,
+    );
+  }
+  if (
+    act.subject_digest.action !== decision.action_digest ||
+    act.subject_digest.policy !== decision.policy_digest
+  ) {
+    return refuse(
+      'approval.wrong_digest',
+      'The act was signed over another action or another policy than this decision holds. Show the decision again and sign what it says now.',
+    );
+  }
+  return null;
+}
+
+function checkTime({ act, now_ms, time_trust }: ActContext): Refusal | null {
+  if (time_trust === 'uncertain') {
+    return refuse(
+      'approval.time_uncertain',
+      'This site does not trust its clock at the moment, so it cannot tell whether the act is still valid. Set the clock, then submit it again.',
+    );
+  }
+  const issued = Date.parse(act.issued_at);
+  if (issued > now_ms + FUTURE_TOLERANCE_MS) {
+    return refuse(
+      'approval.not_yet_valid',
+      `The act says it was signed at ${act.issued_at}, which is in the future here. Compare the clocks.`,
+    );
+  }
+  if (issued + act.ttl_seconds * 1000 <= now_ms) {
+    return refuse(
+      'approval.expired',
+      `The act was signed at ${act.issued_at} and was valid for ${act.ttl_seconds} s. Sign again.`,
+    );
+  }
+  return null;
+}
+
+function checkKey({ key, pinned, current }: ActContext): RosterMember | Refusal {
+  const member = pinned.byKey(key);
+  if (member === null) {
+    return refuse(
+      'approval.unknown_key',
+      `Key ${key} belongs to nobody in the policy that this decision was evaluated under.`,
+    );
+  }
+  const now = current === null ? member : current.byKey(key);
+  const gone = (who: RosterMember | null) => who === null || !who.key_active || who.status !== 'active';
+  if (gone(member) || gone(now) || now?.id !== member.id) {
+    return refuse(
+      'approval.revoked_key',
+      `Key ${key} of ${member.id} is suspended or revoked; its signature does not count.`,
+    );
+  }
+  return member;
+}
+
+function checkPerson({ act, record, current }: ActContext, member: RosterMember): Refusal | null {
+  const { decision } = record;
+  if (member.kind !== 'human') {
+    return refuse('approval.role_not_held', `${member.id} is not a person; only people approve.`);
+  }
+  const requester = decision.context.actor.id;
+  if (member.id === requester || current?.owns(member.id, requester) === true) {
+    return refuse(
+      'approval.self',
+      `${member.id} asked for this action (or owns the agent that did) and cannot approve it. Somebody else must.`,
+    );
+  }
+  if (!member.roles.includes(act.role)) {
+    return refuse('approval.role_not_held', `${member.id} does not hold the role ${act.role}.`);
+  }
+  if (!withinScope(member.scope, decision)) {
+    return refuse(
+      'approval.out_of_scope',
+      `${member.id}'s roles do not reach this class, environment or target.`,
+    );
+  }
+  return null;
+}
+
+function checkApprover(context: ActContext, member: RosterMember): AcceptedAct | Refusal {
+  const wrong = checkPerson(context, member);
+  if (wrong !== null) return wrong;
+  const { act } = context;
+  const { decision } = context.record;
+  const demanded = act.kind === 'exception' ? exceptionRoles(decision) : groupRoles(decision);
+  if (act.answer === 'approve' && !demanded.includes(act.role)) {
+    return refuse(
+      'approval.role_not_required',
+      `This decision does not wait for ${act.role}; it waits for ${demanded.join(', ') || 'nobody'}.`,
+    );
+  }
+  if (act.kind === 'approval' && decision.authority.received.some((vote) => vote.principal === member.id)) {
+    return refuse('approval.duplicate_person', `${member.id} has already answered; each person counts once.`);
+  }
+  return { principal: member.id, role: act.role };
+}
+
+function exceptionRoles(decision: Decision): string[] {
+  return openExceptions(decision).flatMap((gate) => gate.exception_role ?? []);
+}
+
+function groupRoles(decision: Decision): string[] {
+  return decision.authority.required.flatMap((group) => group.roles);
+}
+
+/** Name of the group that this person's vote fills, given the votes before it; `-` when all its seats are taken. */
+export function groupOf(decision: Decision, accepted: AcceptedAct): string {
+  const votes = [...decision.authority.received.filter((vote) => vote.answer === 'approve'), accepted];
+  const seat = assignVotes(decision.authority.required, votes).at(-1) ?? null;
+  return seat === null ? '-' : (decision.authority.required[seat]?.group ?? '-');
+}
+
+/** True when the decision has all it needs once `accepted` counts too. */
+export function completesAuthority(
+  decision: Decision,
+  accepted: { vote?: AcceptedAct; gate?: string },
+): boolean {
+  const votes = decision.authority.received.filter((vote) => vote.answer === 'approve');
+  const all = accepted.vote === undefined ? votes : [...votes, accepted.vote];
+  const open = openExceptions(decision).filter((gate) => gate.id !== accepted.gate);
+  return open.length === 0 && authoritySatisfied(decision.authority.required, all);
+}

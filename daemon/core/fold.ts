@@ -1,0 +1,213 @@
+import type { Entry } from '../formats/entry.ts';
+import type { JsonObject } from '../formats/json.ts';
+import { type Permit, permitOf, type ResolvedCall } from '../formats/permit.ts';
+import { authoritySatisfied, missingAuthority } from './authority.ts';
+import type { Decision, DecisionStatus, PermitState } from './decision.ts';
+import type { EnforcementResult } from './verdict.ts';
+
+/** A decision with what the engine needs beside the wire object. */
+export interface DecisionRecord {
+  decision: Decision;
+  /** Log index of the entry that carries the permit; null while there is none. */
+  permit_index: number | null;
+  call: ResolvedCall | null;
+  tool: string | null;
+  /** Who may redeem the permit. */
+  audience: string;
+  permit_ttl_ms: number;
+  /** Approval acts seen so far, accepted or not. */
+  acts: number;
+}
+
+interface Recorded {
+  index: number;
+  entry: Entry;
+}
+
+/**
+ * Folds a decision's stream into its current state: the entries are the truth, everything else is derived. Pure, so
+ * replays and rebuilt projections reach the same object. Throws on a stream that does not start with a decision entry.
+ */
+export function foldDecision(stream: readonly Recorded[]): DecisionRecord {
+  const [first, ...rest] = stream;
+  if (first === undefined || first.entry.seq !== 0) {
+    throw new Error('fold: a decision stream starts with its seq 0 entry');
+  }
+  const record = begin(first);
+  for (const recorded of rest) apply(record, recorded);
+  settle(record);
+  return record;
+}
+
+function begin({ index, entry }: Recorded): DecisionRecord {
+  const data = entry.data as unknown as FirstData;
+  const permit = permitOf(entry);
+  const decision: Decision = {
+    decision_id: entry.stream,
+    policy_version: data.policy?.version ?? null,
+    policy_digest: data.policy?.digest ?? null,
+    action_digest: data.action_digest,
+    status: lastOf(data.transitions) ?? 'draft',
+    action: data.action,
+    context: data.context,
+    policy: { gates: data.gates, exceptions: [] },
+    risk: data.risk,
+    authority: { required: data.authority.required, received: [], satisfied: false },
+    ledger: { write_state: 'confirmed', record_id: index },
+    enforcement: {
+      default: 'deny',
+      result: data.enforcement.result,
+      allow_if: [],
+      reasons: data.enforcement.reasons,
+    },
+    timestamps: { created_at: entry.at, updated_at: entry.at },
+    expires_at: data.expires_at,
+    linked_to: data.linked_to,
+    time_trust: entry.time_trust,
+    permit_state: permit === null ? 'none' : 'issued',
+    outcome: null,
+    reviews: [],
+  };
+  if (permit !== null) decision.permit = permit;
+  return {
+    decision,
+    permit_index: permit === null ? null : index,
+    call: permit?.call ?? data.call,
+    tool: data.tool,
+    audience: data.audience,
+    permit_ttl_ms: data.permit_ttl_ms,
+    acts: 0,
+  };
+}
+
+function apply(record: DecisionRecord, { index, entry }: Recorded): void {
+  const { decision } = record;
+  const data = entry.data;
+  decision.ledger.record_id = index;
+  decision.timestamps.updated_at = entry.at;
+  const status = lastOf((data.transitions ?? []) as DecisionStatus[]);
+  if (status !== null) decision.status = status;
+  const permit = permitOf(entry);
+  if (permit !== null) grant(record, permit, index);
+  switch (entry.type) {
+    case 'approval.added':
+      record.acts++;
+      receive(decision, entry);
+      break;
+    case 'approval.rejected':
+      record.acts++;
+      break;
+    case 'exception.granted':
+      record.acts++;
+      decision.policy.exceptions.push(exceptionOf(entry));
+      break;
+    case 'permit.redeemed':
+      decision.permit_state = 'redeemed';
+      break;
+    case 'permit.outcome':
+      decision.permit_state = data.result as PermitState;
+      decision.outcome = outcomeOf(data, entry.at);
+      break;
+    case 'decision.reconciled':
+      decision.permit_state = data.result as PermitState;
+      decision.outcome = { ...decision.outcome, ...outcomeOf(data, entry.at), reconciled: true };
+      break;
+    case 'decision.reviewed':
+      decision.reviews.push({ principal: String(data.principal), note: String(data.note), at: entry.at });
+      break;
+    default:
+      break;
+  }
+}
+
+function grant(record: DecisionRecord, permit: Permit, index: number): void {
+  record.decision.permit = permit;
+  record.decision.permit_state = 'issued';
+  record.decision.expires_at = permit.expires_at;
+  record.decision.enforcement.result = 'allow';
+  record.permit_index = index;
+}
+
+function receive(decision: Decision, entry: Entry): void {
+  const data = entry.data as unknown as ApprovalData;
+  decision.authority.received.push({
+    principal: data.principal,
+    role: data.role,
+    group: data.group,
+    key: data.key,
+    answer: data.answer,
+    nonce: data.nonce,
+    at: entry.at,
+  });
+  if (data.answer === 'reject') {
+    decision.enforcement.result = 'deny';
+    decision.enforcement.reasons = [
+      `${data.principal} (${data.role}) rejected it.`,
+      ...decision.enforcement.reasons,
+    ];
+  }
+}
+
+function exceptionOf(entry: Entry): Decision['policy']['exceptions'][number] {
+  const data = entry.data as unknown as ApprovalData & { gate: string; reason: string };
+  return { gate: data.gate, principal: data.principal, reason: data.reason, at: entry.at };
+}
+
+function outcomeOf(data: JsonObject, at: string): JsonObject {
+  return { result: data.result ?? null, at, detail: data.detail ?? null };
+}
+
+/** Derived members: what the entries imply but do not repeat. */
+function settle({ decision }: DecisionRecord): void {
+  const approvals = decision.authority.received.filter((approval) => approval.answer === 'approve');
+  decision.authority.satisfied =
+    decision.status !== 'denied' && authoritySatisfied(decision.authority.required, approvals);
+  if (decision.status === 'pending_authority') {
+    decision.enforcement.allow_if = [
+      ...openExceptions(decision).map((gate) => `exception for gate ${gate.id} by ${gate.exception_role}`),
+      ...missingAuthority(decision.authority.required, approvals),
+    ];
+  }
+  if (decision.status === 'expired' || decision.status === 'cancelled') decision.enforcement.result = 'deny';
+}
+
+/** Gates that still need an exception before the decision can be authorized. */
+export function openExceptions(decision: Decision): Decision['policy']['gates'] {
+  return decision.policy.gates.filter(
+    (gate) =>
+      gate.result === 'requires_exception' &&
+      !decision.policy.exceptions.some((exception) => exception.gate === gate.id),
+  );
+}
+
+function lastOf(transitions: readonly DecisionStatus[]): DecisionStatus | null {
+  return transitions.at(-1) ?? null;
+}
+
+/** `data` of a stream's first entry, as `decide` writes it. */
+interface FirstData {
+  transitions: DecisionStatus[];
+  action: Decision['action'];
+  context: Decision['context'];
+  action_digest: string;
+  policy: { version: string; digest: string } | null;
+  gates: Decision['policy']['gates'];
+  risk: Decision['risk'];
+  authority: { route: string | null; required: Decision['authority']['required'] };
+  enforcement: { result: EnforcementResult; reasons: string[] };
+  expires_at: string | null;
+  permit_ttl_ms: number;
+  linked_to: string | null;
+  tool: string | null;
+  audience: string;
+  call: ResolvedCall | null;
+}
+
+interface ApprovalData {
+  principal: string;
+  role: string;
+  group: string;
+  key: string;
+  answer: 'approve' | 'reject';
+  nonce: string;
+}

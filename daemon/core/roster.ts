@@ -1,0 +1,65 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { parsePublicKeyLine } from '../formats/sshsig.ts';
+import type { Bundle, BundlePrincipal } from './bundle.ts';
+import type { Decision } from './decision.ts';
+
+/** A principal as the roster of one bundle knows it, reached through one of its keys. */
+export interface RosterMember {
+  id: string;
+  kind: BundlePrincipal['kind'];
+  roles: readonly string[];
+  status: BundlePrincipal['status'];
+  scope: BundlePrincipal['scope'];
+  key_active: boolean;
+}
+
+/** The people, agents and services of one bundle, indexed for the questions that the engine asks. */
+export interface Roster {
+  /** Whose key this is (`SHA256:…`), whatever its status; null when nobody's. */
+  byKey(fingerprint: string): RosterMember | null;
+  principal(id: string): BundlePrincipal | null;
+  /** True when `owner` is the declared owner of principal `id`. */
+  owns(owner: string, id: string | null): boolean;
+}
+
+/** Indexes a checked bundle's principals. Throws `BoundaryError` on a key line that does not parse. */
+export function rosterOf(bundle: Bundle): Roster {
+  const keys = new Map<string, RosterMember>();
+  for (const [id, principal] of Object.entries(bundle.principals)) {
+    for (const key of principal.keys ?? []) {
+      const { fingerprint } = parsePublicKeyLine(key.public_key);
+      if (keys.has(fingerprint)) {
+        throw new BoundaryError('bundle.defective', `Two principals share the key ${fingerprint}.`, {
+          at: id,
+        });
+      }
+      keys.set(fingerprint, {
+        id,
+        kind: principal.kind,
+        roles: principal.roles,
+        status: principal.status,
+        scope: principal.scope,
+        key_active: (key.status ?? 'active') === 'active',
+      });
+    }
+  }
+  const principals = new Map(Object.entries(bundle.principals));
+  return {
+    byKey: (fingerprint) => keys.get(fingerprint) ?? null,
+    principal: (id) => principals.get(id) ?? null,
+    owns: (owner, id) => id !== null && principals.get(id)?.owner === owner,
+  };
+}
+
+/** Whether a principal's scope reaches this decision. An absent list means everywhere. */
+export function withinScope(scope: BundlePrincipal['scope'], decision: Decision): boolean {
+  if (scope === undefined) return true;
+  const { class: actionClass, target } = decision.action;
+  const reaches = (list: readonly string[] | undefined, value: string | null) =>
+    list === undefined || list.length === 0 || (value !== null && list.includes(value));
+  return (
+    reaches(scope.classes, actionClass) &&
+    reaches(scope.environments, decision.context.environment) &&
+    reaches(scope.targets, target === null ? null : `${target.type}:${target.id}`)
+  );
+}

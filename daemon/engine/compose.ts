@@ -1,0 +1,30 @@
+import { join } from 'node:path';
+import { systemClock } from '../host/clock.ts';
+import { loadConfig } from '../host/config.ts';
+import { createLogger } from '../host/log.ts';
+import { randomBytes, uuidv7 } from '../host/random.ts';
+import { loadSealer } from '../host/sealer.ts';
+import { loadSigner } from '../host/signer.ts';
+import { sitePaths } from '../host/site.ts';
+import type { EngineOptions } from './engine.ts';
+
+/** File names of the daemon's keys under `state/keys`. */
+export const LEDGER_KEY = 'ledger.key';
+export const SEALING_KEY = 'sealing.key';
+
+/** The engine's real surroundings: this site directory's keys and files, the system's clock and randomness. */
+export function composeEngine({ dir }: { dir: string }): EngineOptions {
+  const paths = sitePaths(dir);
+  const config = loadConfig(dir);
+  const log = createLogger('engine', config.log.level);
+  return {
+    paths,
+    site: config.site,
+    profile: config.profile,
+    clock: systemClock,
+    random: { uuidv7, bytes: randomBytes },
+    signer: loadSigner(join(paths.keys, LEDGER_KEY)),
+    sealer: loadSealer(join(paths.keys, SEALING_KEY)),
+    report: (message, error) => log.error({ err: error }, message),
+  };
+}

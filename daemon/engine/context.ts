@@ -1,0 +1,98 @@
+import { isoTime } from '../core/create.ts';
+import type { Decision } from '../core/decision.ts';
+import { type DecisionRecord, foldDecision } from '../core/fold.ts';
+import {
+  decodeEntry,
+  type Entry,
+  type EntryActor,
+  type EntryType,
+  encodeEntry,
+  type TimeTrust,
+} from '../formats/entry.ts';
+import type { JsonObject } from '../formats/json.ts';
+import { formatProof } from '../formats/tlog-proof.ts';
+import type { Sealer } from '../host/sealer.ts';
+import type { Profile } from '../host/site.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Policies } from './policies.ts';
+import type { Projections } from './projections.ts';
+import type { EngineEvent } from './protocol.ts';
+
+/** What every method of the engine works on. One per open ledger; replaced as a whole when the ledger is reopened. */
+export interface EngineState {
+  readonly site: string;
+  readonly profile: Profile;
+  readonly ledger: Ledger;
+  readonly projections: Projections;
+  readonly policies: Policies;
+  readonly sealer: Sealer;
+  /** Fresh randomness: decision ids (UUIDv7 of the given instant) and salts. */
+  readonly random: { uuidv7(now: number): string; bytes(length: number): Uint8Array };
+}
+
+/** What an appended entry is called by afterwards. */
+export interface Recorded {
+  index: number;
+  entry: Entry;
+}
+
+/** One batch: a fixed instant, and the entries appended so far. Nothing in it is durable before the commit. */
+export class Batch {
+  readonly state: EngineState;
+  readonly now: number;
+  readonly trust: TimeTrust;
+  readonly events: EngineEvent[] = [];
+
+  constructor(state: EngineState, time: { now: number; trust: TimeTrust }) {
+    this.state = state;
+    this.now = time.now;
+    this.trust = time.trust;
+  }
+
+  /** Appends one entry to its stream and brings the projections along. */
+  record(stream: string, type: EntryType, actor: EntryActor, data: JsonObject): Recorded {
+    const { ledger, projections, site } = this.state;
+    const { seq, prev } = ledger.streamHead(stream);
+    const entry: Entry = {
+      v: 1,
+      site,
+      type,
+      at: isoTime(this.now),
+      time_trust: this.trust,
+      stream,
+      seq,
+      prev,
+      actor,
+      data,
+    };
+    const index = ledger.append(stream, encodeEntry(entry));
+    projections.apply(index, entry);
+    const transitions = (data.transitions ?? []) as Decision['status'][];
+    this.events.push({ index, stream, type, status: transitions.at(-1) ?? null });
+    return { index, entry };
+  }
+
+  /** The decision as its entries say, those of this batch included; null when there is no such stream. */
+  decision(id: string): DecisionRecord | null {
+    return loadDecision(this.state, id);
+  }
+}
+
+export function loadDecision(state: EngineState, id: string): DecisionRecord | null {
+  const stream = state.ledger.stream(id);
+  if (stream.length === 0) return null;
+  return foldDecision(stream.map(({ index, bytes }) => ({ index, entry: decodeEntry(bytes) })));
+}
+
+/**
+ * The C2SP tlog-proof of a committed entry under the newest checkpoint, with the entry's bytes in `extra`. For an allow
+ * entry this text is the permit file.
+ */
+export function proofOf(state: EngineState, index: number): string {
+  const { ledger } = state;
+  const bytes = ledger.entry(index);
+  const checkpoint = ledger.checkpoint();
+  if (bytes === null || checkpoint === null)
+    throw new Error(`proof: entry ${index} is not under a checkpoint`);
+  return formatProof({ index, extra: bytes, proof: ledger.inclusionProof(index), checkpoint });
+}

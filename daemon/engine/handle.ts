@@ -1,0 +1,112 @@
+import { Worker } from 'node:worker_threads';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import type { EngineCall, EngineEvent, EngineHandle, EngineReply } from './protocol.ts';
+import type { FromWriter, ToWriter } from './writer.ts';
+
+interface Waiting {
+  resolve(reply: EngineReply): void;
+  reject(error: Error): void;
+}
+
+/** The engine is gone: the worker ended while calls were open, or a call came after it. Nothing was acknowledged. */
+export class EngineGone extends Error {
+  override readonly name = 'EngineGone';
+}
+
+/**
+ * Starts the engine's worker thread for a site directory. Resolves when the ledger is open and `system.started` is
+ * durable; throws `BoundaryError` with the ledger's own code when it cannot be opened.
+ * `onGone` is called when the worker ends without having been asked to.
+ */
+export async function startEngine(dir: string, onGone: (error: Error) => void): Promise<EngineHandle> {
+  const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: { dir }, stdin: false });
+  const link = new WriterLink(worker, onGone);
+  await link.ready;
+  return link;
+}
+
+class WriterLink implements EngineHandle {
+  readonly ready: Promise<void>;
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #listeners = new Set<(events: EngineEvent[]) => void>();
+  #outgoing: [number, EngineCall][] = [];
+  #nextId = 1;
+  #stopped: (() => void) | null = null;
+  #gone: Error | null = null;
+
+  constructor(worker: Worker, onGone: (error: Error) => void) {
+    this.#worker = worker;
+    let started: () => void = () => {};
+    let failed: (error: Error) => void = () => {};
+    this.ready = new Promise<void>((resolve, reject) => {
+      started = resolve;
+      failed = reject;
+    });
+    worker.on('message', (message: FromWriter) => {
+      if ('ready' in message) started();
+      else if ('failed' in message) failed(startFailure(message.failed));
+      else if ('stopped' in message) this.#stopped?.();
+      else this.#deliver(message.replies, message.events);
+    });
+    const end = (error: Error): void => {
+      failed(error);
+      this.#abandon(error);
+      if (this.#stopped === null) onGone(error);
+      else this.#stopped();
+    };
+    worker.on('error', (error) => end(error instanceof Error ? error : new Error(String(error))));
+    worker.on('exit', (code) => end(new EngineGone(`the engine's thread ended with code ${code}`)));
+  }
+
+  call(call: EngineCall): Promise<EngineReply> {
+    if (this.#gone !== null || this.#stopped !== null) {
+      return Promise.reject(new EngineGone('the engine is not running'));
+    }
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      this.#waiting.set(id, { resolve, reject });
+      // One crossing for everything that the sockets delivered in this turn of the event loop.
+      if (this.#outgoing.push([id, call]) === 1) setImmediate(() => this.#flush());
+    });
+  }
+
+  onEvents(listener: (events: EngineEvent[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  stop(reason: string): Promise<void> {
+    if (this.#gone !== null) return Promise.resolve();
+    this.#flush();
+    return new Promise((resolve) => {
+      this.#stopped = resolve;
+      this.#worker.postMessage({ stop: reason } satisfies ToWriter);
+    });
+  }
+
+  #flush(): void {
+    if (this.#outgoing.length === 0 || this.#gone !== null) return;
+    const calls = this.#outgoing;
+    this.#outgoing = [];
+    this.#worker.postMessage({ calls } satisfies ToWriter);
+  }
+
+  #deliver(replies: [number, EngineReply][], events: EngineEvent[]): void {
+    for (const [id, reply] of replies) {
+      this.#waiting.get(id)?.resolve(reply);
+      this.#waiting.delete(id);
+    }
+    if (events.length > 0) for (const listener of this.#listeners) listener(events);
+  }
+
+  #abandon(error: Error): void {
+    this.#gone = error;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}
+
+function startFailure({ code, message }: { code: string | null; message: string }): Error {
+  return code === null ? new Error(message) : new BoundaryError(code, message);
+}

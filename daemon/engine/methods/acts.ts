@@ -1,0 +1,250 @@
+import { type AcceptedAct, completesAuthority, groupOf, judgeAct } from '../../core/approve.ts';
+import { isoTime, permitIdOf } from '../../core/create.ts';
+import type { DecisionStatus } from '../../core/decision.ts';
+import { type DecisionRecord, openExceptions } from '../../core/fold.ts';
+import { assertTransition, checkLifecycle, type LifecycleCommand } from '../../core/lifecycle.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
+import type { Roster } from '../../core/roster.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { sha256Hex } from '../../formats/digest.ts';
+import type { EntryActor, EntryType } from '../../formats/entry.ts';
+import type { JsonObject } from '../../formats/json.ts';
+import type { Permit } from '../../formats/permit.ts';
+import { type ActKind, actNamespace, parseAct, type SignedAct } from '../../formats/signed-act.ts';
+import { verifySshSignature } from '../../formats/sshsig.ts';
+import { type Batch, proofOf } from '../context.ts';
+import type { EngineCall } from '../protocol.ts';
+import { type AfterCommit, problem } from '../reply.ts';
+import { changed, findDecision, refused } from './lifecycle.ts';
+
+/** Key types whose signatures count. Others verify, but their approvals are a later matter of policy. */
+const ACCEPTED_KEYS: readonly string[] = ['ssh-ed25519'];
+const DEFAULT_ACTS_PER_DECISION = 100;
+
+/** A signed act as it was submitted, its signature checked. */
+export interface SubmittedAct {
+  act: SignedAct;
+  /** SHA-256 of the signed bytes. */
+  digest: string;
+  signature: string;
+  /** Fingerprint of the signing key. */
+  key: string;
+}
+
+/**
+ * `decisions.approve`: a signed approval, rejection or exception for a decision. Verified before it counts: signature →
+ * subject, time, nonce → person, role, scope. What fails is recorded as `approval.rejected` and the decision stays
+ * pending; the act that satisfies authority makes the entry that carries the permit.
+ */
+export function approveDecision(batch: Batch, call: EngineCall): AfterCommit {
+  const found = findDecision(batch, call.args.id);
+  if ('refused' in found) return refused(found);
+  const submitted = readAct(call.body, ['approval', 'exception']);
+  if ('refused' in submitted) return refused(submitted);
+  const command = submitted.act.kind === 'exception' ? 'except' : 'approve';
+  const wrong = checkLifecycle(command, found.decision);
+  if (wrong !== null) return refused(wrong);
+  const limit = approvalLimit(batch, found);
+  if (found.acts >= limit) {
+    return refused(
+      refuse(
+        'approval.too_many',
+        `${limit} acts were already submitted for this decision. Nothing was recorded.`,
+      ),
+    );
+  }
+  const judged = judge(batch, found, submitted);
+  if (isRefusal(judged)) return reject(batch, found, submitted, command, judged);
+  if (submitted.act.kind === 'exception') return except(batch, found, submitted, judged);
+  return accept(batch, found, submitted, judged);
+}
+
+/** Parses and signature-checks a submitted act. A refusal here is not recorded: it is not yet anybody's word. */
+export function readAct(body: string | null, kinds: readonly ActKind[]): SubmittedAct | Refusal {
+  const { act: text, signature } = JSON.parse(body ?? '{}') as { act: string; signature: string };
+  let act: SignedAct;
+  try {
+    act = parseAct(text);
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error;
+    return refuse('approval.malformed', `The act cannot be read: ${error.message} Nothing was recorded.`);
+  }
+  if (!kinds.includes(act.kind)) {
+    return refuse('approval.wrong_kind', `An act of kind ${act.kind} does not belong here.`);
+  }
+  const message = Buffer.from(text, 'utf8');
+  const verified = verifySshSignature({ armor: signature, message, namespace: actNamespace(act.kind) });
+  if (!verified.ok) {
+    return refuse(
+      'approval.bad_signature',
+      `The signature does not verify over this act (${verified.code}). Sign the exact bytes in the namespace ${actNamespace(act.kind)}.`,
+    );
+  }
+  if (!ACCEPTED_KEYS.includes(verified.type)) {
+    return refuse(
+      'approval.key_type',
+      `Signatures by ${verified.type} keys do not count here; use ssh-ed25519.`,
+    );
+  }
+  return { act, digest: sha256Hex(message), signature, key: verified.key };
+}
+
+/** Judges a signature-checked act against the decision, its pinned roster and the roster in force. */
+export function judge(batch: Batch, record: DecisionRecord, submitted: SubmittedAct): AcceptedAct | Refusal {
+  const { policies, projections, site } = batch.state;
+  const { decision } = record;
+  if (decision.policy_digest === null)
+    return refuse('policy.none', 'This decision was made without a policy.');
+  return judgeAct({
+    site,
+    record,
+    act: submitted.act,
+    key: submitted.key,
+    pinned: policies.load(decision.policy_digest).roster,
+    current: policies.active(decision.context.environment)?.roster ?? null,
+    nonce_used: projections.nonceUsed(submitted.act.nonce),
+    now_ms: batch.now,
+    time_trust: batch.trust,
+  });
+}
+
+/** Whom a key belongs to in the policy in force, for the record of a rejected act. */
+export function ownerOf(roster: Roster | null, key: string): string | null {
+  return roster?.byKey(key)?.id ?? null;
+}
+
+function approvalLimit(batch: Batch, { decision }: DecisionRecord): number {
+  const bundle = batch.state.policies.active(decision.context.environment)?.compiled.bundle;
+  return bundle?.limits?.approvals_per_decision ?? DEFAULT_ACTS_PER_DECISION;
+}
+
+function reject(
+  batch: Batch,
+  { decision }: DecisionRecord,
+  submitted: SubmittedAct,
+  command: LifecycleCommand,
+  refusal: Refusal,
+): AfterCommit {
+  const roster = batch.state.policies.active(decision.context.environment)?.roster ?? null;
+  const principal = ownerOf(roster, submitted.key);
+  assertTransition(command, 'approval.rejected', []);
+  const { index } = batch.record(
+    decision.decision_id,
+    'approval.rejected',
+    { id: principal, role: null },
+    {
+      transitions: [],
+      code: refusal.refused,
+      reason: refusal.message,
+      act_digest: submitted.digest,
+      key: submitted.key,
+      principal,
+    },
+  );
+  return (state) =>
+    problem(refusal, { decision_id: decision.decision_id, record_id: index, proof: proofOf(state, index) });
+}
+
+function accept(
+  batch: Batch,
+  record: DecisionRecord,
+  submitted: SubmittedAct,
+  person: AcceptedAct,
+): AfterCommit {
+  const { decision } = record;
+  const approved = submitted.act.answer === 'approve';
+  const complete = approved && completesAuthority(decision, { vote: person });
+  const transitions: DecisionStatus[] = approved ? (complete ? ['authorized'] : []) : ['denied'];
+  const extra = {
+    group: approved ? groupOf(decision, person) : '-',
+    answer: approved ? 'approve' : 'reject',
+  };
+  append(batch, record, submitted, person, {
+    command: 'approve',
+    type: 'approval.added',
+    transitions,
+    extra,
+  });
+  return changed(batch, decision.decision_id);
+}
+
+function except(
+  batch: Batch,
+  record: DecisionRecord,
+  submitted: SubmittedAct,
+  person: AcceptedAct,
+): AfterCommit {
+  const { decision } = record;
+  const gate = openExceptions(decision).find((open) => open.exception_role === person.role);
+  if (gate === undefined) throw new Error('acts: an exception was accepted that no gate asks for');
+  const complete = completesAuthority(decision, { gate: gate.id });
+  append(batch, record, submitted, person, {
+    command: 'except',
+    type: 'exception.granted',
+    transitions: complete ? ['authorized'] : [],
+    extra: { gate: gate.id },
+  });
+  return changed(batch, decision.decision_id);
+}
+
+interface Step {
+  command: LifecycleCommand;
+  type: EntryType;
+  transitions: DecisionStatus[];
+  extra: JsonObject;
+}
+
+function append(
+  batch: Batch,
+  record: DecisionRecord,
+  submitted: SubmittedAct,
+  person: AcceptedAct,
+  step: Step,
+): void {
+  assertTransition(step.command, step.type, step.transitions);
+  const actor: EntryActor = { id: person.principal, role: person.role };
+  const data: JsonObject = {
+    transitions: step.transitions,
+    ...actData(submitted, person),
+    ...step.extra,
+  };
+  if (step.transitions.includes('authorized'))
+    data.permit = permitFor(batch, record) as unknown as JsonObject;
+  batch.record(record.decision.decision_id, step.type, actor, data);
+}
+
+/** The act as evidence: the exact envelope and signature, so that anyone can verify it again with `ssh-keygen`. */
+export function actData(submitted: SubmittedAct, person: AcceptedAct): JsonObject {
+  return {
+    act: submitted.act as unknown as JsonObject,
+    act_digest: submitted.digest,
+    signature: submitted.signature,
+    principal: person.principal,
+    role: person.role,
+    key: submitted.key,
+    nonce: submitted.act.nonce,
+    reason: submitted.act.reason,
+  };
+}
+
+function permitFor(batch: Batch, record: DecisionRecord): Permit {
+  const { decision, call, tool } = record;
+  const { target } = decision.action;
+  if (call === null || tool === null || target === null || decision.policy_digest === null) {
+    throw new Error('acts: a pending decision without a resolved call');
+  }
+  return {
+    id: permitIdOf(decision.decision_id),
+    decision_id: decision.decision_id,
+    audience: record.audience,
+    action_digest: decision.action_digest,
+    policy_digest: decision.policy_digest,
+    tool,
+    call,
+    environment: decision.context.environment,
+    target,
+    profile: batch.state.profile,
+    not_before: isoTime(batch.now),
+    expires_at: isoTime(batch.now + record.permit_ttl_ms),
+  };
+}

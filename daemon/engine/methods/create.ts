@@ -1,0 +1,127 @@
+import { type DecisionFacts, draftDecision } from '../../core/create.ts';
+import { evaluateWithoutPolicy, scrubRequest } from '../../core/evaluate.ts';
+import { foldDecision } from '../../core/fold.ts';
+import { assertTransition } from '../../core/lifecycle.ts';
+import { normalizeRequest } from '../../core/normalize.ts';
+import { refuse } from '../../core/refusal.ts';
+import type { DecisionRequest } from '../../core/request.ts';
+import { redactPayload, type SealedValues } from '../../core/sensitive.ts';
+import type { Verdict } from '../../core/verdict.ts';
+import { sha256Hex } from '../../formats/digest.ts';
+import { decodeEntry } from '../../formats/entry.ts';
+import type { JsonObject } from '../../formats/json.ts';
+import type { Batch } from '../context.ts';
+import type { LoadedPolicy } from '../policies.ts';
+import type { EngineCall } from '../protocol.ts';
+import { type AfterCommit, decisionReply, problem } from '../reply.ts';
+
+const PRODUCTION = 'production';
+const NO_SEALED: SealedValues = {};
+
+/**
+ * `decisions.create`: one request becomes one recorded decision. Steps: same question asked before? → which policy →
+ * evaluate → take out what may not be recorded → one entry. The reply is rendered after the commit.
+ */
+export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
+  const body = call.body ?? '{}';
+  const request = normalizeRequest(JSON.parse(body) as JsonObject);
+  const idempotency = idempotencyOf(batch, call.key, request, body);
+  if (idempotency !== null) {
+    const answered = batch.state.projections.answered(idempotency.key);
+    if (answered !== null) return repeat(batch, answered, idempotency.request);
+  }
+  if (request.linked_to !== null && batch.state.projections.row(request.linked_to) === null) {
+    const refusal = refuse(
+      'decision.link_not_found',
+      `linked_to names ${request.linked_to}, which this site never decided. Nothing was recorded.`,
+    );
+    return () => problem(refusal);
+  }
+  const decision_id = `dec_${batch.state.random.uuidv7(batch.now)}`;
+  const { policy, verdict } = evaluate(batch, request, decision_id);
+  const { recordable, sealed } = withoutSecrets(batch, request, verdict, policy);
+  const draft = draftDecision(recordable, verdict, factsOf(batch, decision_id, request, policy, idempotency));
+  assertTransition('create', draft.type, draft.transitions);
+  const recorded = batch.record(decision_id, draft.type, recordable.context.actor, draft.data);
+  if (sealed !== NO_SEALED) sealValues(batch, decision_id, sealed);
+  const record = foldDecision([recorded]);
+  return (state) => decisionReply(state, record);
+}
+
+function evaluate(batch: Batch, request: DecisionRequest, decision_id: string) {
+  const { policies } = batch.state;
+  const environment = request.context.environment ?? PRODUCTION;
+  // A policy of another environment still tells an unknown environment apart from a site without any policy.
+  const policy = policies.active(environment) ?? policies.anyActive();
+  const facts = { decision_id, now_ms: batch.now, time_trust: batch.trust };
+  const known = policies.applied?.environments[environment] !== undefined;
+  if (policy === null || (known && policies.active(environment) === null)) {
+    return { policy: null, verdict: evaluateWithoutPolicy(request, facts) };
+  }
+  return { policy, verdict: policy.compiled.evaluate(request, facts) };
+}
+
+/** What may be recorded: scrubbed by the failed gates, sensitive fields replaced by salted commitments. */
+function withoutSecrets(
+  batch: Batch,
+  request: DecisionRequest,
+  verdict: Verdict,
+  policy: LoadedPolicy | null,
+) {
+  const scrubbed = scrubRequest(request, verdict);
+  const action =
+    scrubbed.action.class === null ? undefined : policy?.compiled.bundle.actions[scrubbed.action.class];
+  if (action === undefined) return { recordable: scrubbed, sealed: NO_SEALED };
+  const { payload, sealed } = redactPayload(scrubbed.action.payload, action, () =>
+    batch.state.random.bytes(32),
+  );
+  if (Object.keys(sealed).length === 0) return { recordable: scrubbed, sealed: NO_SEALED };
+  return { recordable: { ...scrubbed, action: { ...scrubbed.action, payload } }, sealed };
+}
+
+function factsOf(
+  batch: Batch,
+  decision_id: string,
+  request: DecisionRequest,
+  policy: LoadedPolicy | null,
+  idempotency: DecisionFacts['idempotency'],
+): DecisionFacts {
+  const bundle = policy?.compiled.bundle;
+  const tool = request.action.class === null ? undefined : bundle?.actions[request.action.class]?.tool;
+  return {
+    decision_id,
+    now_ms: batch.now,
+    profile: batch.state.profile,
+    policy: policy === null ? null : { version: policy.compiled.version, digest: policy.compiled.digest },
+    audience: (tool === undefined ? undefined : bundle?.tools[tool]?.audience) ?? 'gateway',
+    tool: tool ?? null,
+    idempotency,
+  };
+}
+
+function sealValues(batch: Batch, decision_id: string, sealed: SealedValues): void {
+  const { sealer, projections } = batch.state;
+  projections.seal(decision_id, sealer.seal(Buffer.from(JSON.stringify(sealed)), decision_id));
+}
+
+/** The key belongs to the actor; the request is remembered as a keyed digest, since a bare one would leak a PIN. */
+function idempotencyOf(batch: Batch, key: string | null, request: DecisionRequest, body: string) {
+  if (key === null) return null;
+  const scope = JSON.stringify([request.context.actor.id, key]);
+  return { key: sha256Hex(Buffer.from(scope)), request: batch.state.sealer.mac(Buffer.from(body)) };
+}
+
+/** The first answer again: the decision as its first entry recorded it, whatever happened to it since. */
+function repeat(batch: Batch, answered: { request: string; decision: string }, request: string): AfterCommit {
+  if (answered.request !== request) {
+    const refusal = refuse(
+      'idempotency.mismatch',
+      `This Idempotency-Key was used for another request (${answered.decision}). Use a new key for a new request.`,
+    );
+    return () => problem(refusal);
+  }
+  const first = batch.state.ledger.stream(answered.decision)[0];
+  if (first === undefined) throw new Error(`create: ${answered.decision} has an answer and no entries`);
+  const record = foldDecision([{ index: first.index, entry: decodeEntry(first.bytes) }]);
+  return (state) => decisionReply(state, record);
+}

@@ -1,0 +1,73 @@
+import type { DecisionRecord } from '../../core/fold.ts';
+import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
+import { type Refusal, refuse } from '../../core/refusal.ts';
+import type { EntryActor } from '../../formats/entry.ts';
+import type { JsonObject } from '../../formats/json.ts';
+import type { Batch } from '../context.ts';
+import type { EngineCall } from '../protocol.ts';
+import { type AfterCommit, decisionReply, problem } from '../reply.ts';
+
+/** The decision that a call names; a refusal when there is none. */
+export function findDecision(batch: Batch, id: string | undefined): DecisionRecord | Refusal {
+  const record = id === undefined ? null : batch.decision(id);
+  return record ?? refuse('decision.not_found', `There is no decision ${id} at this site.`);
+}
+
+/** Re-reads a decision after an entry was appended to it; the reply is rendered after the commit. */
+export function changed(batch: Batch, id: string): AfterCommit {
+  const record = batch.decision(id);
+  if (record === null) throw new Error(`engine: ${id} vanished`);
+  return (state) => decisionReply(state, record);
+}
+
+export function refused(refusal: Refusal, extra: JsonObject = {}): AfterCommit {
+  return () => problem(refusal, extra);
+}
+
+/** `decisions.cancel`: by the requester (or an operator on the operator socket), while nothing has been redeemed. */
+export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
+  const found = findDecision(batch, call.args.id);
+  if ('refused' in found) return refused(found);
+  const { actor, reason } = JSON.parse(call.body ?? '{}') as { actor: EntryActor; reason?: string };
+  const { decision } = found;
+  if (call.peer.socket !== 'operator' && actor.id !== decision.context.actor.id) {
+    return refused(
+      refuse(
+        'decision.not_requester',
+        `Only ${decision.context.actor.id ?? 'its requester'} or an operator can cancel ${decision.decision_id}. Nothing was changed.`,
+      ),
+    );
+  }
+  const wrong = checkLifecycle('cancel', decision);
+  if (wrong !== null) return refused(wrong);
+  assertTransition('cancel', 'decision.cancelled', ['cancelled']);
+  batch.record(decision.decision_id, 'decision.cancelled', actor, {
+    transitions: ['cancelled'],
+    reason: reason ?? null,
+  });
+  return changed(batch, decision.decision_id);
+}
+
+/** Most decisions that one tick expires, so that a backlog never holds up the callers behind it. */
+const EXPIRE_PER_TICK = 100;
+
+/** `system.tick`: what the clock does. Each due decision gets its own `decision.expired` entry. */
+export function tick(batch: Batch): AfterCommit {
+  // With doubtful time nothing expires by the wall clock: a clock a year ahead must not clear the queue.
+  const due = batch.trust === 'uncertain' ? [] : batch.state.projections.due(batch.now, EXPIRE_PER_TICK);
+  for (const { id, permit } of due) {
+    assertTransition('expire', 'decision.expired', ['expired']);
+    batch.record(
+      id,
+      'decision.expired',
+      { id: null, role: 'system' },
+      {
+        transitions: ['expired'],
+        reason:
+          permit === 'issued' ? 'the permit was not redeemed in time' : 'authority did not arrive in time',
+      },
+    );
+  }
+  const body = JSON.stringify({ expired: due.length });
+  return () => ({ status: 200, body });
+}

@@ -1,0 +1,167 @@
+import { decisionIdOf, isoTime } from '../../core/create.ts';
+import type { DecisionRecord } from '../../core/fold.ts';
+import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
+import { type Refusal, refuse } from '../../core/refusal.ts';
+import type { JsonObject } from '../../formats/json.ts';
+import type { Permit } from '../../formats/permit.ts';
+import { type Batch, type EngineState, proofOf } from '../context.ts';
+import type { EngineCall, EngineReply } from '../protocol.ts';
+import { type AfterCommit, reply } from '../reply.ts';
+import { changed, refused } from './lifecycle.ts';
+
+interface Held {
+  record: DecisionRecord;
+  permit: Permit;
+}
+
+/**
+ * `permits.redeem`: consumes a permit once, as an entry, before anything runs. Everything is judged again at this
+ * moment: audience, action, time, and whether every approval behind it still counts.
+ */
+export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
+  const { audience, action_digest } = JSON.parse(call.body ?? '{}') as {
+    audience: string;
+    action_digest: string;
+  };
+  const held = findPermit(batch, call.args.id, audience);
+  if ('refused' in held) return refused(held);
+  const { permit, record } = held;
+  const wrong =
+    checkLifecycle('redeem', record.decision) ??
+    checkAction(permit, action_digest) ??
+    checkWindow(batch, permit) ??
+    checkStillAuthorized(batch, record);
+  if (wrong !== null) return refused(wrong);
+  assertTransition('redeem', 'permit.redeemed', []);
+  const { index } = batch.record(
+    permit.decision_id,
+    'permit.redeemed',
+    { id: audience, role: 'audience' },
+    {
+      transitions: [],
+      permit_id: permit.id,
+      audience,
+      action_digest,
+    },
+  );
+  const sensitive = openSealed(batch.state, permit.decision_id);
+  const redeemed_at = isoTime(batch.now);
+  return (state) =>
+    reply(200, {
+      permit_id: permit.id,
+      decision_id: permit.decision_id,
+      redeemed_at,
+      proof: proofOf(state, index),
+      sensitive,
+    });
+}
+
+/** `permits.outcome`: what became of a redeemed permit, reported by the one that redeemed it. */
+export function reportOutcome(batch: Batch, call: EngineCall): AfterCommit {
+  const { audience, result, detail } = JSON.parse(call.body ?? '{}') as {
+    audience: string;
+    result: 'succeeded' | 'failed' | 'unknown';
+    detail?: JsonObject;
+  };
+  const held = findPermit(batch, call.args.id, audience);
+  if ('refused' in held) return refused(held);
+  const { permit, record } = held;
+  if (record.decision.permit_state === result) return changed(batch, permit.decision_id);
+  const wrong = checkLifecycle('report', record.decision);
+  if (wrong !== null) return refused(wrong);
+  assertTransition('report', 'permit.outcome', ['executed']);
+  batch.record(
+    permit.decision_id,
+    'permit.outcome',
+    { id: audience, role: 'audience' },
+    {
+      transitions: ['executed'],
+      permit_id: permit.id,
+      audience,
+      result,
+      detail: detail ?? {},
+    },
+  );
+  return changed(batch, permit.decision_id);
+}
+
+const OPEN_PERMITS_LIMIT = 1_000;
+
+/** `permits.open`: permits of an audience that were redeemed and have no outcome yet, for its recovery at start. */
+export function openPermits(
+  state: EngineState,
+  call: EngineCall,
+  load: (id: string) => DecisionRecord | null,
+): EngineReply {
+  const rows = state.projections.withPermit('redeemed', OPEN_PERMITS_LIMIT);
+  const permits = rows.flatMap(({ id }) => {
+    const record = load(id);
+    const permit = record?.decision.permit;
+    if (permit === undefined || permit.audience !== call.args.audience) return [];
+    return [{ permit_id: permit.id, decision_id: id, redeemed_at: record?.decision.timestamps.updated_at }];
+  });
+  return reply(200, { permits });
+}
+
+function findPermit(batch: Batch, permitId: string | undefined, audience: string): Held | Refusal {
+  const record = permitId === undefined ? null : batch.decision(decisionIdOf(permitId));
+  const permit = record?.decision.permit;
+  if (record === null || permit === undefined || permit.id !== permitId) {
+    return refuse('permit.not_found', `There is no permit ${permitId} at this site. Nothing may run.`);
+  }
+  if (permit.audience !== audience) {
+    return refuse(
+      'permit.wrong_audience',
+      `Permit ${permit.id} is for ${permit.audience}, not for ${audience}. Nothing may run.`,
+    );
+  }
+  return { record, permit };
+}
+
+function checkAction(permit: Permit, digest: string): Refusal | null {
+  if (permit.action_digest === digest) return null;
+  return refuse(
+    'permit.wrong_digest',
+    `Permit ${permit.id} was given for another action than the one presented. Nothing may run.`,
+  );
+}
+
+function checkWindow(batch: Batch, permit: Permit): Refusal | null {
+  if (Date.parse(permit.expires_at) <= batch.now) {
+    return refuse('permit.expired', `Permit ${permit.id} expired at ${permit.expires_at}. Ask again.`);
+  }
+  if (Date.parse(permit.not_before) > batch.now && batch.trust === 'uncertain') {
+    return refuse(
+      'permit.time_uncertain',
+      `The clock stands before the permit's own start (${permit.not_before}), so its expiry cannot be judged. Set the clock.`,
+    );
+  }
+  return null;
+}
+
+/** A key or person revoked since acts at once: on unredeemed permits too (invariant 4). */
+function checkStillAuthorized(batch: Batch, { decision }: DecisionRecord): Refusal | null {
+  const roster = batch.state.policies.active(decision.context.environment)?.roster ?? null;
+  if (roster === null) {
+    return refuse('permit.revoked', 'No policy is in force for this environment any more. Nothing may run.');
+  }
+  for (const approval of decision.authority.received) {
+    const member = roster.byKey(approval.key);
+    if (member?.id === approval.principal && member.key_active && member.status === 'active') continue;
+    return refuse(
+      'permit.revoked',
+      `The key with which ${approval.principal} approved was revoked since. Nothing may run; ask for a new decision.`,
+    );
+  }
+  const requester = decision.context.actor.id;
+  if (requester !== null && roster.principal(requester)?.status !== 'active') {
+    return refuse('permit.revoked', `${requester}, who asked for it, is no longer active. Nothing may run.`);
+  }
+  return null;
+}
+
+function openSealed(state: EngineState, decision: string): JsonObject | null {
+  const sealed = state.projections.sealed(decision);
+  if (sealed === null) return null;
+  return JSON.parse(Buffer.from(state.sealer.open(sealed, decision)).toString('utf8')) as JsonObject;
+}

@@ -1,0 +1,105 @@
+import { refuse } from '../../core/refusal.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import type { JsonObject } from '../../formats/json.ts';
+import type { Batch, EngineState } from '../context.ts';
+import { proofOf } from '../context.ts';
+import type { AppliedPolicy, PinnedBundle, SiteTarget } from '../policies.ts';
+import type { EngineCall, EngineReply } from '../protocol.ts';
+import { type AfterCommit, reply } from '../reply.ts';
+import { refused } from './lifecycle.ts';
+
+type Update = Omit<AppliedPolicy, 'environments'>;
+
+/**
+ * `policy.apply`: puts a verified update in force. Its files are already durable in the store; this entry is the commit
+ * point, and what is in force is what the newest such entry says. Serials and versions only grow.
+ */
+export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
+  const update = JSON.parse(call.body ?? '{}') as Update;
+  const { policies, site } = batch.state;
+  const before = policies.applied;
+  if (update.site_target.site !== site) {
+    return refused(
+      refuse('policy.wrong_site', `The update is for site ${update.site_target.site}; this is ${site}.`),
+    );
+  }
+  if (before?.update_id === update.update_id) return () => reply(200, { applied: true, unchanged: true });
+  const older = checkNewer(before, update.site_target);
+  if (older !== null) return refused(refuse('policy.not_newer', older));
+  const environments = pinnedOf(update.site_target);
+  try {
+    for (const { digest } of Object.values(environments)) policies.load(digest);
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error;
+    return refused(refuse('policy.defective', `${error.message} The policy in force stays as it was.`));
+  }
+  const applied: AppliedPolicy = { ...update, environments };
+  const { index } = batch.record(
+    'policy',
+    'policy.applied',
+    { id: update.who, role: null },
+    {
+      ...(applied as unknown as JsonObject),
+      previous: (before?.environments ?? null) as unknown as JsonObject,
+    },
+  );
+  // In force for the rest of this batch too: a later decision must not run under rules that an entry replaced.
+  policies.activate(applied);
+  return (state) =>
+    reply(200, { applied: true, record_id: index, environments, proof: proofOf(state, index) });
+}
+
+function checkNewer(before: AppliedPolicy | null, next: SiteTarget): string | null {
+  if (before === null) return null;
+  if (next.serial <= before.site_target.serial) {
+    return `The update has serial ${next.serial}; serial ${before.site_target.serial} is in force. Nothing was changed.`;
+  }
+  for (const [environment, bundle] of Object.entries(next.environments)) {
+    const current = before.environments[environment];
+    if (current !== undefined && current.name === bundle.name && bundle.version < current.version) {
+      return `${environment} runs ${current.name} version ${current.version}; the update holds the older ${bundle.version}. Nothing was changed.`;
+    }
+  }
+  return null;
+}
+
+function pinnedOf(target: SiteTarget): Record<string, PinnedBundle> {
+  return Object.fromEntries(
+    Object.entries(target.environments).map(([environment, { name, version, digest }]) => [
+      environment,
+      { name, version, digest },
+    ]),
+  );
+}
+
+/** `policy.refuse`: records that an update was offered and not accepted. Changes nothing else. */
+export function refusePolicy(batch: Batch, call: EngineCall): AfterCommit {
+  const { source, who, code, reason } = JSON.parse(call.body ?? '{}') as Record<string, string>;
+  const data = { source: source ?? null, who: who ?? null, code: code ?? null, reason: reason ?? null };
+  const { index } = batch.record('policy', 'policy.refused', { id: who ?? null, role: null }, data);
+  return (state) => reply(200, { recorded: true, record_id: index, proof: proofOf(state, index) });
+}
+
+/** `policy.get`: what is in force, with the roster and classes of each environment's bundle. */
+export function getPolicy(state: EngineState): EngineReply {
+  const { applied, failures } = state.policies;
+  const environments = Object.entries(applied?.environments ?? {}).map(([environment, pinned]) => {
+    const bundle = state.policies.active(environment)?.compiled.bundle ?? null;
+    return {
+      environment,
+      ...pinned,
+      loaded: bundle !== null,
+      failure: failures.get(environment) ?? null,
+      issued_at: bundle?.metadata.issued_at ?? null,
+      description: bundle?.metadata.description ?? null,
+      actions: bundle?.actions ?? null,
+      principals: bundle?.principals ?? null,
+    };
+  });
+  return reply(200, {
+    update_id: applied?.update_id ?? null,
+    serial: applied?.site_target.serial ?? null,
+    repository: applied?.repository ?? null,
+    environments,
+  });
+}

@@ -1,0 +1,94 @@
+import type { DecisionRecord } from '../../core/fold.ts';
+import { refuse } from '../../core/refusal.ts';
+import { encodeEntryBundle, TILE_WIDTH } from '../../formats/tile.ts';
+import { type EngineState, loadDecision, proofOf } from '../context.ts';
+import type { EngineCall, EngineReply } from '../protocol.ts';
+import { decisionReply, problem, reply } from '../reply.ts';
+
+const LIST_LIMIT = 200;
+const ENTRIES_LIMIT = 256;
+
+export function getDecision(state: EngineState, call: EngineCall): EngineReply {
+  const id = call.args.id ?? '';
+  const record = loadDecision(state, id);
+  if (record === null)
+    return problem(refuse('decision.not_found', `There is no decision ${id} at this site.`));
+  return decisionReply(state, record);
+}
+
+/** `decisions.list`: newest first, `after` is the last id of the page before. */
+export function listDecisions(state: EngineState, call: EngineCall): EngineReply {
+  const limit = bounded(call.args.limit, LIST_LIMIT, 50);
+  const rows = state.projections.list({
+    status: call.args.status ?? null,
+    after: call.args.after ?? null,
+    limit,
+  });
+  const decisions = rows.flatMap(({ id }) => {
+    const record = loadDecision(state, id);
+    return record === null ? [] : [summary(record)];
+  });
+  const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null;
+  return reply(200, { decisions, next });
+}
+
+/** The decision without its call and proofs: what a list shows. */
+function summary({ decision }: DecisionRecord): object {
+  const { permit, ...rest } = decision;
+  return permit === undefined ? rest : { ...rest, permit: { id: permit.id, expires_at: permit.expires_at } };
+}
+
+/** `ledger.checkpoint`: the newest signed checkpoint, as C2SP bytes. */
+export function getCheckpoint(state: EngineState): EngineReply {
+  const note = state.ledger.checkpoint();
+  if (note === null) return problem(refuse('ledger.unavailable', 'The ledger holds no checkpoint yet.'));
+  return { status: 200, body: Buffer.from(note).toString('base64'), encoding: 'base64' };
+}
+
+/** `ledger.entries`: entries from an index on, each with its exact bytes as text (they are canonical JSON). */
+export function getEntries(state: EngineState, call: EngineCall): EngineReply {
+  const limit = bounded(call.args.limit, ENTRIES_LIMIT, ENTRIES_LIMIT);
+  const from = bounded(call.args.from, Number.MAX_SAFE_INTEGER, 0);
+  const decoder = new TextDecoder();
+  // The bytes are JSON already: embedding them keeps them exact and saves a round trip through objects.
+  const entries = state.ledger
+    .entries(from, limit)
+    .map(({ index, bytes }) => `{"index":${index},"entry":${decoder.decode(bytes)}}`);
+  return { status: 200, body: `{"size":${state.ledger.size},"entries":[${entries.join(',')}]}` };
+}
+
+/** `ledger.proof`: the tlog-proof file of one entry under the newest checkpoint. */
+export function getProof(state: EngineState, call: EngineCall): EngineReply {
+  const index = bounded(call.args.index, Number.MAX_SAFE_INTEGER, -1);
+  if (index < 0 || index >= state.ledger.size) {
+    return problem(
+      refuse(
+        'ledger.entry_not_found',
+        `The ledger has ${state.ledger.size} entries; there is no index ${call.args.index}.`,
+      ),
+    );
+  }
+  return { status: 200, body: Buffer.from(proofOf(state, index)).toString('base64'), encoding: 'base64' };
+}
+
+/** `ledger.tile`: hashes of a tile, or (level `entries`) an entry bundle, as C2SP tlog-tiles bytes. */
+export function getTile(state: EngineState, call: EngineCall): EngineReply {
+  const { level = '', n = '', width = '256' } = call.args;
+  const bytes =
+    level === 'entries'
+      ? entryBundle(state, Number(n), Number(width))
+      : state.ledger.tile(Number(level), Number(n), Number(width));
+  if (bytes === null)
+    return problem(refuse('ledger.entry_not_found', 'The tree does not hold that tile yet.'));
+  return { status: 200, body: Buffer.from(bytes).toString('base64'), encoding: 'base64' };
+}
+
+function entryBundle(state: EngineState, n: number, width: number): Uint8Array | null {
+  const entries = state.ledger.entries(n * TILE_WIDTH, width);
+  return entries.length < width ? null : encodeEntryBundle(entries.map(({ bytes }) => bytes));
+}
+
+function bounded(text: string | undefined, max: number, fallback: number): number {
+  if (text === undefined || !/^[0-9]{1,16}$/.test(text)) return fallback;
+  return Math.min(Number(text), max);
+}

@@ -1,0 +1,24 @@
+import type { JsonObject } from '../../formats/json.ts';
+import type { Batch } from '../context.ts';
+import type { EngineCall } from '../protocol.ts';
+import { type AfterCommit, reply } from '../reply.ts';
+
+const SYSTEM = { id: null, role: 'system' } as const;
+
+/** `system.stopped`: the last entry of an orderly shutdown. */
+export function systemStopped(batch: Batch, call: EngineCall): AfterCommit {
+  const { reason } = JSON.parse(call.body ?? '{}') as { reason?: string };
+  batch.record('system', 'system.stopped', SYSTEM, { reason: reason ?? null });
+  return () => reply(200, {});
+}
+
+/** First entry of every run: which version, and whether the run before ended in order. */
+export function systemStarted(batch: Batch, data: JsonObject): void {
+  batch.record('system', 'system.started', SYSTEM, data);
+}
+
+/** Records that the clock stopped or started being believable. */
+export function timeChanged(batch: Batch, floor: number): void {
+  const type = batch.trust === 'uncertain' ? 'time.uncertain' : 'time.restored';
+  batch.record('system', type, SYSTEM, { floor: new Date(floor).toISOString() });
+}

@@ -1,0 +1,41 @@
+import { type Batch, type EngineState, loadDecision } from '../context.ts';
+import type { EngineCall, EngineMethod, EngineReply } from '../protocol.ts';
+import type { AfterCommit } from '../reply.ts';
+import { approveDecision } from './acts.ts';
+import { createDecision } from './create.ts';
+import { cancelDecision, tick } from './lifecycle.ts';
+import { openPermits, redeemPermit, reportOutcome } from './permits.ts';
+import { applyPolicy, getPolicy, refusePolicy } from './policy.ts';
+import { getCheckpoint, getDecision, getEntries, getProof, getTile, listDecisions } from './reads.ts';
+import { reconcileDecision, reviewDecision } from './review.ts';
+import { systemStopped } from './system.ts';
+
+export type WriteMethod = (batch: Batch, call: EngineCall) => AfterCommit;
+export type ReadMethod = (state: EngineState, call: EngineCall) => EngineReply;
+
+/** Methods that append to the ledger, each in the batch's one transaction. */
+export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
+  'decisions.create': createDecision,
+  'decisions.approve': approveDecision,
+  'decisions.cancel': cancelDecision,
+  'decisions.review': reviewDecision,
+  'decisions.reconcile': reconcileDecision,
+  'permits.redeem': redeemPermit,
+  'permits.outcome': reportOutcome,
+  'policy.apply': applyPolicy,
+  'policy.refuse': refusePolicy,
+  'system.tick': tick,
+  'system.stopped': systemStopped,
+};
+
+/** Methods that only read; they run after the batch's commit and so see committed state alone. */
+export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
+  'decisions.get': getDecision,
+  'decisions.list': listDecisions,
+  'permits.open': (state, call) => openPermits(state, call, (id) => loadDecision(state, id)),
+  'policy.get': getPolicy,
+  'ledger.checkpoint': getCheckpoint,
+  'ledger.entries': getEntries,
+  'ledger.proof': getProof,
+  'ledger.tile': getTile,
+};

@@ -1,0 +1,201 @@
+import type { DecisionStatus, PermitState } from '../core/decision.ts';
+import type { Entry } from '../formats/entry.ts';
+import { permitOf } from '../formats/permit.ts';
+import type { Database, Statement } from '../ledger/database.ts';
+
+/*
+ * Tables derived from entries, kept in the ledger's database so that they change in the same transaction. Everything
+ * here can be dropped and rebuilt (`holdfast ledger rebuild`), except `sealed`, which holds what entries must not.
+ * Keys are time-ordered where they are on the hot path: the rows of one batch then share pages, and the WAL that a
+ * commit must sync stays small.
+ */
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS decisions (
+  id TEXT PRIMARY KEY, status TEXT NOT NULL, permit TEXT NOT NULL, last_idx INTEGER NOT NULL,
+  expires_at INTEGER, class TEXT, actor TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS decisions_open ON decisions (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS decisions_waiting ON decisions (status, id)
+  WHERE status IN ('evaluated', 'pending_authority');
+CREATE INDEX IF NOT EXISTS permits_open ON decisions (permit, id) WHERE permit IN ('redeemed', 'unknown');
+CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, request TEXT NOT NULL, decision TEXT NOT NULL)
+  STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, idx INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sealed (decision TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
+`;
+
+/** The WHERE terms repeat those of the partial indexes, or SQLite would scan the table instead. */
+const COUNTS = `
+SELECT status AS state, count(*) AS n FROM decisions
+  WHERE status IN ('evaluated', 'pending_authority') GROUP BY status
+UNION ALL
+SELECT permit, count(*) FROM decisions WHERE permit IN ('redeemed', 'unknown') GROUP BY permit`;
+
+/** Projections that `rebuild` drops and refills, with the columns that the check compares. */
+export const REBUILT = ['decisions', 'idempotency', 'nonces'] as const;
+
+/** A row of the list view: enough to show and page without opening the stream. */
+export interface DecisionRow {
+  id: string;
+  status: DecisionStatus;
+  permit: PermitState;
+  last_idx: number;
+  expires_at: number | null;
+  class: string | null;
+  actor: string | null;
+}
+
+const WAITING: readonly string[] = ['evaluated', 'pending_authority'];
+const OPEN: readonly DecisionStatus[] = ['evaluated', 'pending_authority', 'authorized'];
+
+export class Projections {
+  readonly #sql: ReturnType<typeof prepareAll>;
+
+  constructor(database: Database) {
+    database.exec(SCHEMA);
+    this.#sql = prepareAll(database);
+  }
+
+  /** Brings the tables up to date with one entry of a decision's stream, in the caller's transaction. */
+  apply(index: number, entry: Entry): void {
+    if (!entry.stream.startsWith('dec_')) return;
+    if (entry.seq === 0) this.#begin(index, entry);
+    else this.#advance(index, entry);
+  }
+
+  #begin(index: number, entry: Entry): void {
+    const { transitions, expires_at, action, context, idempotency } = entry.data as unknown as FirstEntryData;
+    const status = transitions.at(-1) ?? 'evaluated';
+    const permit = permitOf(entry) === null ? 'none' : 'issued';
+    this.#sql.insert.run(
+      entry.stream,
+      status,
+      permit,
+      index,
+      openUntil(status, permit, expires_at),
+      action.class,
+      context.actor.id,
+    );
+    if (idempotency !== null) this.#sql.keep.run(idempotency.key, idempotency.request, entry.stream);
+  }
+
+  #advance(index: number, entry: Entry): void {
+    const row = this.row(entry.stream);
+    if (row === null) throw new Error(`projections: ${entry.stream} has no first entry`);
+    const status = ((entry.data.transitions ?? []) as DecisionStatus[]).at(-1) ?? row.status;
+    const granted = permitOf(entry);
+    const permit = permitStateAfter(entry, granted === null ? row.permit : 'issued');
+    const until = granted === null ? row.expires_at : Date.parse(granted.expires_at);
+    const expires = until !== null && OPEN.includes(status) && permit !== 'redeemed' ? until : null;
+    this.#sql.update.run(status, permit, index, expires, entry.stream);
+    const { nonce } = entry.data;
+    if (typeof nonce === 'string' && entry.type !== 'approval.rejected') this.#sql.burn.run(nonce, index);
+  }
+
+  row(id: string): DecisionRow | null {
+    return this.#sql.row.get(id) ?? null;
+  }
+
+  /** Newest first, after (older than) the cursor id; `status` filters. */
+  list(options: { status: string | null; after: string | null; limit: number }): DecisionRow[] {
+    const after = options.after ?? '~';
+    if (options.status === null) return this.#sql.newest.all(after, options.limit);
+    const query = WAITING.includes(options.status) ? this.#sql.newestWaiting : this.#sql.newestOf;
+    return query.all(options.status, after, options.limit);
+  }
+
+  /** Decisions whose time is up, oldest first. */
+  due(now: number, limit: number): DecisionRow[] {
+    return this.#sql.due.all(now, limit);
+  }
+
+  withPermit(state: 'redeemed' | 'unknown', limit: number): DecisionRow[] {
+    return this.#sql.withPermit.all(state, limit);
+  }
+
+  /** How many decisions wait (`evaluated`: queued, `pending_authority`) or need a look (`redeemed`, `unknown`). */
+  counts(): { queued: number; pending: number; redeemed: number; unknown: number } {
+    const rows = this.#sql.counts.all();
+    const of = (state: string) => rows.find((row) => row.state === state)?.n ?? 0;
+    return {
+      queued: of('evaluated'),
+      pending: of('pending_authority'),
+      redeemed: of('redeemed'),
+      unknown: of('unknown'),
+    };
+  }
+
+  /** What an idempotency key was answered with; null when it is new. */
+  answered(key: string): { request: string; decision: string } | null {
+    return this.#sql.kept.get(key) ?? null;
+  }
+
+  nonceUsed(nonce: string): boolean {
+    return this.#sql.burnt.get(nonce) !== undefined;
+  }
+
+  /** Keeps the encrypted sensitive values of a decision beside the ledger. */
+  seal(decision: string, bytes: Uint8Array): void {
+    this.#sql.seal.run(decision, bytes);
+  }
+
+  sealed(decision: string): Uint8Array | null {
+    return this.#sql.sealed.get(decision) ?? null;
+  }
+}
+
+function prepareAll(database: Database) {
+  const row = <R = DecisionRow>(sql: string): Statement<R> => database.prepare<R>(sql);
+  return {
+    insert: row(
+      'INSERT INTO decisions (id, status, permit, last_idx, expires_at, class, actor) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ),
+    update: row('UPDATE decisions SET status = ?, permit = ?, last_idx = ?, expires_at = ? WHERE id = ?'),
+    row: row('SELECT * FROM decisions WHERE id = ?'),
+    newest: row('SELECT * FROM decisions WHERE id < ? ORDER BY id DESC LIMIT ?'),
+    newestOf: row('SELECT * FROM decisions WHERE status = ? AND id < ? ORDER BY id DESC LIMIT ?'),
+    newestWaiting:
+      row(`SELECT * FROM decisions WHERE status = ? AND status IN ('evaluated', 'pending_authority')
+      AND id < ? ORDER BY id DESC LIMIT ?`),
+    due: row(
+      `SELECT * FROM decisions WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
+    ),
+    withPermit: row(
+      `SELECT * FROM decisions WHERE permit = ? AND permit IN ('redeemed', 'unknown') ORDER BY id LIMIT ?`,
+    ),
+    counts: row<{ state: string; n: number }>(COUNTS),
+    kept: row<{ request: string; decision: string }>(
+      'SELECT request, decision FROM idempotency WHERE key = ?',
+    ),
+    keep: row('INSERT INTO idempotency (key, request, decision) VALUES (?, ?, ?)'),
+    burnt: row<{ idx: number }>('SELECT idx FROM nonces WHERE nonce = ?'),
+    burn: row('INSERT INTO nonces (nonce, idx) VALUES (?, ?)'),
+    sealed: database.prepareColumn<Uint8Array>('SELECT bytes FROM sealed WHERE decision = ?'),
+    seal: row('INSERT INTO sealed (decision, bytes) VALUES (?, ?)'),
+  };
+}
+
+function openUntil(status: DecisionStatus, permit: PermitState, expires_at: string | null): number | null {
+  if (expires_at === null || !OPEN.includes(status) || permit === 'redeemed') return null;
+  return Date.parse(expires_at);
+}
+
+function permitStateAfter(entry: Entry, before: PermitState): PermitState {
+  switch (entry.type) {
+    case 'permit.redeemed':
+      return 'redeemed';
+    case 'permit.outcome':
+    case 'decision.reconciled':
+      return entry.data.result as PermitState;
+    default:
+      return before;
+  }
+}
+
+interface FirstEntryData {
+  transitions: DecisionStatus[];
+  expires_at: string | null;
+  action: { class: string | null };
+  context: { actor: { id: string | null } };
+  idempotency: { key: string; request: string } | null;
+}

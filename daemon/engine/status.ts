@@ -1,0 +1,129 @@
+import type { TimeTrust } from '../formats/entry.ts';
+import type { Profile } from '../host/site.ts';
+import { VERSION } from '../host/version.ts';
+import type { EngineState } from './context.ts';
+
+/** Why the ledger cannot be written at the moment. */
+export interface LedgerTrouble {
+  since: number;
+  cause: string;
+}
+
+/** One thing that is wrong, what it does to decisions, and what a person can do about it. */
+export interface Degraded {
+  component: 'ledger' | 'policy' | 'time' | 'gateway';
+  cause: string;
+  since: string | null;
+  effect: string;
+  instruction: string;
+}
+
+interface Facts {
+  state: EngineState | null;
+  trouble: LedgerTrouble | null;
+  site: string;
+  profile: Profile;
+  startedAt: number;
+  time: { now: number; trust: TimeTrust; floor: number };
+}
+
+/** `status.get`: is it deciding, what waits, what is degraded and what to do. `ready` is false when it cannot allow. */
+export function engineStatus(facts: Facts): object {
+  const { state, trouble, site, profile, startedAt, time } = facts;
+  const degraded = [...ledgerTrouble(trouble), ...policyTrouble(facts), ...timeTrouble(time)];
+  const ready = state !== null && trouble === null && state.policies.anyActive() !== null;
+  return {
+    site,
+    profile,
+    version: VERSION,
+    ready,
+    started_at: iso(startedAt),
+    now: iso(time.now),
+    time: { trust: time.trust, floor: iso(time.floor) },
+    ledger: {
+      write_state: trouble === null ? 'ok' : 'unavailable',
+      size: state?.ledger.size ?? null,
+      checkpoint: state?.ledger.checkpoint() ?? null,
+    },
+    policy: policySummary(state),
+    decisions: state?.projections.counts() ?? null,
+    degraded,
+  };
+}
+
+function policySummary(state: EngineState | null): object | null {
+  const applied = state?.policies.applied ?? null;
+  if (state === null || applied === null) return null;
+  return {
+    update_id: applied.update_id,
+    serial: applied.site_target.serial,
+    environments: Object.entries(applied.environments).map(([environment, pinned]) => ({
+      environment,
+      version: `${pinned.name}@${pinned.version}`,
+      digest: pinned.digest,
+      issued_at: state.policies.active(environment)?.compiled.bundle.metadata.issued_at ?? null,
+    })),
+  };
+}
+
+function ledgerTrouble(trouble: LedgerTrouble | null): Degraded[] {
+  if (trouble === null) return [];
+  return [
+    {
+      component: 'ledger',
+      cause: trouble.cause,
+      since: iso(trouble.since),
+      effect: 'Nothing can be recorded, so every request is denied.',
+      instruction: ledgerInstruction(trouble.cause),
+    },
+  ];
+}
+
+function ledgerInstruction(cause: string): string {
+  if (cause === 'SQLITE_FULL') {
+    return 'The disk that holds the site is full. Free space on it; the daemon goes on by itself within a second or two.';
+  }
+  if (cause.startsWith('SQLITE_IOERR')) {
+    return 'The disk reports errors. Check it (dmesg), copy the site directory elsewhere, then replace the disk.';
+  }
+  return 'Look into the daemon\'s log, run "holdfast ledger verify", and restart the daemon.';
+}
+
+function policyTrouble({ state }: Facts): Degraded[] {
+  if (state === null) return [];
+  if (state.policies.applied === null) {
+    return [
+      {
+        component: 'policy',
+        cause: 'no policy was ever imported',
+        since: null,
+        effect: 'Every request is denied.',
+        instruction: 'Bring a signed policy repository and run "holdfast import PATH".',
+      },
+    ];
+  }
+  return [...state.policies.failures].map(([environment, cause]) => ({
+    component: 'policy' as const,
+    cause,
+    since: null,
+    effect: `Every request for ${environment} is denied.`,
+    instruction: 'Import the policy again from its medium ("holdfast import PATH").',
+  }));
+}
+
+function timeTrouble(time: Facts['time']): Degraded[] {
+  if (time.trust !== 'uncertain') return [];
+  return [
+    {
+      component: 'time',
+      cause: `the clock says ${iso(time.now)}, but it is at least ${iso(time.floor)}, or it jumped`,
+      since: null,
+      effect: 'Approvals are rejected, nothing expires, and classes that need the time are queued or denied.',
+      instruction: 'Set the clock to the right time (timedatectl set-time); trust returns by itself.',
+    },
+  ];
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,42 @@
+import type { TimeTrust } from '../formats/entry.ts';
+import type { Clock } from '../host/clock.ts';
+
+/** The wall clock may drift this far from the monotonic one, or behind the floor, before time counts as uncertain. */
+const TOLERANCE_MS = 2 * 60_000;
+
+/**
+ * How far the clock can be believed (design: "Time without NTP"). The floor starts at the stored value and rises only
+ * as far as the monotonic clock moved since: a wall clock that jumps a year ahead cannot poison it.
+ */
+export class TimeKeeper {
+  readonly #clock: Clock;
+  readonly #floorAtStart: number;
+  readonly #monotonicAtStart: number;
+  #wallAnchor: number;
+  #monotonicAnchor: number;
+
+  constructor(clock: Clock, storedFloor: number) {
+    this.#clock = clock;
+    this.#floorAtStart = storedFloor;
+    this.#monotonicAtStart = clock.monotonic();
+    this.#wallAnchor = clock.now();
+    this.#monotonicAnchor = this.#monotonicAtStart;
+  }
+
+  /** Milliseconds since 1970 that it is at least now. */
+  floor(): number {
+    return this.#floorAtStart + Math.max(0, this.#clock.monotonic() - this.#monotonicAtStart);
+  }
+
+  /** The instant to record and how far to believe it. */
+  read(): { now: number; trust: TimeTrust } {
+    const now = this.#clock.now();
+    const elapsed = this.#clock.monotonic() - this.#monotonicAnchor;
+    const jump = Math.abs(now - (this.#wallAnchor + elapsed));
+    if (now + TOLERANCE_MS < this.floor() || jump > TOLERANCE_MS) return { now, trust: 'uncertain' };
+    // Slow drift against the monotonic clock is normal over months; only jumps between two reads are suspicious.
+    this.#wallAnchor = now;
+    this.#monotonicAnchor += elapsed;
+    return { now, trust: 'floor' };
+  }
+}

@@ -1,0 +1,87 @@
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { composeEngine } from './compose.ts';
+import { Engine } from './engine.ts';
+import type { EngineEvent, EngineReply } from './protocol.ts';
+
+/*
+ * The engine's worker thread: the one writer. Everything that waits when a batch starts is in that batch; while it
+ * commits, the next one gathers in the port (group commit). When idle, a lone command is committed at once.
+ */
+
+/** Main → worker: numbered calls, or the word that it is over. */
+export type ToWriter = { calls: [number, import('./protocol.ts').EngineCall][] } | { stop: string };
+
+/** Worker → main. `events` come with the replies of the batch that made them. */
+export type FromWriter =
+  | { ready: true }
+  | { failed: { code: string | null; message: string } }
+  | { replies: [number, EngineReply][]; events: EngineEvent[] }
+  | { stopped: true };
+
+/** Upper bound of one batch: what a reader of the last reply waits for. */
+const BATCH_MAX = 512;
+const TICK_MS = 1_000;
+/** The second copy follows within a second of the commit (design: "Inside the daemon"). */
+const HEAD_SYNC_MS = 500;
+
+function main(port: MessagePort): void {
+  const engine = new Engine(composeEngine(workerData as { dir: string }));
+  const queue: [number, import('./protocol.ts').EngineCall][] = [];
+  let dirty = false;
+  let stopping: string | null = null;
+
+  const take = (message: ToWriter): void => {
+    if ('stop' in message) stopping = message.stop;
+    else for (const call of message.calls) queue.push(call);
+  };
+  const drainPort = (): void => {
+    for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port)) {
+      take(more.message as ToWriter);
+    }
+  };
+  const run = (): void => {
+    drainPort();
+    while (queue.length > 0) {
+      const batch = queue.splice(0, BATCH_MAX);
+      const { replies, events } = engine.process(batch.map(([, call]) => call));
+      dirty ||= events.length > 0;
+      const numbered = batch.map(([id], index): [number, EngineReply] => [id, replies[index] as EngineReply]);
+      port.postMessage({ replies: numbered, events } satisfies FromWriter);
+      drainPort();
+    }
+    if (stopping !== null) finish(stopping);
+  };
+  const ticker = setInterval(() => {
+    const { events } = engine.tick();
+    if (events.length === 0) return;
+    dirty = true;
+    port.postMessage({ replies: [], events } satisfies FromWriter);
+  }, TICK_MS);
+  const follower = setInterval(() => {
+    if (dirty) engine.syncHead();
+    dirty = false;
+  }, HEAD_SYNC_MS);
+  const finish = (reason: string): void => {
+    clearInterval(ticker);
+    clearInterval(follower);
+    engine.stop(reason);
+    port.postMessage({ stopped: true } satisfies FromWriter);
+    port.close();
+  };
+  port.on('message', (message: ToWriter) => {
+    take(message);
+    run();
+  });
+  port.postMessage({ ready: true } satisfies FromWriter);
+}
+
+if (parentPort === null) throw new Error('engine/writer runs as a worker thread');
+try {
+  main(parentPort);
+} catch (error) {
+  // Starting failed: say why in words; the main thread turns it into an exit code.
+  const code = error instanceof Error && 'code' in error ? String(error.code) : null;
+  const message = error instanceof Error ? error.message : String(error);
+  parentPort.postMessage({ failed: { code, message } } satisfies FromWriter);
+  parentPort.close();
+}
