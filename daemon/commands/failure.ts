@@ -56,7 +56,11 @@ function report(exitCode: number, code: string, text: string, status?: number): 
 }
 
 function unreachable(error: Error): string {
-  return `${error.message}\nNothing was asked and nothing ran. Start the daemon with: holdfast daemon`;
+  const mayHaveArrived = 'sent' in error && error.sent === true;
+  const sequel = mayHaveArrived
+    ? 'The request may have been acted on: look with `holdfast decision list` before you repeat it.'
+    : 'Nothing was asked and nothing ran. See `holdfast daemon --help` and `holdfast gateway --help`.';
+  return `${error.message}\n${sequel}`;
 }
 
 function bug(error: unknown): FailureReport {

@@ -1,0 +1,140 @@
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { type Permit, type VerifiedPermit, verifyPermit } from '../formats/permit.ts';
+import type { LogTrust } from '../formats/tlog-policy.ts';
+import { siteDir } from '../host/config.ts';
+import { sitePaths } from '../host/site.ts';
+import { readText, type SiteOptions } from './access.ts';
+import { EXIT, endWith } from './exit.ts';
+import { print, printJson } from './render/output.ts';
+import { inline, instant, paint, plain, rows } from './render/text.ts';
+import { readLogTrust } from './trust.ts';
+
+interface VerifyOptions extends SiteOptions {
+  policy?: string;
+  trust?: string;
+}
+
+/** A permit file is one proof; more than this is none. */
+const PERMIT_MAX_BYTES = 2 * 1024 * 1024;
+
+const EXAMPLES = `
+Examples:
+  holdfast permit verify relay.permit --policy tlog-policy     needs nothing but these two files
+  holdfast permit verify relay.permit --trust site-trust.json
+
+Exit codes: 0 genuine · 10 does not match or is not genuine · 13 signed by an unknown key · 2 no such file
+Genuine is not the same as usable: the answer also says whether it has expired. Whether it was redeemed only the
+ledger knows.`;
+
+/** `holdfast permit verify`: checks a permit file with public keys alone. */
+export function permitCommand(): Command {
+  const verify = new Command('verify')
+    .description('Check a permit file offline: signature, inclusion, entry, grant.')
+    .argument('<file>', 'permit file (C2SP tlog-proof)')
+    .option('--policy <file>', 'C2SP tlog-policy that names the log and its witnesses')
+    .option('--trust <file>', 'trust file written by `site export-trust`')
+    .addHelpText('after', EXAMPLES)
+    .action((file: string, options: VerifyOptions) => {
+      const trust = readLogTrust(options) ?? ownTrust(options);
+      report(check(readText(file, PERMIT_MAX_BYTES), trust), options);
+    });
+  return new Command('permit').description('Check permits, offline.').addCommand(verify);
+}
+
+/** The tlog-policy of the site at hand, for the operator who is at home. */
+function ownTrust(options: SiteOptions): LogTrust {
+  const policy = join(sitePaths(siteDir(options.dir, process.env)).trust, 'tlog-policy');
+  try {
+    const trust = readLogTrust({ policy });
+    if (trust !== null) return trust;
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError)) throw cause;
+  }
+  throw new BoundaryError(
+    'trust.missing',
+    'Nothing says which keys to believe: give --policy FILE (tlog-policy) or --trust FILE. Nothing was checked.',
+  );
+}
+
+type Checked = { ok: true; verified: VerifiedPermit } | { ok: false; error: BoundaryError };
+
+function check(text: string, trust: LogTrust): Checked {
+  try {
+    return { ok: true, verified: verifyPermit(text, trust) };
+  } catch (error) {
+    if (error instanceof BoundaryError) return { ok: false, error };
+    throw error;
+  }
+}
+
+function report(checked: Checked, options: SiteOptions): void {
+  if (!checked.ok) {
+    const { code, message } = checked.error;
+    if (options.json) printJson({ verified: false, code, message });
+    else print(`${paint('red', paint('bold', 'NOT GENUINE'))}  ${message} [${code}]\nDo not act on it.`);
+    endWith(UNKNOWN_KEY_CODES.includes(code) ? EXIT.unknownKey : EXIT.tampered);
+    return;
+  }
+  const { permit, index, checkpoint, entry } = checked.verified;
+  const state = validity(permit, Date.now());
+  if (options.json) {
+    const { origin, size } = checkpoint;
+    printJson({
+      verified: true,
+      validity: state,
+      permit,
+      entry: { index, type: entry.type, at: entry.at },
+      checkpoint: { origin, size },
+    });
+  } else print(render(checked.verified, state));
+  endWith(EXIT.done);
+}
+
+/** No signature by any key that the reader believes, as opposed to one that does not match. */
+const UNKNOWN_KEY_CODES: readonly string[] = [
+  'note.unknown_key',
+  'note.unverified',
+  'note.no_known_signature',
+];
+
+type Validity = 'valid' | 'not_yet_valid' | 'expired';
+
+function validity(permit: Permit, now: number): Validity {
+  if (now < Date.parse(permit.not_before)) return 'not_yet_valid';
+  return now < Date.parse(permit.expires_at) ? 'valid' : 'expired';
+}
+
+const VALIDITY_WORDS: Record<Validity, string> = {
+  valid: '',
+  not_yet_valid: 'not valid yet, by this machine’s clock',
+  expired: 'expired: proof that it was granted, but it can no longer be redeemed',
+};
+
+function render({ permit, index, checkpoint, entry }: VerifiedPermit, state: Validity): string {
+  const { call } = permit;
+  const runs =
+    call.connector === 'exec' ? inline(call.argv) : plain(`${call.method} ${call.path} at ${call.address}`);
+  return [
+    `${paint('green', paint('bold', 'GENUINE'))}  ${plain(`${permit.tool} on ${permit.target.type}:${permit.target.id} in ${permit.environment}`)}`,
+    rows([
+      ['permit', plain(permit.id)],
+      ['decision', plain(permit.decision_id)],
+      ['for', plain(permit.audience)],
+      ['runs', runs],
+      ['valid', `from ${instant(permit.not_before)}\nuntil ${instant(permit.expires_at)}`],
+      ['but', VALIDITY_WORDS[state]],
+      ['action', permit.action_digest],
+      ['policy', permit.policy_digest],
+      [
+        'profile',
+        permit.profile === 'dev'
+          ? 'dev: made for development, worth nothing elsewhere'
+          : plain(permit.profile),
+      ],
+      ['recorded', `entry ${index} (${entry.type}) of ${plain(checkpoint.origin)}, ${entry.at}`],
+      ['signed by', checkpoint.verified.map(({ name }) => plain(name)).join(', ')],
+    ]),
+  ].join('\n');
+}

@@ -1,0 +1,117 @@
+import { Command } from 'commander';
+import type { BundlePrincipal } from '../core/bundle.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import type { JsonObject } from '../formats/json.ts';
+import { connect, openSite, type SiteOptions } from './access.ts';
+import { print, printJson } from './render/output.ts';
+import { paint, plain, rows, table } from './render/text.ts';
+
+/** A principal as one environment's bundle names it. */
+export interface NamedPrincipal {
+  id: string;
+  environments: string[];
+  principal: BundlePrincipal;
+}
+
+/** What `GET /v1/policy` says about one environment, as far as commands look at it. */
+export interface PolicyEnvironment {
+  environment: string;
+  name: string;
+  version: number;
+  digest: string;
+  loaded: boolean;
+  failure: string | null;
+  issued_at: string | null;
+  description: string | null;
+  actions: Record<string, JsonObject> | null;
+  principals: Record<string, BundlePrincipal> | null;
+}
+
+/** `holdfast principals …`: who may act and approve under the policy in force. */
+export function principalsCommand(): Command {
+  const list = new Command('list')
+    .description('Everybody that the policy in force names.')
+    .action(async (options: SiteOptions) => {
+      const principals = await readPrincipals(options);
+      if (options.json) for (const named of principals) printJson(flat(named));
+      else
+        print(
+          principals.length === 0 ? 'No policy is in force, so nobody is known.' : renderList(principals),
+        );
+    });
+  const show = new Command('show')
+    .description('One of them: roles, scope, keys.')
+    .argument('<id>', 'e.g. agent:ops-1')
+    .action(async (id: string, options: SiteOptions) => {
+      const named = (await readPrincipals(options)).filter((principal) => principal.id === id);
+      const [first] = named;
+      if (first === undefined) {
+        throw new BoundaryError(
+          'principal.unknown',
+          `The policy in force names no ${id}. See: holdfast principals list`,
+        );
+      }
+      if (options.json) printJson(named.length === 1 ? flat(first) : named.map(flat));
+      else print(named.map(renderOne).join('\n\n'));
+    });
+  return new Command('principals')
+    .description('People, agents and services of the policy in force.')
+    .addCommand(list)
+    .addCommand(show);
+}
+
+async function readPrincipals(options: SiteOptions): Promise<NamedPrincipal[]> {
+  const policy = await connect(openSite(options), 'operator').policy();
+  return principalsOf(policy.environments as unknown as PolicyEnvironment[]);
+}
+
+/** Principals of all environments; the same principal in several bundles is one line, a differing one is another. */
+export function principalsOf(environments: readonly PolicyEnvironment[]): NamedPrincipal[] {
+  const found: NamedPrincipal[] = [];
+  for (const { environment, principals } of environments) {
+    for (const [id, principal] of Object.entries(principals ?? {})) {
+      const text = JSON.stringify(principal);
+      const same = found.find((named) => named.id === id && JSON.stringify(named.principal) === text);
+      if (same === undefined) found.push({ id, environments: [environment], principal });
+      else same.environments.push(environment);
+    }
+  }
+  return found.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+}
+
+function flat({ id, environments, principal }: NamedPrincipal): object {
+  return { id, environments, ...principal };
+}
+
+function renderList(principals: readonly NamedPrincipal[]): string {
+  return table(
+    ['id', 'kind', 'status', 'roles', 'environments'],
+    principals.map(({ id, principal, environments }) => [
+      plain(id),
+      principal.kind,
+      principal.status,
+      principal.roles.map(plain).join(', ') || '-',
+      environments.map(plain).join(', '),
+    ]),
+  );
+}
+
+function renderOne({ id, principal, environments }: NamedPrincipal): string {
+  const { scope, keys } = principal;
+  const listed = (values: readonly string[] | undefined): string => (values ?? []).map(plain).join(', ');
+  return [
+    `${paint('bold', plain(id))}  ${principal.kind}, ${principal.status}`,
+    rows([
+      ['name', plain(principal.display_name ?? '')],
+      ['roles', listed(principal.roles) || 'none'],
+      ['owner', plain(principal.owner ?? '')],
+      ['in', listed(environments)],
+      ['classes', scope?.classes === undefined ? 'all' : listed(scope.classes)],
+      ['environments', scope?.environments === undefined ? 'all' : listed(scope.environments)],
+      ['targets', scope?.targets === undefined ? 'all' : listed(scope.targets)],
+      ['keys', (keys ?? []).map((key) => plain(`${key.public_key} (${key.status ?? 'active'})`)).join('\n')],
+      ['uid', principal.uid === undefined ? '' : String(principal.uid)],
+      ['spiffe', plain(principal.spiffe_id ?? '')],
+    ]),
+  ].join('\n');
+}

@@ -1,0 +1,183 @@
+import type { DecisionReply } from '../../api/client.ts';
+import type { Decision } from '../../core/decision.ts';
+import type { AuthorityGroup } from '../../core/verdict.ts';
+import { inline, instant, paint, plain, rows, type Style, span, table } from './text.ts';
+
+/** The verdict in one word, loudest first thing on the screen. */
+export function headline(decision: Decision): string {
+  const [word, style] = verdictWord(decision);
+  return `${paint(style, paint('bold', word))}  ${actionLine(decision)}`;
+}
+
+function verdictWord({ status, permit_state }: Decision): [string, Style] {
+  if (permit_state === 'unknown') return ['OUTCOME UNKNOWN', 'yellow'];
+  if (permit_state === 'failed') return ['FAILED', 'red'];
+  switch (status) {
+    case 'authorized':
+      return permit_state === 'redeemed' ? ['RUNNING', 'yellow'] : ['ALLOWED', 'green'];
+    case 'executed':
+      return ['EXECUTED', 'green'];
+    case 'reviewed':
+      return ['REVIEWED', 'green'];
+    case 'denied':
+      return ['DENIED', 'red'];
+    case 'expired':
+      return ['EXPIRED', 'red'];
+    case 'cancelled':
+      return ['CANCELLED', 'red'];
+    default:
+      return ['WAITING', 'yellow'];
+  }
+}
+
+/** `restart_service on service:relay-2 in production`. */
+export function actionLine({ action, context }: Decision): string {
+  const target = action.target === null ? '(no target)' : `${action.target.type}:${action.target.id}`;
+  return plain(`${action.class ?? '(no class)'} on ${target} in ${context.environment}`);
+}
+
+/** One group in words: `2 of L3 or L4 (peer)`. */
+export function groupLine(group: AuthorityGroup): string {
+  return `${group.min_signatures} × ${group.roles.map(plain).join(' or ')} (${plain(group.group)})`;
+}
+
+/** One screen for people: verdict, why, what is needed and from whom, what to type next. */
+export function renderDecision(decision: DecisionReply, permitFile?: string): string {
+  const { permit, expires_at, outcome } = decision;
+  return [
+    headline(decision),
+    rows([
+      ['decision', decision.decision_id],
+      ['why', decision.enforcement.reasons.map(plain).join('\n')],
+      ['intent', decision.action.intent === null ? '' : plain(decision.action.intent)],
+      ['asked by', actorLine(decision)],
+      ['risk', riskLine(decision)],
+      ['needs', isWaiting(decision) ? needs(decision).join('\n') : ''],
+      ['have', isWaiting(decision) ? received(decision) : ''],
+      [isWaiting(decision) ? 'waits until' : '', isWaiting(decision) ? instant(expires_at) : ''],
+      ['permit', permit === undefined ? '' : `${permit.id} for ${plain(permit.audience)}`],
+      [
+        permit === undefined ? '' : 'valid until',
+        usable(decision) ? instant(permit?.expires_at ?? null) : '',
+      ],
+      ['permit file', permitFile ?? ''],
+      ['outcome', outcome === null ? '' : outcomeLine(decision)],
+      ['recorded', `ledger entry ${decision.ledger.record_id}, ${decision.ledger.write_state}`],
+      ['next', nextStep(decision)],
+    ]),
+  ].join('\n');
+}
+
+function isWaiting({ status }: Decision): boolean {
+  return status === 'pending_authority' || status === 'evaluated' || status === 'draft';
+}
+
+function usable({ status, permit_state }: Decision): boolean {
+  return status === 'authorized' && permit_state === 'issued';
+}
+
+function actorLine({ context: { actor } }: Decision): string {
+  if (actor.id === null) return '(nobody named)';
+  return plain(actor.role === null ? actor.id : `${actor.id} as ${actor.role}`);
+}
+
+function riskLine({ risk }: Decision): string {
+  if (risk.band === null) return '';
+  return plain([`${risk.band}, ${risk.score ?? 'not computed'}`, ...risk.reasons].join('; '));
+}
+
+function needs(decision: Decision): string[] {
+  const { allow_if } = decision.enforcement;
+  return allow_if.length > 0 ? allow_if.map(plain) : decision.authority.required.map(groupLine);
+}
+
+function received({ authority }: Decision): string {
+  return authority.received
+    .map(({ principal, role, answer, at }) => plain(`${answer} by ${principal} as ${role}, ${instant(at)}`))
+    .join('\n');
+}
+
+function outcomeLine({ outcome }: Decision): string {
+  const detail = outcome?.detail;
+  const result = String(outcome?.result);
+  if (detail === null || typeof detail !== 'object' || Array.isArray(detail)) return plain(result);
+  const facts = [
+    typeof detail.exit_code === 'number' ? `exit code ${detail.exit_code}` : '',
+    typeof detail.signal === 'string' ? `signal ${detail.signal}` : '',
+    typeof detail.http_status === 'number' ? `HTTP ${detail.http_status}` : '',
+    typeof detail.duration_ms === 'number' ? span(detail.duration_ms) : '',
+    typeof detail.reason === 'string' ? detail.reason : '',
+  ].filter((fact) => fact !== '');
+  return plain(facts.length === 0 ? result : `${result}: ${facts.join(', ')}`);
+}
+
+function nextStep(decision: Decision): string {
+  const id = decision.decision_id;
+  if (decision.permit_state === 'unknown') {
+    return `find out what happened, then: holdfast decision reconcile ${id} --result succeeded|failed --note TEXT --key KEY`;
+  }
+  if (isWaiting(decision)) return `holdfast approvals sign ${id} --key KEY`;
+  if (usable(decision)) return `holdfast exec --decision ${id}`;
+  if (decision.status === 'executed') return `holdfast decision review ${id} --note TEXT`;
+  return decision.status === 'denied' ? `holdfast decision explain ${id}` : '';
+}
+
+/** Everything that led to the verdict: each gate, each risk reason, the route and who answered. */
+export function renderExplanation(decision: DecisionReply): string {
+  const { policy, authority, enforcement, risk } = decision;
+  const gates = policy.gates.map((gate) => [
+    gate.result === 'pass' ? 'pass' : paint(gate.result === 'fail' ? 'red' : 'yellow', gate.result),
+    plain(gate.id + (gate.field === undefined ? '' : ` (${gate.field})`)),
+    plain(gate.reason),
+  ]);
+  return [
+    headline(decision),
+    rows([
+      ['decision', decision.decision_id],
+      ['policy', `${decision.policy_version ?? 'none'} ${decision.policy_digest ?? ''}`.trim()],
+      ['action', decision.action_digest],
+      ['payload', inline(decision.action.payload)],
+      ['linked to', decision.linked_to ?? ''],
+      ['time', `${decision.timestamps.created_at}, clock ${decision.time_trust}`],
+    ]),
+    '',
+    paint('bold', 'Gates'),
+    gates.length === 0 ? '  none applied' : indent(table(['result', 'gate', 'reason'], gates)),
+    '',
+    paint('bold', 'Risk'),
+    `  ${risk.band ?? 'not computed'}${risk.score === null ? '' : `, score ${risk.score}`}`,
+    ...risk.reasons.map((reason) => `  - ${plain(reason)}`),
+    '',
+    paint('bold', 'Authority'),
+    ...(authority.required.length === 0
+      ? ['  no approval required']
+      : authority.required.map((g) => `  ${groupLine(g)}`)),
+    ...policy.exceptions.map((e) => plain(`  exception for ${e.gate} by ${e.principal}: ${e.reason}`)),
+    ...(authority.received.length === 0 ? [] : [indent(received(decision))]),
+    '',
+    paint('bold', 'Result'),
+    `  ${enforcement.result}; without all of this the answer is ${enforcement.default}`,
+    ...enforcement.reasons.map((reason) => `  - ${plain(reason)}`),
+    ...enforcement.allow_if.map((condition) => `  - allowed if: ${plain(condition)}`),
+    ...decision.reviews.map((r) => plain(`  reviewed by ${r.principal}, ${instant(r.at)}: ${r.note}`)),
+  ].join('\n');
+}
+
+function indent(text: string): string {
+  return text.replace(/^/gm, '  ');
+}
+
+/** A list of decisions, newest last, one line each. */
+export function renderDecisions(decisions: readonly Decision[]): string {
+  if (decisions.length === 0) return 'No decisions.';
+  return table(
+    ['decision', 'status', 'action', 'asked by', 'when'],
+    decisions.map((decision) => [
+      decision.decision_id,
+      decision.status,
+      actionLine(decision),
+      actorLine(decision),
+      instant(decision.timestamps.created_at),
+    ]),
+  );
+}

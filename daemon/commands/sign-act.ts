@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto';
+import { createInterface } from 'node:readline/promises';
+import type { ApiClient, DecisionReply, SignedActBody } from '../api/client.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { openCheckpoint } from '../formats/checkpoint.ts';
+import { actionDigest } from '../formats/permit.ts';
+import { type ActKind, actNamespace, formatAct, type SignedAct } from '../formats/signed-act.ts';
+import { verifySshSignature } from '../formats/sshsig.ts';
+import type { Site } from './access.ts';
+import { renderAct } from './render/act.ts';
+import { say } from './render/output.ts';
+import { type Signer, signerOf } from './signer-role.ts';
+import { trustOf } from './site.ts';
+import { openSigningKey, type SigningKey } from './ssh-key.ts';
+
+/** What somebody wants to say, signed, about a decision. */
+export interface SignRequest {
+  kind: Extract<ActKind, 'approval' | 'exception' | 'review' | 'reconcile'>;
+  answer: string;
+  reason: string;
+  /** Path of the SSH key. */
+  key: string;
+  role: string | undefined;
+  /** Sign without asking again on a terminal. */
+  yes: boolean;
+  ttlSeconds?: number;
+}
+
+/** A signed act is for submitting now; long enough for a walk to the other machine. */
+const DEFAULT_TTL_SECONDS = 3_600;
+const NONCE_BYTES = 16;
+
+/**
+ * Signs an act about a decision, the careful way round: fetch it → check that what it shows is what its digest binds →
+ * find out in which role → say in words what is about to be signed → sign → check the own signature.
+ * Submits nothing. Throws BoundaryError `sign.*`, `role.*`, `key.*`.
+ */
+export async function signAbout(
+  client: ApiClient,
+  site: Site,
+  id: string,
+  request: SignRequest,
+): Promise<SignedActBody> {
+  const decision = await client.getDecision(id);
+  assertShown(decision, id);
+  const key = openSigningKey(request.key);
+  const signer = await signerOf(client, decision, key.fingerprint, request);
+  const act = buildAct(site, decision, request, signer.role, await seenCheckpoint(client, site));
+  say(renderAct(act, decision, signer));
+  if (!request.yes) await confirm();
+  return sign(act, key, signer);
+}
+
+/** The words on the screen must be what the digest binds; else a lying daemon could get anything signed. */
+function assertShown(decision: DecisionReply, id: string): void {
+  if (decision.decision_id === id && digestShown(decision) === decision.action_digest) return;
+  throw new BoundaryError(
+    'sign.not_as_shown',
+    'The daemon shows an action that does not match its digest. Nothing was signed; find out who answers on the socket.',
+  );
+}
+
+function digestShown({ action }: DecisionReply): string {
+  const target = action.target === null ? null : { type: action.target.type, id: action.target.id };
+  return actionDigest({ ...action, target });
+}
+
+function buildAct(
+  site: Site,
+  decision: DecisionReply,
+  request: SignRequest,
+  role: string,
+  seen: string | null,
+): SignedAct {
+  const policy = decision.policy_digest;
+  return {
+    type: 'holdfast/act/v1',
+    kind: request.kind,
+    site: site.config.site,
+    subject: decision.decision_id,
+    subject_digest: { action: decision.action_digest, ...(policy === null ? {} : { policy }) },
+    answer: request.answer,
+    role,
+    reason: request.reason,
+    issued_at: new Date().toISOString(),
+    ttl_seconds: request.ttlSeconds ?? DEFAULT_TTL_SECONDS,
+    nonce: randomBytes(NONCE_BYTES).toString('base64url'),
+    seen_checkpoint: seen,
+  };
+}
+
+/** Text of the ledger's newest checkpoint, verified; null where the socket does not give it out. */
+async function seenCheckpoint(client: ApiClient, site: Site): Promise<string | null> {
+  if (!client.socketPath.endsWith('/operator.sock')) return null;
+  const { origin, vkeys } = trustOf(site);
+  return openCheckpoint(await client.checkpoint(), { origin, vkeys }).text;
+}
+
+async function confirm(): Promise<void> {
+  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return;
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await prompt.question('Sign this? [y/N] ').finally(() => prompt.close());
+  if (/^y(es)?$/i.test(answer.trim())) return;
+  throw new BoundaryError('sign.declined', 'Nothing was signed or sent.');
+}
+
+async function sign(act: SignedAct, key: SigningKey, signer: Signer): Promise<SignedActBody> {
+  const text = formatAct(act);
+  const message = new TextEncoder().encode(text);
+  const namespace = actNamespace(act.kind);
+  const signature = await key.sign(message, namespace);
+  const verified = verifySshSignature({ armor: signature, message, namespace });
+  if (!verified.ok || (signer.fingerprint !== null && verified.key !== signer.fingerprint)) {
+    throw new BoundaryError(
+      'sign.bad_signature',
+      'The signature that came back does not verify; it was not sent.',
+    );
+  }
+  return { act: text, signature };
+}

@@ -1,0 +1,100 @@
+import type { ApiClient, DecisionReply } from '../api/client.ts';
+import { ApiProblem } from '../api/client.ts';
+import { openExceptions } from '../core/fold.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { parsePublicKeyLine } from '../formats/sshsig.ts';
+import { type NamedPrincipal, type PolicyEnvironment, principalsOf } from './principals.ts';
+
+/** Who is about to sign, as far as this machine can tell; the engine decides whether it counts. */
+export interface Signer {
+  principal: string | null;
+  role: string;
+  fingerprint: string | null;
+}
+
+interface Wanted {
+  kind: string;
+  role: string | undefined;
+}
+
+/**
+ * The person behind a key, and the role to sign in: `--role`, else the one role that the decision still asks for and
+ * that the key's owner holds. Throws BoundaryError `role.none` or `role.several`, naming the choices.
+ */
+export async function signerOf(
+  client: ApiClient,
+  decision: DecisionReply,
+  fingerprint: string | null,
+  wanted: Wanted,
+): Promise<Signer> {
+  const owner = await ownerOf(client, decision.context.environment, fingerprint);
+  const principal = owner?.id ?? null;
+  if (wanted.role !== undefined) return { principal, role: wanted.role, fingerprint };
+  const held = owner?.principal.roles ?? null;
+  const asked = askedRoles(decision, wanted.kind);
+  const choices =
+    asked === null ? (held ?? []) : held === null ? asked : asked.filter((role) => held.includes(role));
+  // A review is recorded under a role, but no route demands a certain one: the first that its owner holds will do.
+  const role = asked === null ? choices[0] : choices.length === 1 ? choices[0] : undefined;
+  if (role !== undefined) return { principal, role, fingerprint };
+  throw choices.length === 0 ? noRole(asked, held, principal) : severalRoles(choices);
+}
+
+/** Roles that the decision waits for in acts of this kind; null when any will do. */
+function askedRoles(decision: DecisionReply, kind: string): string[] | null {
+  if (kind === 'exception')
+    return unique(openExceptions(decision).flatMap((gate) => gate.exception_role ?? []));
+  if (kind === 'approval') return unique(decision.authority.required.flatMap((group) => group.roles));
+  return null;
+}
+
+async function ownerOf(
+  client: ApiClient,
+  environment: string,
+  fingerprint: string | null,
+): Promise<NamedPrincipal | null> {
+  if (fingerprint === null) return null;
+  const environments = await readEnvironments(client);
+  const known = principalsOf(environments.filter((one) => one.environment === environment));
+  return (
+    known.find(({ principal }) => (principal.keys ?? []).some((key) => isKey(key.public_key, fingerprint))) ??
+    null
+  );
+}
+
+/** The policy in force, or nothing where the socket does not give it out. */
+async function readEnvironments(client: ApiClient): Promise<PolicyEnvironment[]> {
+  try {
+    return (await client.policy()).environments as unknown as PolicyEnvironment[];
+  } catch (error) {
+    if (error instanceof ApiProblem && error.status === 404) return [];
+    throw error;
+  }
+}
+
+function isKey(line: string, fingerprint: string): boolean {
+  return parsePublicKeyLine(line).fingerprint === fingerprint;
+}
+
+function unique(roles: string[]): string[] {
+  return [...new Set(roles)];
+}
+
+function noRole(asked: string[] | null, held: string[] | null, principal: string | null): BoundaryError {
+  const waits = asked === null ? '' : ` The decision waits for ${asked.join(', ') || 'nobody'}.`;
+  const has =
+    held === null
+      ? 'The policy in force knows no owner of this key.'
+      : `${principal} holds ${held.join(', ') || 'no role'}.`;
+  return new BoundaryError(
+    'role.none',
+    `${has}${waits} Nothing was signed; name a role with --role to sign all the same.`,
+  );
+}
+
+function severalRoles(choices: string[]): BoundaryError {
+  return new BoundaryError(
+    'role.several',
+    `This key may sign as ${choices.join(' or ')}. Say which with --role; nothing was signed.`,
+  );
+}

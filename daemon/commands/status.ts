@@ -1,0 +1,128 @@
+import { Command } from 'commander';
+import { ApiProblem, ApiUnreachable } from '../api/client.ts';
+import type { JsonObject } from '../formats/json.ts';
+import { connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { EXIT, endWith } from './exit.ts';
+import { print, printJson } from './render/output.ts';
+import { count, instant, paint, plain, rows } from './render/text.ts';
+
+const HELP = `
+Exit codes: 0 it would allow what policy allows · 5 it would allow nothing right now, or a process is down`;
+
+/** `holdfast status`: whether it decides, what waits, what is degraded and what to do about it. */
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('What is degraded, since when, what to do about it.')
+    .addHelpText('after', HELP)
+    .action(async (options: SiteOptions) => {
+      const site = openSite(options);
+      const [daemon, gateway] = await Promise.all([ask(site, 'operator'), ask(site, 'gateway')]);
+      const ready = daemon.status !== null && daemon.status.ready === true && gateway.status !== null;
+      if (options.json) printJson({ ready, daemon: documentOf(daemon), gateway: documentOf(gateway) });
+      else print(render(site, daemon, gateway, ready));
+      endWith(ready ? EXIT.done : EXIT.unavailable);
+    });
+}
+
+/** What a process said about itself, or why it said nothing. */
+type Answer = { status: JsonObject; down: null } | { status: null; down: string };
+
+async function ask(site: Site, socket: 'operator' | 'gateway'): Promise<Answer> {
+  const client = connect(site, socket);
+  try {
+    return { status: await client.status(), down: null };
+  } catch (error) {
+    if (error instanceof ApiUnreachable || error instanceof ApiProblem)
+      return { status: null, down: error.message };
+    throw error;
+  } finally {
+    client.close();
+  }
+}
+
+function documentOf({ status, down }: Answer): JsonObject {
+  return status === null ? { reachable: false, reason: down } : { reachable: true, ...status };
+}
+
+/** One thing that is wrong, as `GET /v1/status` lists it. */
+interface Degraded {
+  component: string;
+  cause: string;
+  since: string | null;
+  effect: string;
+  instruction: string;
+}
+
+function render(site: Site, daemon: Answer, gateway: Answer, ready: boolean): string {
+  const degraded = [...degradedOf(daemon), ...degradedOf(gateway)];
+  const word = !ready
+    ? paint('red', 'NOT READY')
+    : degraded.length > 0
+      ? paint('yellow', 'DEGRADED')
+      : paint('green', 'READY');
+  const lines = [`${paint('bold', word)}  ${plain(site.config.site)} (${site.config.profile} profile)`];
+  lines.push(
+    rows([
+      ['daemon', daemon.status === null ? `down: ${daemon.down}` : daemonLine(daemon.status)],
+      ['gateway', gateway.status === null ? `down: ${gateway.down}` : 'up'],
+      ...(daemon.status === null ? [] : facts(daemon.status)),
+    ]),
+  );
+  if (daemon.status === null) lines.push('', 'Nothing can be decided. Start it with: holdfast daemon');
+  else if (gateway.status === null)
+    lines.push('', 'Nothing can be executed. Start it with: holdfast gateway');
+  for (const one of degraded) lines.push('', renderTrouble(one));
+  return lines.join('\n');
+}
+
+function daemonLine(status: JsonObject): string {
+  return plain(`up since ${instant(text(status.started_at))}, version ${text(status.version) ?? '?'}`);
+}
+
+function facts(status: JsonObject): [string, string][] {
+  const ledger = object(status.ledger);
+  const environments = (object(status.policy).environments ?? []) as {
+    environment: string;
+    version: string;
+    issued_at: string | null;
+  }[];
+  const size = typeof ledger.size === 'number' ? count(ledger.size, 'entry', 'entries') : 'unknown';
+  return [
+    ['ledger', `${size}, writes ${plain(text(ledger.write_state) ?? 'unknown')}`],
+    ['policy', environments.map(policyLine).join('\n') || 'none: every request is denied'],
+    ['decisions', countsLine(object(status.decisions))],
+    ['clock', plain(`${text(object(status.time).trust) ?? 'unknown'}, ${text(status.now) ?? ''}`)],
+  ];
+}
+
+function policyLine(env: { environment: string; version: string; issued_at: string | null }): string {
+  return plain(`${env.environment}: ${env.version}, issued ${instant(env.issued_at)}`);
+}
+
+function countsLine(counts: JsonObject): string {
+  const parts = Object.entries(counts).map(([status, n]) => `${String(n)} ${status.replaceAll('_', ' ')}`);
+  return plain(parts.join(', ')) || 'none yet';
+}
+
+function renderTrouble({ component, cause, since, effect, instruction }: Degraded): string {
+  return [
+    `${paint('yellow', paint('bold', plain(component)))}: ${plain(cause)}`,
+    rows([
+      ['since', instant(since)],
+      ['effect', plain(effect)],
+      ['do', plain(instruction)],
+    ]),
+  ].join('\n');
+}
+
+function degradedOf({ status }: Answer): Degraded[] {
+  return status === null ? [] : ((status.degraded ?? []) as unknown as Degraded[]);
+}
+
+function object(value: JsonObject[string] | undefined): JsonObject {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) ? value : {};
+}
+
+function text(value: JsonObject[string] | undefined): string | null {
+  return typeof value === 'string' ? value : null;
+}

@@ -1,0 +1,72 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { fromBase64 } from '../formats/digest.ts';
+import type { Json } from '../formats/json.ts';
+import { parseVkey } from '../formats/signed-note.ts';
+import { parseStrict } from '../formats/strict-json.ts';
+import { type LogTrust, parsePolicy } from '../formats/tlog-policy.ts';
+import { readText } from './access.ts';
+
+const TRUST_MAX_BYTES = 1_048_576;
+
+/**
+ * What an auditor needs to verify one site's files elsewhere: `site export-trust` writes it, every verifier reads it.
+ * It is trusted because of how it was carried, so carry it by hand or have headquarters sign it.
+ */
+export interface TrustFile {
+  v: 1;
+  site: string;
+  /** Origin of the ledger. */
+  origin: string;
+  profile: string;
+  /** C2SP verifier keys of the ledger, oldest first. */
+  vkeys: string[];
+  /** The pinned policy root (TUF root.json), base64. */
+  root: string;
+}
+
+/** Reads and checks a trust file. Throws BoundaryError `trust.*`, naming the member. */
+export function readTrustFile(path: string): TrustFile {
+  const value = parseStrict(readText(path, TRUST_MAX_BYTES), { maxBytes: TRUST_MAX_BYTES, maxDepth: 4 });
+  const wrong = (at: string, wanted: string): BoundaryError =>
+    new BoundaryError('trust.malformed', `This is not a trust file of holdfast: ${at} should be ${wanted}.`, {
+      at: path,
+    });
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw wrong('the file', 'a JSON object');
+  const known = ['v', 'site', 'origin', 'profile', 'vkeys', 'root'];
+  const stray = Object.keys(value).find((key) => !known.includes(key));
+  if (stray !== undefined) throw wrong(stray.slice(0, 64), 'absent');
+  if (value.v !== 1) throw wrong('v', '1');
+  const text = (key: string): string => {
+    const member: Json | undefined = value[key];
+    if (typeof member !== 'string' || member === '') throw wrong(key, 'a text');
+    return member;
+  };
+  const { vkeys } = value;
+  if (!Array.isArray(vkeys) || vkeys.length === 0 || vkeys.length > 64)
+    throw wrong('vkeys', 'a list of verifier keys');
+  const keys = vkeys.map((vkey) => {
+    if (typeof vkey !== 'string') throw wrong('vkeys', 'a list of texts');
+    return parseVkey(vkey).text;
+  });
+  fromBase64(text('root'));
+  return {
+    v: 1,
+    site: text('site'),
+    origin: text('origin'),
+    profile: text('profile'),
+    vkeys: keys,
+    root: text('root'),
+  };
+}
+
+/** Trust in a log from one of the two kinds of file: a trust file of the site, or a C2SP tlog-policy. */
+export function readLogTrust(options: { trust?: string; policy?: string }): LogTrust | null {
+  if (options.trust !== undefined && options.policy !== undefined) {
+    throw new BoundaryError('trust.both', 'Give either --trust or --policy, not both; nothing was checked.');
+  }
+  if (options.policy !== undefined) return { policy: parsePolicy(readText(options.policy, TRUST_MAX_BYTES)) };
+  if (options.trust === undefined) return null;
+  const { origin, vkeys } = readTrustFile(options.trust);
+  return { origin, vkeys };
+}
