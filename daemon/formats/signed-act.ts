@@ -67,6 +67,9 @@ export function formatAct(act: SignedAct): string {
  * (with `at`).
  */
 export function parseAct(text: string): SignedAct {
+  if (!text.isWellFormed()) {
+    throw new BoundaryError('act.not_canonical', 'The signed act holds half of a surrogate pair.');
+  }
   const bytes = new TextEncoder().encode(text.slice(0, MAX_ACT_BYTES + 1));
   if (bytes.length > MAX_ACT_BYTES) {
     throw new BoundaryError('act.too_large', `The signed act has more than ${MAX_ACT_BYTES} bytes.`);
