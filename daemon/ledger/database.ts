@@ -1,13 +1,14 @@
-import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import BetterSqlite3 from 'better-sqlite3';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { errorCode, syncDir } from '../host/durable-file.ts';
 
 /** What may be bound to a statement. Numbers that are whole are stored as integers (up to 2^53). */
 export type SqlValue = null | number | string | Uint8Array;
 
 /** A prepared statement. Blobs come back as `Buffer` (a `Uint8Array`). */
-export interface Statement<Row> {
+export interface Statement<Row = unknown> {
   run(...values: SqlValue[]): { changes: number };
   get(...values: SqlValue[]): Row | undefined;
   all(...values: SqlValue[]): Row[];
@@ -116,16 +117,14 @@ function createFile(path: string): void {
     // SQLite gives -wal and -shm the mode of the main file.
     file = openSync(path, 'wx', 0o600);
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'EEXIST') throw error;
+    if (errorCode(error) !== 'EEXIST') throw error;
     throw new BoundaryError('database.exists', `${path} exists already and was not touched.`, {
       at: path,
       cause: error,
     });
   }
   closeSync(file);
-  const directory = openSync(dirname(path), 'r');
-  fsyncSync(directory);
-  closeSync(directory);
+  syncDir(dirname(path));
 }
 
 function stampKind(connection: BetterSqlite3.Database, kind: DatabaseKind): void {

@@ -4,7 +4,6 @@ import { toHex } from '../formats/digest.ts';
 import { EMPTY_ROOT } from '../formats/merkle.ts';
 import { parseNote } from '../formats/signed-note.ts';
 import { openDatabase } from './database.ts';
-import type { Ledger } from './ledger.ts';
 import { HEAD_KIND, HEAD_SCHEMA } from './schema.ts';
 
 /** The newest tree head that was put beyond the reach of a ledger rollback. */
@@ -32,6 +31,12 @@ export interface HeadStore {
   enroll(origin: string): void;
   /** Moves from `old` to `next`; false when the store does not stand at `old` or `next` is behind it. */
   advance(origin: string, old: Head, next: Head): boolean;
+  /**
+   * Moves from where this process last saw the store to a newer checkpoint (verified, or just made, by the caller; its
+   * origin names the row); false when it stands there already. Throws `BoundaryError` `head.forked` when the store
+   * stands elsewhere: then another process wrote under this origin, and this one must stop.
+   */
+  advanceTo(note: string): boolean;
   /** Moves the floor up to `ms`; false when it is there already. */
   raiseFloor(origin: string, ms: number): boolean;
   /** Moves the floor anywhere (a signed time statement may lower it); false when it did not stand at `old`. */
@@ -46,58 +51,74 @@ export function openHeadStore(
 ): HeadStore {
   const database = openDatabase(path, { kind: HEAD_KIND, ...options });
   if (options.create === true) database.exec(HEAD_SCHEMA);
-  const read = database.prepare<StoredHead>(
+  const select = database.prepare<StoredHead>(
     'SELECT size, root, note, floor_ms AS floorMs FROM head WHERE origin = ?',
   );
-  const enroll = database.prepare(
+  const insert = database.prepare(
     'INSERT INTO head (origin, size, root, note, floor_ms) VALUES (?, 0, ?, NULL, 0)',
   );
-  const advance = database.prepare(
+  const move = database.prepare(
     `UPDATE head SET size = ?2, root = ?3, note = ?4
      WHERE origin = ?1 AND size = ?5 AND root = ?6 AND (?2 > size OR (?2 = size AND ?3 = root))`,
   );
   const raiseFloor = database.prepare('UPDATE head SET floor_ms = ?2 WHERE origin = ?1 AND floor_ms < ?2');
   const setFloor = database.prepare('UPDATE head SET floor_ms = ?3 WHERE origin = ?1 AND floor_ms = ?2');
+  /** Where this process last saw each origin: what `advanceTo` compares with. */
+  const seen = new Map<string, Head>();
+
+  function read(origin: string): StoredHead | null {
+    const head = select.get(origin) ?? null;
+    if (head !== null) seen.set(origin, head);
+    return head;
+  }
+
+  function advance(origin: string, old: Head, next: Head): boolean {
+    if (move.run(origin, next.size, next.root, next.note, old.size, old.root).changes !== 1) return false;
+    seen.set(origin, next);
+    return true;
+  }
+
   return {
-    read: (origin) => read.get(origin) ?? null,
+    read,
     enroll(origin) {
-      if (read.get(origin) !== undefined) {
+      if (read(origin) !== null) {
         throw new BoundaryError('head.enrolled', `The head store ${path} knows ${origin} already.`, {
           at: path,
         });
       }
-      enroll.run(origin, toHex(EMPTY_ROOT));
+      insert.run(origin, toHex(EMPTY_ROOT));
     },
-    advance: (origin, old, next) =>
-      advance.run(origin, next.size, next.root, next.note, old.size, old.root).changes === 1,
+    advance,
+    advanceTo(note) {
+      const { origin, ...next } = headOf(note);
+      const old = seen.get(origin) ?? read(origin);
+      if (old?.note === note) return false;
+      if (old === null || !advance(origin, old, next)) throw forked(path, origin, old, next);
+      return true;
+    },
     raiseFloor: (origin, ms) => raiseFloor.run(origin, ms).changes === 1,
     setFloor: (origin, old, next) => setFloor.run(origin, old, next).changes === 1,
     close: () => database.close(),
   };
 }
 
-/** The head that a checkpoint stands for. The caller has verified the note, or made it. */
-export function headOf(note: string): Head {
-  const { size, root } = parseCheckpoint(parseNote(note).text);
-  return { size, root: toHex(root), note };
+/** Copies the ledger's newest committed checkpoint into the store: `advanceTo`, or false for a ledger without one. */
+export function saveHead(store: HeadStore, ledger: { checkpoint(): string | null }): boolean {
+  const note = ledger.checkpoint();
+  return note !== null && store.advanceTo(note);
 }
 
-/**
- * Copies the ledger's newest committed checkpoint into the head store. False when it was there already. Throws
- * `BoundaryError` `head.forked` when the store does not hold an earlier head of this ledger: then another process
- * wrote under this origin, and this one must stop.
- */
-export function saveHead(store: HeadStore, ledger: Ledger): boolean {
-  const note = ledger.checkpoint();
-  const old = store.read(ledger.origin);
-  if (note === null || old?.note === note) return false;
-  const next = headOf(note);
-  if (old === null || old.size > next.size || !store.advance(ledger.origin, old, next)) {
-    throw new BoundaryError(
-      'head.forked',
-      `The head store no longer stands at an earlier checkpoint of this ledger (it has size ${old?.size ?? 'none'}, ` +
-        `the ledger ${next.size}): another process wrote. Nothing was stored. Stop the daemon and run ledger verify.`,
-    );
-  }
-  return true;
+/** The head that a checkpoint stands for. The caller has verified the note, or made it. */
+export function headOf(note: string): Head & { origin: string } {
+  const { origin, size, root } = parseCheckpoint(parseNote(note).text);
+  return { origin, size, root: toHex(root), note };
+}
+
+function forked(path: string, origin: string, old: Head | null, next: Head): BoundaryError {
+  return new BoundaryError(
+    'head.forked',
+    `The head store ${path} does not stand at size ${old?.size ?? 'none'} of ${origin} any more, so the checkpoint of ` +
+      `size ${next.size} was not stored: another process wrote, or a file was replaced. Stop the daemon and run ledger verify.`,
+    { at: path },
+  );
 }

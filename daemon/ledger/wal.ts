@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { errorCode } from '../host/durable-file.ts';
 
 /** SQLite file format §4 (WAL): 32-byte header, then frames of a 24-byte header and one page. */
 const HEADER_BYTES = 32;
@@ -61,14 +62,13 @@ export function inspectWal(databasePath: string): WalReport {
   try {
     file = openSync(`${databasePath}-wal`, 'r');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return clean(0, 0);
-    throw error;
+    if (errorCode(error) !== 'ENOENT') throw error;
+    return clean(0, 0);
   }
   try {
     return scanWal({
       size: fstatSync(file).size,
       read(offset, length) {
-        // At an offset of 8 the page after a 24-byte frame header is aligned for reading as words.
         const bytes = new Uint8Array(length);
         return bytes.subarray(0, readSync(file, bytes, 0, length, offset));
       },

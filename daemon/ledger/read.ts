@@ -1,0 +1,139 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
+import type { Database } from './database.ts';
+import type { Ledger, StoredEntry } from './ledger.ts';
+import { TILE_LEVEL_STEP } from './schema.ts';
+import type { MerkleTree, TileStore } from './tree.ts';
+
+/** A stream's newest entry, as the projection has it. */
+export interface StreamRow {
+  stream: string;
+  seq: number;
+  last_idx: number;
+}
+
+/** What can be read of a ledger, by its writer or from a file. */
+export type LedgerView = Pick<
+  Ledger,
+  | 'origin'
+  | 'size'
+  | 'database'
+  | 'checkpoint'
+  | 'inclusionProof'
+  | 'consistencyProof'
+  | 'entry'
+  | 'entries'
+  | 'stream'
+  | 'tile'
+  | 'close'
+>;
+
+export interface LedgerParts {
+  origin: string;
+  database: Database;
+  tree: MerkleTree;
+  /** Newest committed checkpoint; null in a ledger without entries. */
+  note: string | null;
+}
+
+/** The read side: rows of the database, proofs from the tree. */
+export class LedgerReader implements LedgerView {
+  readonly origin: string;
+  readonly database: Database;
+  protected readonly tree: MerkleTree;
+  /** Committed entries and their checkpoint. */
+  protected committed: { size: number; note: string | null };
+  readonly #sql: ReturnType<typeof prepareReads>;
+
+  constructor(parts: LedgerParts) {
+    this.origin = parts.origin;
+    this.database = parts.database;
+    this.tree = parts.tree;
+    this.committed = { size: parts.tree.size, note: parts.note };
+    this.#sql = prepareReads(parts.database);
+  }
+
+  get size(): number {
+    return this.committed.size;
+  }
+
+  checkpoint(): string | null {
+    return this.committed.note;
+  }
+
+  inclusionProof(index: number, size = this.provableSize()): Uint8Array[] {
+    return this.tree.inclusionProof(index, size);
+  }
+
+  consistencyProof(from: number, to = this.provableSize()): Uint8Array[] {
+    return this.tree.consistencyProof(from, to);
+  }
+
+  entry(index: number): Uint8Array | null {
+    return this.#sql.entry.get(index) ?? null;
+  }
+
+  entries(from: number, limit: number): StoredEntry[] {
+    return this.#sql.entries.all(from, limit);
+  }
+
+  stream(stream: string): StoredEntry[] {
+    const chain: StoredEntry[] = [];
+    let next = this.streamRow(stream)?.last_idx ?? null;
+    while (next !== null) {
+      const row = this.#sql.link.get(next);
+      if (row === undefined) throw new Error(`stream ${stream} names entry ${next}, which does not exist`);
+      chain.push({ index: next, bytes: row.bytes });
+      // Always backwards, so that a damaged link cannot lead in a circle.
+      if (row.prev_idx !== null && row.prev_idx >= next) throw new Error(`entry ${next} names a later one`);
+      next = row.prev_idx;
+    }
+    return chain.reverse();
+  }
+
+  tile(level: number, n: number, width: number): Uint8Array | null {
+    return this.tree.tile(level, n, width);
+  }
+
+  close(): void {
+    this.database.close();
+  }
+
+  protected streamRow(stream: string): StreamRow | undefined {
+    return this.#sql.stream.get(stream);
+  }
+
+  /** The tree that proofs are over unless a size is named. */
+  protected provableSize(): number {
+    return this.committed.size;
+  }
+}
+
+function prepareReads(database: Database) {
+  return {
+    stream: database.prepare<StreamRow>('SELECT stream, seq, last_idx FROM streams WHERE stream = ?'),
+    entry: database.prepareColumn<Uint8Array>('SELECT bytes FROM entries WHERE idx = ?'),
+    entries: database.prepare<StoredEntry>(
+      'SELECT idx AS "index", bytes FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
+    ),
+    link: database.prepare<{ prev_idx: number | null; bytes: Uint8Array }>(
+      'SELECT prev_idx, bytes FROM entries WHERE idx = ?',
+    ),
+  };
+}
+
+/** Full tiles in the ledger's own database, so that they are committed with the entries that complete them. */
+export function databaseTiles(database: Database): TileStore {
+  const read = database.prepareColumn<Uint8Array>('SELECT hashes FROM tiles WHERE id = ?');
+  const write = database.prepare('INSERT INTO tiles (id, hashes) VALUES (?, ?)');
+  return {
+    read(level, n) {
+      const hashes = read.get(level * TILE_LEVEL_STEP + n);
+      if (hashes === undefined)
+        throw new BoundaryError('ledger.tile_missing', `Tile ${level}/${n} is missing.`);
+      return hashes;
+    },
+    write: (level, n, hashes) => {
+      write.run(level * TILE_LEVEL_STEP + n, hashes);
+    },
+  };
+}
