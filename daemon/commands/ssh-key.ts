@@ -81,7 +81,7 @@ function publicHalf(path: string): string | null {
 function signThroughOpenssh(path: string): SigningKey['sign'] {
   return (message, namespace) =>
     new Promise((resolve, reject) => {
-      const args = ['-Y', 'sign', '-n', namespace, '-f', path];
+      const args = ['-q', '-Y', 'sign', '-n', namespace, '-f', path];
       const child = spawn('ssh-keygen', args, { stdio: ['pipe', 'pipe', 'inherit'], shell: false });
       const chunks: Buffer[] = [];
       child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
