@@ -1,0 +1,133 @@
+import { BoundaryError } from './boundary-error.ts';
+import { canonicalText } from './canonical-json.ts';
+import type { Json, JsonObject } from './json.ts';
+import { parseStrict } from './strict-json.ts';
+
+/*
+ * Our own targets inside a TUF repository: `bundles/NAME/VERSION.json` holds a policy bundle, `sites/SITE.json` says which
+ * bundle each environment of that site runs (environment pinning).
+ */
+
+export const SITE_TARGET_MAX_BYTES = 65_536;
+
+/** A bundle as the site target pins it. */
+export interface PinnedTarget {
+  name: string;
+  version: number;
+  /** Hex SHA-256 of the bundle's bytes. */
+  digest: string;
+  /** TUF target name. */
+  path: string;
+}
+
+export interface SiteTarget {
+  schema: 'holdfast/site/v1';
+  site: string;
+  /** Only grows; a site never goes back. */
+  serial: number;
+  /** RFC 3339 UTC; an outside time that the site may believe once the signatures hold. */
+  issued_at: string;
+  /** Stamp of a local 1-of-1 publisher; absent for a real one. */
+  profile?: 'dev';
+  environments: Record<string, PinnedTarget>;
+}
+
+export function siteTargetName(site: string): string {
+  return `sites/${site}.json`;
+}
+
+export function bundleTargetName(name: string, version: number): string {
+  return `bundles/${name}/${version}.json`;
+}
+
+/** Whether a repository for holdfast sites may contain a target of this name; any other makes the repository suspect. */
+export function isTargetName(name: string): boolean {
+  if (name.length > 300 || name.includes('..') || name.includes('//')) return false;
+  return (
+    /^bundles\/[a-z][a-z0-9_.-]{0,63}\/[1-9][0-9]{0,9}\.json$/.test(name) ||
+    /^sites\/[a-z0-9][a-z0-9./_-]*\.json$/.test(name)
+  );
+}
+
+/** Canonical JSON text. */
+export function formatSiteTarget(target: SiteTarget): string {
+  return canonicalText(target as unknown as JsonObject);
+}
+
+/** Strict: exactly these members, else BoundaryError `site_target.malformed` with `at` = JSON pointer. */
+export function parseSiteTarget(bytes: Uint8Array): SiteTarget {
+  const text = decode(bytes);
+  const value = members(parseStrict(text, { maxBytes: SITE_TARGET_MAX_BYTES, maxDepth: 6 }), '');
+  const known = ['schema', 'site', 'serial', 'issued_at', 'profile', 'environments'];
+  only(value, known, '');
+  if (value.schema !== 'holdfast/site/v1') throw malformed('/schema', '"holdfast/site/v1"');
+  if (value.profile !== undefined && value.profile !== 'dev') throw malformed('/profile', '"dev" or nothing');
+  const environments = Object.entries(members(value.environments, '/environments'));
+  if (environments.length === 0 || environments.length > 32)
+    throw malformed('/environments', '1 to 32 environments');
+  return {
+    schema: 'holdfast/site/v1',
+    site: matching(value.site, /^[a-z0-9./_-]{1,200}$/, '/site'),
+    serial: positive(value.serial, '/serial'),
+    issued_at: matching(value.issued_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, '/issued_at'),
+    ...(value.profile === 'dev' ? { profile: 'dev' as const } : {}),
+    environments: Object.fromEntries(
+      environments.map(([name, pinned]) => [
+        environmentName(name),
+        parsePinned(pinned, `/environments/${name}`),
+      ]),
+    ),
+  };
+}
+
+function parsePinned(value: Json, at: string): PinnedTarget {
+  const pinned = members(value, at);
+  only(pinned, ['name', 'version', 'digest', 'path'], at);
+  const name = matching(pinned.name, /^[a-z][a-z0-9_.-]{0,63}$/, `${at}/name`);
+  const version = positive(pinned.version, `${at}/version`);
+  const path = bundleTargetName(name, version);
+  if (pinned.path !== path) throw malformed(`${at}/path`, `"${path}"`);
+  return { name, version, digest: matching(pinned.digest, /^[0-9a-f]{64}$/, `${at}/digest`), path };
+}
+
+function environmentName(name: string): string {
+  return matching(name, /^[a-z][a-z0-9_-]{0,31}$/, '/environments');
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new BoundaryError('site_target.malformed', 'The site target is not UTF-8 text.', { cause });
+  }
+}
+
+function members(value: Json | undefined, at: string): JsonObject {
+  if (value === undefined || value === null || typeof value !== 'object' || Array.isArray(value))
+    throw malformed(at, 'an object');
+  return value;
+}
+
+function only(value: JsonObject, known: string[], at: string): void {
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw malformed(at, `only ${known.join(', ')}`);
+}
+
+function matching(value: Json | undefined, shape: RegExp, at: string): string {
+  if (typeof value !== 'string' || !shape.test(value)) throw malformed(at, `text like ${shape.source}`);
+  return value;
+}
+
+function positive(value: Json | undefined, at: string): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
+    throw malformed(at, 'a whole number from 1 on');
+  return value;
+}
+
+function malformed(at: string, wanted: string): BoundaryError {
+  return new BoundaryError(
+    'site_target.malformed',
+    `The site target is malformed${at === '' ? '' : ` at ${at}`}: expected ${wanted}.`,
+    { at },
+  );
+}

@@ -1,0 +1,108 @@
+import { Metadata, MetaFile, Role, Root, Snapshot, type TargetFile, Targets, Timestamp } from '@tufjs/models';
+import { sha256Hex } from '../../daemon/formats/digest.ts';
+import { keyOf, ROLES, type RoleName, type RoleSigners, signWith } from './keys.ts';
+
+const SPEC_VERSION = '1.0.31';
+const DAY_MS = 86_400_000;
+
+/** Days until each role's metadata expires. */
+export type Lifetimes = Record<RoleName, number>;
+
+/** Metadata as it goes to disk, with the version that names it. */
+export interface SignedFile {
+  version: number;
+  bytes: Uint8Array;
+}
+
+export interface RootOptions {
+  version: number;
+  /** Keys of each role in the new root. */
+  keys: RoleSigners;
+  thresholds: Record<RoleName, number>;
+  /** Who signs: the new root's keys and, after the first, the old root's too (TUF §5.3.4). */
+  signers: RoleSigners['root'];
+  /** `dev` stamps a local 1-of-1 publisher; only dev sites accept it, and no rotation takes it off. */
+  profile: 'dev' | null;
+  now: number;
+  lifetimes: Lifetimes;
+}
+
+export function signRoot({
+  version,
+  keys,
+  thresholds,
+  signers,
+  profile,
+  now,
+  lifetimes,
+}: RootOptions): SignedFile {
+  const all = ROLES.flatMap((role) => keys[role].map(keyOf));
+  const root = Root.fromJSON({
+    _type: 'root',
+    version,
+    spec_version: SPEC_VERSION,
+    expires: expiry(now, lifetimes.root),
+    consistent_snapshot: true,
+    keys: Object.fromEntries(all.map((key) => [key.keyID, key.toJSON()])),
+    roles: Object.fromEntries(
+      ROLES.map((role) => [
+        role,
+        { keyids: keys[role].map((signer) => keyOf(signer).keyID), threshold: thresholds[role] },
+      ]),
+    ),
+    ...(profile === null ? {} : { 'x-holdfast-profile': profile }),
+  });
+  return finish(new Metadata(root), signers);
+}
+
+export interface Signing {
+  version: number;
+  signers: RoleSigners[RoleName];
+  expires: string;
+}
+
+export function signTargets(targets: Record<string, TargetFile>, signing: Signing): SignedFile {
+  return finish(new Metadata(new Targets({ ...common(signing), targets })), signing.signers);
+}
+
+export function signSnapshot(targets: SignedFile, signing: Signing): SignedFile {
+  return finish(
+    new Metadata(new Snapshot({ ...common(signing), meta: { 'targets.json': metaFile(targets) } })),
+    signing.signers,
+  );
+}
+
+export function signTimestamp(snapshot: SignedFile, signing: Signing): SignedFile {
+  return finish(
+    new Metadata(new Timestamp({ ...common(signing), snapshotMeta: metaFile(snapshot) })),
+    signing.signers,
+  );
+}
+
+/** RFC 3339 UTC without fractions, as TUF writes times. */
+export function tufTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}
+
+export function expiry(now: number, days: number): string {
+  return tufTime(now + days * DAY_MS);
+}
+
+function common({ version, expires }: Signing) {
+  return { version, specVersion: SPEC_VERSION, expires };
+}
+
+function metaFile({ version, bytes }: SignedFile): MetaFile {
+  return new MetaFile({ version, length: bytes.length, hashes: { sha256: sha256Hex(bytes) } });
+}
+
+function finish(
+  metadata: Metadata<Root | Targets | Snapshot | Timestamp>,
+  signers: RoleSigners[RoleName],
+): SignedFile {
+  signWith(metadata, signers);
+  return {
+    version: metadata.signed.version,
+    bytes: Buffer.from(`${JSON.stringify(metadata.toJSON(), null, 1)}\n`, 'utf8'),
+  };
+}
