@@ -197,4 +197,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
+if (import.meta.main) {
+  const code = await main(process.argv.slice(2));
+  process.exitCode = code;
+  // A role whose engine or socket failed must not linger behind what is still open: supervisors restart what ends.
+  if (code !== 0) setTimeout(() => process.exit(code), 1_000).unref();
+}

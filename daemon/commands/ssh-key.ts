@@ -23,6 +23,7 @@ export interface SigningKey {
 export function openSigningKey(path: string): SigningKey {
   const text = readKey(path);
   if (!text.startsWith('-----BEGIN')) {
+    if (!/^(ssh|ecdsa|sk)-/.test(text)) throw noKey(path);
     return { fingerprint: parsePublicKeyLine(text).fingerprint, sign: signThroughOpenssh(path) };
   }
   assertPrivate(path);
@@ -44,6 +45,12 @@ export function openSigningKey(path: string): SigningKey {
   }
 }
 
+function noKey(path: string): BoundaryError {
+  return new BoundaryError('sshkey.malformed', 'The file is neither a private nor a public SSH key.', {
+    at: path,
+  });
+}
+
 function readKey(path: string): string {
   if (!existsSync(path)) {
     throw new BoundaryError(
@@ -53,9 +60,8 @@ function readKey(path: string): string {
     );
   }
   // Not `readBounded`: a link to a key is usual in people's home directories.
-  if (statSync(path).size > KEY_MAX_BYTES) {
-    throw new BoundaryError('sshkey.malformed', 'The file is too large to be an SSH key.', { at: path });
-  }
+  const { size } = statSync(path);
+  if (size > KEY_MAX_BYTES) throw noKey(path);
   return readFileSync(path, 'utf8');
 }
 
