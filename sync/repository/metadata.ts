@@ -1,4 +1,4 @@
-import { Metadata, MetaFile, Role, Root, Snapshot, type TargetFile, Targets, Timestamp } from '@tufjs/models';
+import { Metadata, MetaFile, Root, Snapshot, type TargetFile, Targets, Timestamp } from '@tufjs/models';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
 import { keyOf, ROLES, type RoleName, type RoleSigners, signWith } from './keys.ts';
 
