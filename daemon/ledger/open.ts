@@ -7,7 +7,7 @@ import { LedgerWriter } from './append.ts';
 import { type Database, openDatabase } from './database.ts';
 import { openHeadStore, type StoredHead } from './head-store.ts';
 import type { NoteSigner } from './ledger.ts';
-import { databaseTiles } from './read.ts';
+import { databaseTiles, LedgerReader } from './read.ts';
 import { createLedgerSchema, LEDGER_KIND, schemaDefects } from './schema.ts';
 import { MerkleTree } from './tree.ts';
 import { inspectWal, type WalReport } from './wal.ts';
@@ -52,17 +52,36 @@ export function openLedger(files: LedgerFiles): LedgerWriter {
   // Before SQLite opens it: its recovery silently drops everything from the first bad frame on.
   const wal = inspectWal(files.path);
   if (wal.state === 'damaged') throw refuse('damaged', files.path, wal.detail);
+  // Read-only first: closing a writable connection would fold the log into the file and with it destroy evidence.
+  assertHistory(files, head, wal);
   const database = openDatabase(files.path, { kind: LEDGER_KIND });
   try {
-    const defects = schemaDefects(database);
-    if (defects.length > 0) throw refuse('schema', files.path, defects.join('; '));
-    const tree = loadTree(database, files.path);
-    assertHistory(files.path, tree, head, wal);
-    const note = newestCheckpoint(database, files, tree);
     // Leftovers of a crash must not lie behind the next commits.
     database.pragma('wal_checkpoint(TRUNCATE)');
+    const tree = loadTree(database, files.path);
+    const note = newestCheckpoint(database, trustOf(files), tree);
     const recovered = wal.state === 'torn' ? { droppedFrames: wal.droppedFrames, detail: wal.detail } : null;
     return new LedgerWriter({ ...files, database, tree, note, recovered });
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/**
+ * Opens a ledger for reading, also while its daemon runs: one snapshot, in which the newest checkpoint is signed by a key
+ * of `trust` and covers exactly the entries. Older entries are not looked at; that is `verifyLedger`. Throws the errors of
+ * `openDatabase`, `openCheckpoint`, `ledger.empty`, `ledger.unsealed`, `ledger.tampered`.
+ */
+export function viewLedger(path: string, trust: { origin: string; vkeys: readonly string[] }): LedgerReader {
+  const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true });
+  try {
+    database.beginRead();
+    const defects = schemaDefects(database);
+    if (defects.length > 0) throw refuse('schema', path, defects.join('; '));
+    const tree = loadTree(database, path);
+    const note = newestCheckpoint(database, { path, ...trust }, tree);
+    return new LedgerReader({ origin: trust.origin, database, tree, note });
   } catch (error) {
     database.close();
     throw error;
@@ -101,35 +120,46 @@ function loadTree(database: Database, path: string): MerkleTree {
   return MerkleTree.load(databaseTiles(database), size, rows.map(leafHash));
 }
 
-function newestCheckpoint(database: Database, files: LedgerFiles, tree: MerkleTree): string {
+function newestCheckpoint(
+  database: Database,
+  trust: { path: string; origin: string; vkeys: readonly string[] },
+  tree: MerkleTree,
+): string {
   const row = database
     .prepare<{ size: number; note: string }>('SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1')
     .get();
   if (row === undefined || row.size !== tree.size) {
     const words = `its ${tree.size} entries are not all under a checkpoint (newest: ${row?.size ?? 'none'})`;
-    throw refuse('unsealed', files.path, words);
+    throw refuse('unsealed', trust.path, words);
   }
-  const trust = { origin: files.origin, vkeys: [files.signer.vkey] };
   const checkpoint = openCheckpoint(row.note, trust);
   if (checkpoint.size !== tree.size || toHex(checkpoint.root) !== toHex(tree.root())) {
-    throw refuse(
-      'tampered',
-      files.path,
-      `its entries do not have the root of their checkpoint at ${tree.size}`,
-    );
+    const words = `its entries do not have the root of their checkpoint at ${tree.size}`;
+    throw refuse('tampered', trust.path, words);
   }
   return row.note;
 }
 
-function assertHistory(path: string, tree: MerkleTree, head: StoredHead, wal: WalReport): void {
-  if (tree.size < head.size) {
-    const loss = wal.state === 'torn' ? `; ${wal.detail}` : '';
-    const words = `it ends at ${tree.size} entries, a stored checkpoint has ${head.size}${loss}`;
-    throw refuse('rolled_back', path, words);
+/** The stored head must be part of what the file now says. */
+function assertHistory(files: LedgerFiles, head: StoredHead, wal: WalReport): void {
+  const view = viewLedger(files.path, trustOf(files));
+  try {
+    if (view.size < head.size) {
+      const loss = wal.state === 'torn' ? `; ${wal.detail}` : '';
+      const words = `it ends at ${view.size} entries, a stored checkpoint has ${head.size}${loss}`;
+      throw refuse('rolled_back', files.path, words);
+    }
+    if (toHex(view.root(head.size)) !== head.root) {
+      const words = `its first ${head.size} entries are not those of the stored checkpoint`;
+      throw refuse('forked', files.path, words);
+    }
+  } finally {
+    view.close();
   }
-  if (toHex(tree.root(head.size)) !== head.root) {
-    throw refuse('forked', path, `its first ${head.size} entries are not those of the stored checkpoint`);
-  }
+}
+
+function trustOf(files: LedgerFiles): { path: string; origin: string; vkeys: readonly string[] } {
+  return { path: files.path, origin: files.origin, vkeys: [files.signer.vkey] };
 }
 
 function refuse(code: string, path: string, words: string): BoundaryError {

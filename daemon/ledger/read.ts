@@ -60,6 +60,11 @@ export class LedgerReader implements LedgerView {
     return this.committed.note;
   }
 
+  /** RFC 6962 root of the first `size` entries. */
+  root(size = this.provableSize()): Uint8Array {
+    return this.tree.root(size);
+  }
+
   inclusionProof(index: number, size = this.provableSize()): Uint8Array[] {
     return this.tree.inclusionProof(index, size);
   }
