@@ -41,7 +41,8 @@ export interface VerifiedUpdate {
   /** `dev` when the publisher is a local 1-of-1. */
   profile: 'dev' | null;
   siteTarget: SiteTarget;
-  bundles: { digest: string; bytes: Uint8Array }[];
+  /** Bundle bytes by their hex SHA-256. */
+  bundles: ReadonlyMap<string, Uint8Array>;
   /** Exactly the verified bytes, as a repository that holds this site's part: verifying it again gives the same update. */
   files: Map<string, Uint8Array>;
 }
@@ -80,7 +81,7 @@ export async function verifyUpdate(options: VerifyOptions): Promise<VerifiedUpda
       versions,
       profile,
       siteTarget: siteTarget.value,
-      bundles: bundles.map(({ digest, file }) => ({ digest, bytes: file.bytes })),
+      bundles: new Map(bundles.map(({ digest, file }) => [digest, file.bytes])),
       files,
     };
   } finally {

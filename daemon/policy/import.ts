@@ -1,0 +1,172 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EngineHandle, EngineMethod, EngineReply } from '../engine/protocol.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import type { JsonObject } from '../formats/json.ts';
+import type { Clock } from '../host/clock.ts';
+import { readBounded } from '../host/durable-file.ts';
+import type { SitePaths } from '../host/site.ts';
+import type { PolicyStore } from './store.ts';
+import { ROOT_MAX_BYTES } from './update-root.ts';
+import { type VerifiedUpdate, verifyUpdate } from './verify-update.ts';
+
+export interface ImportRequest {
+  /** Directory that holds `metadata/` and `targets/`: a medium, a mirror, the inbox. Trusted with nothing. */
+  path: string;
+  paths: SitePaths;
+  site: string;
+  engine: EngineHandle;
+  store: PolicyStore;
+  clock: Clock;
+  /** Principal or process that asks, for the record; null when nobody is known. */
+  who: string | null;
+}
+
+/** What became of it. `applied: false` means that nothing changed; the refusal is an entry, where one could be written. */
+export type ImportResult =
+  | {
+      applied: true;
+      /** True when this very update was in force already. */
+      unchanged: boolean;
+      update_id: string;
+      serial: number;
+      environments: Record<string, { name: string; version: number; digest: string }>;
+      /** Log index of `policy.applied`; null when unchanged. */
+      record_id: number | null;
+    }
+  | { applied: false; code: string; reason: string; record_id: number | null };
+
+/**
+ * The only way in for policy: verify against the pinned root and what was accepted before → store durably → let the
+ * engine record and activate it in one entry. Throws BoundaryError `update.not_a_repository` when there is nothing to
+ * import at `path`; every other "no" is the result.
+ */
+export async function importUpdate(request: ImportRequest): Promise<ImportResult> {
+  assertRepository(request.path);
+  const trustedRoot = readBounded(join(request.paths.trust, 'root.json'), ROOT_MAX_BYTES);
+  const before = await positionOf(request);
+  let update: VerifiedUpdate;
+  try {
+    update = await verifyUpdate({
+      repositoryDir: request.path,
+      trustedRoot,
+      trustedMetadataDir: request.store.trustedMetadataDir(before.updateId),
+      site: request.site,
+      now: before.now,
+      expiry: 'enforce',
+    });
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error;
+    return refuseUpdate(request, error.code, error.message);
+  }
+  // Durable before the entry that makes it count: an entry must never name a bundle that a power cut took away.
+  request.store.keep(update);
+  return apply(request, update, before.updateId);
+}
+
+async function apply(
+  request: ImportRequest,
+  update: VerifiedUpdate,
+  activeId: string | null,
+): Promise<ImportResult> {
+  const { updateId, versions, siteTarget } = update;
+  const answer = await ask(request.engine, 'policy.apply', {
+    update_id: updateId,
+    source: request.path,
+    who: request.who,
+    repository: versions,
+    site_target: siteTarget as unknown as JsonObject,
+  });
+  if (answer.status === 200) {
+    const environments = Object.fromEntries(
+      Object.entries(siteTarget.environments).map(([name, pinned]) => [
+        name,
+        { name: pinned.name, version: pinned.version, digest: pinned.digest },
+      ]),
+    );
+    return {
+      applied: true,
+      unchanged: answer.body.unchanged === true,
+      update_id: updateId,
+      serial: siteTarget.serial,
+      environments,
+      record_id: recordOf(answer.body),
+    };
+  }
+  if (updateId !== activeId) request.store.drop(updateId);
+  const { code, detail } = answer.body;
+  return refuseUpdate(
+    request,
+    typeof code === 'string' ? code : 'engine.failure',
+    typeof detail === 'string'
+      ? detail
+      : 'The engine did not accept the update. The policy in force stays as it was.',
+  );
+}
+
+/** A refused update is an entry too: headquarters and auditors must see that somebody offered it. */
+async function refuseUpdate(request: ImportRequest, code: string, reason: string): Promise<ImportResult> {
+  const answer = await ask(request.engine, 'policy.refuse', {
+    source: request.path,
+    who: request.who,
+    code,
+    reason,
+  });
+  // Where even that cannot be written the ledger is the trouble, and `status` says so.
+  return { applied: false, code, reason, record_id: answer.status === 200 ? recordOf(answer.body) : null };
+}
+
+/** Which update is in force, and the latest time that the site can vouch for: a clock set back must not revive old metadata. */
+async function positionOf({
+  engine,
+  clock,
+}: ImportRequest): Promise<{ updateId: string | null; now: number }> {
+  const policy = await ask(engine, 'policy.get', null);
+  const status = await ask(engine, 'status.get', null);
+  const { update_id } = policy.body;
+  const { time } = status.body;
+  const floor =
+    typeof time === 'object' && time !== null && !Array.isArray(time) && typeof time.floor === 'string'
+      ? Date.parse(time.floor)
+      : 0;
+  return {
+    updateId: typeof update_id === 'string' ? update_id : null,
+    now: Math.max(clock.now(), Number.isFinite(floor) ? floor : 0),
+  };
+}
+
+async function ask(
+  engine: EngineHandle,
+  method: EngineMethod,
+  body: JsonObject | null,
+): Promise<{ status: number; body: JsonObject }> {
+  const answer: EngineReply = await engine.call({
+    method,
+    args: {},
+    body: body === null ? null : JSON.stringify(body),
+    key: null,
+    peer: { socket: 'internal', uid: null },
+  });
+  return { status: answer.status, body: JSON.parse(answer.body) as JsonObject };
+}
+
+function recordOf(body: JsonObject): number | null {
+  return typeof body.record_id === 'number' ? body.record_id : null;
+}
+
+/** A mistyped path is a mistake, not an offer of policy, and makes no entry. */
+function assertRepository(path: string): void {
+  if (existsSync(join(path, 'metadata', 'timestamp.json'))) return;
+  const nested = ['repository', 'holdfast']
+    .map((name) => join(path, name))
+    .find((dir) => existsSync(join(dir, 'metadata', 'timestamp.json')));
+  const hint =
+    nested === undefined
+      ? 'Name the directory that holds metadata/ and targets/.'
+      : `Did you mean ${nested}?`;
+  throw new BoundaryError(
+    'update.not_a_repository',
+    `There is no policy repository in ${path} (no metadata/timestamp.json that this process may read); nothing was imported. ${hint}`,
+    { at: path },
+  );
+}

@@ -1,0 +1,99 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { toBase64 } from '../formats/digest.ts';
+import { makeDir, readBounded, writeDurable } from '../host/durable-file.ts';
+import type { VerifiedUpdate } from './verify-update.ts';
+
+const FILE_MAX_BYTES = 4_000_000;
+const ID = /^[0-9a-f]{64}$/;
+
+/** An update's repository files as they travel over the API, so that the gateway can verify them against its own root. */
+export interface StoredUpdate {
+  update_id: string;
+  /** `metadata/…` and `targets/…` to base64. */
+  files: Record<string, string>;
+}
+
+/**
+ * Verified updates and bundles on disk: `bundles/<sha256>.json` and `updates/<id>/{metadata,targets}`. Content-addressed
+ * and written before the ledger says that they are in force: the `policy.applied` entry is the commit point, and a
+ * file without one means nothing.
+ */
+export class PolicyStore {
+  readonly #bundles: string;
+  readonly #updates: string;
+
+  /** `dir` must exist (`init` makes it); its two directories are made when missing. */
+  constructor(dir: string) {
+    this.#bundles = join(dir, 'bundles');
+    this.#updates = join(dir, 'updates');
+    makeDir(this.#bundles, 0o700);
+    makeDir(this.#updates, 0o700);
+  }
+
+  /** Stores an update and its bundles. Durable on return. Harmless to repeat, also after a crash midway. */
+  keep(update: VerifiedUpdate): void {
+    for (const [digest, bytes] of update.bundles)
+      writeDurable(join(this.#bundles, `${digest}.json`), bytes, 0o600);
+    const dir = join(this.#updates, update.updateId);
+    for (const [name, bytes] of update.files) {
+      makeDirs(dir, dirname(name));
+      writeDurable(join(dir, name), bytes, 0o600);
+    }
+  }
+
+  /** Forgets an update that was not put in force. Bundles stay: another update may share them. */
+  drop(updateId: string): void {
+    rmSync(join(this.#updates, updateId), { recursive: true, force: true });
+  }
+
+  /** Where `verifyUpdate` finds what was accepted last; null when nothing was, or its files are gone. */
+  trustedMetadataDir(activeId: string | null): string | null {
+    if (activeId === null || !ID.test(activeId)) return null;
+    const dir = join(this.#updates, activeId, 'metadata');
+    return existsSync(dir) ? dir : null;
+  }
+
+  /**
+   * The update under which the bundle `digest` was authorized (the active one first, when it holds it), or the active
+   * update when `digest` is null. Null when there is none.
+   */
+  readUpdate(digest: string | null, activeId: string | null): StoredUpdate | null {
+    const stored = readdirSync(this.#updates)
+      .filter((id) => ID.test(id))
+      .sort();
+    const candidates = activeId === null ? stored : [activeId, ...stored.filter((id) => id !== activeId)];
+    const id =
+      digest === null ? activeId : (candidates.find((candidate) => this.#holds(candidate, digest)) ?? null);
+    if (id === null || !stored.includes(id)) return null;
+    const names = filesUnder(join(this.#updates, id));
+    return {
+      update_id: id,
+      files: Object.fromEntries(
+        names.map((name) => [name, toBase64(readBounded(join(this.#updates, id, name), FILE_MAX_BYTES))]),
+      ),
+    };
+  }
+
+  #holds(id: string, digest: string): boolean {
+    // With consistent snapshots a bundle's file name begins with its digest.
+    return filesUnder(join(this.#updates, id)).some(
+      (name) => name.startsWith('targets/bundles/') && name.includes(`/${digest}.`),
+    );
+  }
+}
+
+function makeDirs(base: string, relative: string): void {
+  makeDir(base, 0o700);
+  const parts = relative.split('/');
+  for (let depth = 1; depth <= parts.length; depth++) makeDir(join(base, ...parts.slice(0, depth)), 0o700);
+}
+
+/** Relative names of all regular files under `dir`, sorted; unfinished temporary files are left out. */
+function filesUnder(dir: string): string[] {
+  if (!existsSync(dir)) return [];
+  return readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((file) => file.isFile() && !file.name.startsWith('.'))
+    .map((file) => join(file.parentPath, file.name).slice(dir.length + 1))
+    .sort();
+}
