@@ -1,5 +1,7 @@
 import { type TObject, type TSchema, Type } from 'typebox';
-import type { EngineMethod } from '../engine/protocol.ts';
+import type { EngineMethod, Problem } from '../engine/protocol.ts';
+import { parseTilePath } from '../formats/tile.ts';
+import { problem } from './problem.ts';
 import * as reply from './replies.ts';
 import * as schema from './schemas.ts';
 
@@ -31,6 +33,8 @@ interface MethodShape {
   readonly waits?: true;
   /** Takes `Idempotency-Key`. */
   readonly keyed?: true;
+  /** From checked path and query parameters to the engine's arguments, where they differ. May throw `BoundaryError`. */
+  readonly args?: (parameters: Record<string, string>) => Record<string, string>;
 }
 
 /** One row of the table: what may be asked, where, in which form, and who answers. */
@@ -46,6 +50,12 @@ const closed = { additionalProperties: false } as const;
 const byId = Type.Object({ id: schema.DecisionId }, closed);
 const byPermit = Type.Object({ id: schema.PermitId }, closed);
 const wait = { wait: Type.Optional(schema.Wait) };
+
+/** C2SP tlog-tiles names a tile by its path, the engine by level, number and width. */
+function tileArgs({ path = '' }: Record<string, string>): Record<string, string> {
+  const { level, n, width } = parseTilePath(`tile/${path}`);
+  return { level: level === null ? 'entries' : String(level), n: String(n), width: String(width) };
+}
 
 const DAEMON = ['request', 'redeem', 'operator'] as const;
 const EVERYWHERE = ['request', 'redeem', 'operator', 'gateway'] as const;
@@ -72,7 +82,7 @@ export const METHODS: readonly Method[] = [
   {
     name: 'decisions.list',
     kind: 'engine',
-    summary: 'Decisions in the order of their ids.',
+    summary: 'Decisions, newest first.',
     sockets: OPERATOR,
     http: { verb: 'GET', path: '/v1/decisions' },
     query: Type.Object(
@@ -240,14 +250,10 @@ export const METHODS: readonly Method[] = [
     sockets: OPERATOR,
     http: { verb: 'GET', path: '/v1/ledger/tile/{path+}' },
     path: Type.Object(
-      {
-        path: Type.String({
-          pattern: '^([0-9]|[1-5][0-9]|6[0-3]|entries)(/x[0-9]{3}){0,5}/[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$',
-          description: 'L/N[.p/W] or entries/N[.p/W]',
-        }),
-      },
+      { path: Type.String({ maxLength: 64, description: 'L/N[.p/W] or entries/N[.p/W]' }) },
       closed,
     ),
+    args: tileArgs,
     reply: 'bytes',
   },
   {
@@ -313,4 +319,18 @@ export const STREAM_PATH = '/v1/stream';
 /** The rows that exist on one kind of socket. */
 export function methodsOf(socket: SocketKind): Method[] {
   return METHODS.filter((method) => method.sockets.includes(socket));
+}
+
+/** Why a method does not exist on a socket: offered elsewhere, or nowhere. */
+export function elsewhere(name: string, socket: SocketKind): Problem {
+  const row = METHODS.find((method) => method.name === name);
+  if (row === undefined) {
+    return problem(
+      'method.unknown',
+      'there is no such method; see /v1/openapi.json for what this socket offers',
+    );
+  }
+  const where = row.sockets.map((kind) => `${kind}.sock`).join(', ');
+  const detail = `${row.name} is not offered on ${socket}.sock, but on ${where}; nothing was done`;
+  return problem('method.not_on_this_socket', detail);
 }

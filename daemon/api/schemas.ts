@@ -25,7 +25,10 @@ export const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA
 export const Audience = Type.String({ pattern: '^[a-z][a-z0-9_.-]{0,63}$' });
 /** A canonical decimal of at most 2^53-1, as it stands in a path or query. */
 export const Index = Type.String({ pattern: '^(0|[1-9][0-9]{0,14})$', description: 'canonical decimal' });
-export const Limit = Type.String({ pattern: '^([1-9][0-9]{0,2}|1000)$', description: '1 to 1000' });
+export const Limit = Type.String({
+  pattern: '^([1-9][0-9]?|1[0-9]{2}|200)$',
+  description: 'length of a page, 1 to 200',
+});
 export const Wait = Type.String({
   pattern: '^[0-9]{1,6}(ms|s|m)$',
   description: 'How long to wait for a pending decision to be decided: 500ms, 30s; 60s at most.',

@@ -1,0 +1,65 @@
+import type { Socket } from 'node:net';
+import type { Admission, ClientBudget } from './admission.ts';
+import { problem } from './problem.ts';
+import { rawProblem } from './reply.ts';
+
+/** What is known of one connection. */
+interface Connection {
+  budget: ClientBudget;
+  /** Bytes that had been written out when last looked at, while more were waiting. */
+  stalledAt: number | null;
+}
+
+/**
+ * The open connections of one server: their budgets, their number, and the ones whose peer has stopped reading.
+ */
+export class Connections {
+  readonly #connections = new Map<Socket, Connection>();
+  readonly #admission: Admission;
+  readonly #limit: number;
+  readonly #sweep: NodeJS.Timeout;
+
+  /** A peer that reads nothing for `stallMs` to twice that, while an answer waits for it, is cut off. */
+  constructor(admission: Admission, limit: number, stallMs: number) {
+    this.#admission = admission;
+    this.#limit = limit;
+    this.#sweep = setInterval(() => this.#cutStalled(), stallMs);
+    this.#sweep.unref();
+  }
+
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes a new connection in, or turns it away when there are too many. */
+  add(socket: Socket): void {
+    if (this.#connections.size >= this.#limit) {
+      const detail = `${this.#limit} connections are open; nothing was done, try again shortly`;
+      socket.end(rawProblem(problem('server.busy', detail)), () => socket.destroy());
+      return;
+    }
+    this.#connections.set(socket, { budget: this.#admission.newClient(), stalledAt: null });
+    socket.once('close', () => this.#connections.delete(socket));
+  }
+
+  /** The budget of a connection; null for one that was turned away. */
+  budget(socket: Socket): ClientBudget | null {
+    return this.#connections.get(socket)?.budget ?? null;
+  }
+
+  stop(): void {
+    clearInterval(this.#sweep);
+  }
+
+  destroyAll(): void {
+    for (const socket of this.#connections.keys()) socket.destroy();
+  }
+
+  #cutStalled(): void {
+    for (const [socket, connection] of this.#connections) {
+      if (socket.writableLength === 0) connection.stalledAt = null;
+      else if (connection.stalledAt === socket.bytesWritten - socket.writableLength) socket.destroy();
+      else connection.stalledAt = socket.bytesWritten - socket.writableLength;
+    }
+  }
+}

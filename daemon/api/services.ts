@@ -1,0 +1,79 @@
+import type { EngineHandle } from '../engine/protocol.ts';
+import type { JsonObject } from '../formats/json.ts';
+import type { Answer, HostServices } from './dispatch.ts';
+import { problem, problemOf, problemReply } from './problem.ts';
+
+/** What became of an import: applied (or already in force), or refused with a code and a sentence. */
+export type ImportResult =
+  | ({ applied: true } & JsonObject)
+  | { applied: false; code: string; reason: string };
+
+/** What the daemon's process adds to its engine. */
+export interface DaemonParts {
+  engine: EngineHandle;
+  /** The files under which the bundle with this digest (null: what is in force) was authorized; null if unknown. */
+  policyUpdate(digest: string | null): Promise<{ update_id: string; files: Record<string, string> } | null>;
+  importPolicy(path: string): Promise<ImportResult>;
+  /** What the process knows beside the engine: uptime, sockets, schedules. */
+  extraStatus(): JsonObject;
+}
+
+/** The host's part of the table for the daemon's sockets. */
+export function daemonServices(parts: DaemonParts): HostServices {
+  return {
+    'policy.update': async ({ args }) => {
+      const update = await parts.policyUpdate(args.digest ?? null);
+      if (update !== null) return { status: 200, body: JSON.stringify(update) };
+      return problemReply(
+        problem(
+          'policy.update_not_found',
+          'no update with that bundle was ever applied here',
+          'query/digest',
+        ),
+      );
+    },
+    'policy.import': async ({ body }) =>
+      importAnswer(await parts.importPolicy((body as { path: string }).path)),
+    'status.get': () => statusAnswer(parts),
+    'ready.get': () => readyAnswer(parts.engine),
+  };
+}
+
+function importAnswer(result: ImportResult): Answer {
+  if (result.applied === true) return { status: 200, body: JSON.stringify(result) };
+  const document = problemOf(422, String(result.code), String(result.reason));
+  return problemReply({ ...document, applied: false });
+}
+
+async function engineStatus(engine: EngineHandle): Promise<Answer> {
+  return engine.call({
+    method: 'status.get',
+    args: {},
+    body: null,
+    key: null,
+    peer: { socket: 'internal', uid: null },
+  });
+}
+
+/** The engine's status with the host's part put in as member `host`. */
+async function statusAnswer(parts: DaemonParts): Promise<Answer> {
+  const answer = await engineStatus(parts.engine);
+  if (answer.status !== 200) return answer;
+  const status = JSON.parse(answer.body) as JsonObject;
+  return { status: 200, body: JSON.stringify({ ...status, host: parts.extraStatus() }) };
+}
+
+/** Ready means: the engine says that it could allow something right now. Anything else is a 503 with its reasons. */
+async function readyAnswer(engine: EngineHandle): Promise<Answer> {
+  const answer = await engineStatus(engine);
+  if (answer.status !== 200) return answer;
+  const { ready, degraded } = JSON.parse(answer.body) as {
+    ready?: boolean;
+    degraded?: { effect: string; instruction: string }[];
+  };
+  if (ready === true) return { status: 200, body: '{"ready":true}' };
+  const reasons = (degraded ?? []).map(({ effect, instruction }) => `${effect} ${instruction}`);
+  return problemReply(
+    problem('not_ready', reasons.join(' ') || 'nothing can be allowed right now; see status'),
+  );
+}
