@@ -1,32 +1,48 @@
-import type { Decision } from '../core/decision.ts';
-import type { Json, JsonObject } from '../formats/json.ts';
-import type { Permit } from '../formats/permit.ts';
+import { join } from 'node:path';
+import {
+  ApiClient,
+  type DecisionReply,
+  type DecisionRequestBody,
+  type OpenPermit,
+  type PolicyUpdate,
+  type Readiness,
+  type Redeemed,
+} from '../api/client.ts';
+import type { SitePaths } from '../host/site.ts';
 import type { OutcomeDetail, RunResult } from './connectors/run.ts';
 
-/** A decision as the sockets answer it: the fold of its entries plus the proofs. */
-export type DecisionReply = Omit<Decision, 'permit'> & { permit?: Permit & { proof: string } };
-
-/** Values of sensitive fields with the salts of their commitments, by field. They travel once, with the redemption. */
-export type SealedValues = Record<string, { salt: string; value: Json }>;
-
-export interface RedemptionReply {
-  permit_id: string;
-  decision_id: string;
-  redeemed_at: string;
-  /** tlog-proof of the `permit.redeemed` entry. */
-  proof: string;
-  sensitive: SealedValues | null;
-}
-
 /**
- * What the gateway asks of the engine. Nothing that comes back is believed before it is verified. Both failures of
- * `ApiClient` pass through: `ApiProblem` (the engine said no) and `ApiUnreachable` (it may or may not have acted).
+ * What the gateway asks of the engine. Nothing that comes back is believed before it is verified. Both failures of the
+ * client pass through: `ApiProblem` (the engine said no) and `ApiUnreachable` (`sent` tells whether it may have acted).
  */
 export interface EnginePort {
-  createDecision(request: JsonObject, idempotencyKey: string | null): Promise<DecisionReply>;
+  createDecision(request: DecisionRequestBody, idempotencyKey: string | null): Promise<DecisionReply>;
   getDecision(id: string): Promise<DecisionReply>;
-  redeem(permitId: string, actionDigest: string): Promise<RedemptionReply>;
+  redeem(permitId: string, actionDigest: string): Promise<Redeemed>;
   outcome(permitId: string, result: RunResult, detail: OutcomeDetail): Promise<DecisionReply>;
-  openPermits(): Promise<{ permit_id: string; decision_id: string }[]>;
-  policyUpdate(digest: string): Promise<{ update_id: string; files: Record<string, string> }>;
+  openPermits(): Promise<OpenPermit[]>;
+  policyUpdate(digest: string): Promise<PolicyUpdate>;
+  /** Whether the engine could allow anything right now. */
+  ready(): Promise<Readiness>;
+  close(): void;
+}
+
+/** Asks on `request.sock`, as any requester; redeems and reports on `redeem.sock`, as `audience`. */
+export function engineOverSockets(paths: SitePaths, audience: string): EnginePort {
+  const requests = new ApiClient({ socketPath: join(paths.run, 'request.sock') });
+  const permits = new ApiClient({ socketPath: join(paths.run, 'redeem.sock') });
+  return {
+    createDecision: (request, key) =>
+      requests.createDecision(request, key === null ? {} : { idempotencyKey: key }),
+    getDecision: (id) => requests.getDecision(id),
+    redeem: (id, actionDigest) => permits.redeem(id, { audience, action_digest: actionDigest }),
+    outcome: (id, result, detail) => permits.outcome(id, { audience, result, detail }),
+    openPermits: () => permits.openPermits(audience),
+    policyUpdate: (digest) => permits.policyUpdate(digest),
+    ready: () => requests.ready({ timeoutMs: 5_000 }),
+    close: () => {
+      requests.close();
+      permits.close();
+    },
+  };
 }

@@ -46,7 +46,10 @@ export async function runExec(call: ExecCall, options: ExecOptions): Promise<Too
 /** The three standard streams, and nothing of what this process inherited itself. */
 function descriptors(call: ExecCall): StdioOptions {
   const stdio: Exclude<StdioOptions, string> = [call.stdin === null ? 'ignore' : 'pipe', 'pipe', 'pipe'];
-  for (const [descriptor, devNull] of inheritedDescriptors()) stdio[descriptor] = devNull;
+  for (const [descriptor, devNull] of inheritedDescriptors()) {
+    while (stdio.length < descriptor) stdio.push('ignore');
+    stdio[descriptor] = devNull;
+  }
   return stdio;
 }
 
