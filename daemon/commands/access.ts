@@ -95,6 +95,17 @@ export function parsePayload(option: string | undefined): JsonObject {
   return value;
 }
 
+/** `--limit`: 1 to 100,000. */
+export function parseLimit(text: string): number {
+  const limit = /^[1-9]\d{0,5}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > 100_000) {
+    throw new BoundaryError('limit.malformed', 'Write --limit as a whole number from 1 to 100000.', {
+      at: '--limit',
+    });
+  }
+  return limit;
+}
+
 /** A text file of at most `max` bytes; `-` is stdin. UTF-8, strictly. */
 export function readText(path: string, max: number): string {
   const bytes = readBounded(path === '-' ? '/dev/stdin' : path, max);

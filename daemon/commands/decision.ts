@@ -1,8 +1,7 @@
 import { Command, Option } from 'commander';
 import type { ApiClient, DecisionReply } from '../api/client.ts';
 import type { DecisionStatus } from '../core/decision.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { connect, openSite, requireActor, type SiteOptions } from './access.ts';
+import { connect, openSite, parseLimit, requireActor, type SiteOptions } from './access.ts';
 import { assertFree, writePermitFile } from './permit-file.ts';
 import { renderDecision, renderDecisions, renderExplanation } from './render/decision.ts';
 import { print, printJson, say } from './render/output.ts';
@@ -97,9 +96,9 @@ interface ListOptions extends SiteOptions {
 
 function listCommand(): Command {
   return new Command('list')
-    .description('Decisions in the order in which they were asked for.')
+    .description('Decisions, newest first.')
     .addOption(new Option('--status <status>', 'only these').choices(STATUSES))
-    .option('--after <id>', 'only later ones')
+    .option('--after <id>', 'only older ones than this')
     .option('--limit <n>', 'at most so many', '50')
     .action(async (options: ListOptions) => {
       const limit = parseLimit(options.limit);
@@ -108,7 +107,7 @@ function listCommand(): Command {
       else print(renderDecisions(decisions));
       const last = decisions.at(-1);
       if (more && last !== undefined)
-        say(`There are more: holdfast decision list --after ${last.decision_id}`);
+        say(`There are older ones: holdfast decision list --after ${last.decision_id}`);
     });
 }
 
@@ -133,17 +132,6 @@ async function pages(
     after = page.next ?? undefined;
   } while (after !== undefined && decisions.length < limit);
   return { decisions, more: after !== undefined };
-}
-
-/** `--limit`: 1 to 100,000. */
-export function parseLimit(text: string): number {
-  const limit = /^[1-9]\d{0,5}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > 100_000) {
-    throw new BoundaryError('limit.malformed', 'Write --limit as a whole number from 1 to 100000.', {
-      at: '--limit',
-    });
-  }
-  return limit;
 }
 
 function cancelCommand(): Command {

@@ -167,7 +167,7 @@ function indent(text: string): string {
   return text.replace(/^/gm, '  ');
 }
 
-/** A list of decisions, newest last, one line each. */
+/** A list of decisions, one line each, in the order given. */
 export function renderDecisions(decisions: readonly Decision[]): string {
   if (decisions.length === 0) return 'No decisions.';
   return table(

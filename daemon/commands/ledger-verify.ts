@@ -1,0 +1,119 @@
+import type { VerifyReport } from '../ledger/verify.ts';
+import { verifyLedger } from '../ledger/verify.ts';
+import { openSite, type SiteOptions } from './access.ts';
+import { endWith } from './exit.ts';
+import { print, printJson } from './render/output.ts';
+import { count, paint, plain, rows, type Style, table } from './render/text.ts';
+import { trustOf } from './site.ts';
+import { readTrustFile } from './trust.ts';
+
+interface VerifyOptions extends SiteOptions {
+  ledger?: string;
+  head?: string;
+  trust?: string;
+}
+
+interface Files {
+  ledgerPath: string;
+  headPath?: string;
+  trust: { origin: string; vkeys: string[] };
+}
+
+/** Findings shown to people; `--json` has all of them. */
+const SHOWN = 20;
+
+/** Verifies the site's ledger, or a copied one, and says what was found; ends with the verification's exit code. */
+export async function verifyAndReport(options: VerifyOptions): Promise<void> {
+  const files = filesOf(options);
+  const started = performance.now();
+  const progress = process.stderr.isTTY === true && options.json !== true ? showProgress : undefined;
+  const report = await verifyLedger({
+    ...files,
+    ...(progress === undefined ? {} : { onProgress: progress }),
+  });
+  if (progress !== undefined) process.stderr.write('\r\u001b[K');
+  const seconds = (performance.now() - started) / 1000;
+  if (options.json) printJson({ ...report, ledger: files.ledgerPath, seconds: Number(seconds.toFixed(3)) });
+  else print(render(report, files, seconds));
+  endWith(report.code);
+}
+
+/** A copied ledger is judged by what came with it: the site's own head store says nothing about another file. */
+function filesOf(options: VerifyOptions): Files {
+  if (options.ledger !== undefined && options.trust !== undefined) {
+    const { origin, vkeys } = readTrustFile(options.trust);
+    return { ledgerPath: options.ledger, trust: { origin, vkeys }, ...headOf(options.head) };
+  }
+  const site = openSite(options);
+  const { origin, vkeys } = options.trust === undefined ? trustOf(site) : readTrustFile(options.trust);
+  const head = options.head ?? (options.ledger === undefined ? site.paths.head : undefined);
+  return { ledgerPath: options.ledger ?? site.paths.ledger, trust: { origin, vkeys }, ...headOf(head) };
+}
+
+function headOf(path: string | undefined): { headPath?: string } {
+  return path === undefined ? {} : { headPath: path };
+}
+
+function showProgress(done: number, total: number): void {
+  const percent = total === 0 ? 100 : Math.floor((100 * done) / total);
+  process.stderr.write(`\rverifying ${percent} % of ${count(total, 'entry', 'entries')}`);
+}
+
+const WORDS: Record<number, [word: string, style: Style, meaning: string]> = {
+  0: ['INTACT', 'green', 'Every entry, chain, tree node and checkpoint matches.'],
+  10: [
+    'TAMPERED',
+    'red',
+    'Something was changed after it was recorded. Keep a copy of the files; believe none of the findings’ entries.',
+  ],
+  11: [
+    'TORN TAIL',
+    'yellow',
+    'A crash cut the last write short, above the last stored checkpoint. Nothing acknowledged is missing.',
+  ],
+  12: [
+    'INTACT, NOT YET COVERED',
+    'yellow',
+    'The newest entries are not yet under a checkpoint. Verify again in a moment.',
+  ],
+  13: ['UNKNOWN KEY', 'red', 'A checkpoint is signed by a key that is not (or no longer) trusted here.'],
+  14: [
+    'ROLLED BACK',
+    'red',
+    'History ends before a checkpoint that is known from elsewhere: an older copy was put back, or the end was cut off.',
+  ],
+};
+
+function render(report: VerifyReport, { ledgerPath, trust }: Files, seconds: number): string {
+  const [word, style, meaning] = WORDS[report.code] ?? [
+    'UNEXPECTED',
+    'red',
+    `The verifier answered ${report.code}.`,
+  ];
+  const rate = seconds > 0 ? ` (${count(Math.round(report.entries / seconds), 'entry', 'entries')}/s)` : '';
+  const lines = [
+    `${paint(style, paint('bold', word))}  ${meaning}`,
+    rows([
+      ['file', plain(ledgerPath)],
+      ['origin', plain(trust.origin)],
+      ['entries', report.entries.toLocaleString('en-US')],
+      ['took', `${seconds.toFixed(2)} s${rate}`],
+    ]),
+  ];
+  if (report.findings.length > 0) lines.push('', renderFindings(report));
+  return lines.join('\n');
+}
+
+function renderFindings({ findings }: VerifyReport): string {
+  const shown = findings
+    .slice(0, SHOWN)
+    .map(({ index, what, where, detail }) => [
+      index === undefined ? '-' : String(index),
+      plain(what),
+      plain(where),
+      plain(detail),
+    ]);
+  const more = findings.length - shown.length;
+  const rest = more > 0 ? `\n… and ${count(more, 'more finding')}; --json lists all` : '';
+  return `${table(['entry', 'what', 'where', 'detail'], shown)}${rest}`;
+}

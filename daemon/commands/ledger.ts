@@ -1,0 +1,159 @@
+import { writeFileSync } from 'node:fs';
+import { Command } from 'commander';
+import type { ApiClient } from '../api/client.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import type { Entry } from '../formats/entry.ts';
+import { connect, openSite, parseLimit, type SiteOptions } from './access.ts';
+import { assertFree } from './permit-file.ts';
+import { renderEntries, renderEntry } from './render/entry.ts';
+import { print, printJson } from './render/output.ts';
+
+/** An entry and its position in the log. */
+export interface IndexedEntry {
+  index: number;
+  entry: Entry;
+}
+
+/** `holdfast ledger …`: read the ledger, prove what is in it, check all of it. */
+export function ledgerCommand(): Command {
+  return new Command('ledger')
+    .description('Read the ledger, prove what is in it, check all of it.')
+    .addCommand(verifyCommand())
+    .addCommand(listCommand())
+    .addCommand(showCommand())
+    .addCommand(proveCommand())
+    .addCommand(exportCommand())
+    .addCommand(rebuildCommand());
+}
+
+const VERIFY_HELP = `
+Examples:
+  holdfast ledger verify                                       this site, also while the daemon runs
+  holdfast ledger verify --ledger copy.sqlite --trust site-trust.json      a copied file, anywhere
+
+Reads every entry, recomputes the tree, and checks every signed checkpoint, chain and table against it. Writes nothing.
+Exit codes: 0 intact · 10 tampered · 11 torn tail after a crash, nothing acknowledged is missing
+  12 intact, newest entries not yet under a checkpoint · 13 unknown key · 14 rolled back or truncated`;
+
+function verifyCommand(): Command {
+  return new Command('verify')
+    .description('Check every entry, proof and checkpoint.')
+    .option('--ledger <file>', 'a copied ledger file (default: the site’s)')
+    .option('--head <file>', 'a copied head store (default: the site’s, when its ledger is checked)')
+    .option('--trust <file>', 'trust file written by `site export-trust` (default: the site’s keys)')
+    .addHelpText('after', VERIFY_HELP)
+    .action(async (options) => {
+      const { verifyAndReport } = await import('./ledger-verify.ts');
+      await verifyAndReport(options);
+    });
+}
+
+interface ListOptions extends SiteOptions {
+  from?: string;
+  limit: string;
+  type?: string;
+  stream?: string;
+}
+
+function listCommand(): Command {
+  return new Command('list')
+    .description('Entries in order; the newest ones unless told where to start.')
+    .option('--from <index>', 'first index')
+    .option('--limit <n>', 'at most so many', '20')
+    .option('--type <type>', 'only this type, e.g. permit.redeemed')
+    .option('--stream <stream>', 'only this stream: dec_…, policy or system')
+    .action(async (options: ListOptions) => {
+      const client = connect(openSite(options), 'operator');
+      const limit = parseLimit(options.limit);
+      const found = await select(client, options, limit);
+      if (options.json) for (const entry of found) printJson(entry);
+      else print(renderEntries(found));
+    });
+}
+
+const PAGE = 200;
+
+/** Entries that match; walks forwards from `--from`, else backwards from the newest, until there are `limit`. */
+async function select(client: ApiClient, options: ListOptions, limit: number): Promise<IndexedEntry[]> {
+  const matches = ({ entry }: IndexedEntry): boolean =>
+    (options.type === undefined || entry.type === options.type) &&
+    (options.stream === undefined || entry.stream === options.stream);
+  const found: IndexedEntry[] = [];
+  const { size } = await client.entries({ limit: 1 });
+  if (options.from !== undefined) {
+    for (let from = parseIndex(options.from); from < size && found.length < limit; from += PAGE) {
+      const page = await client.entries({ from, limit: PAGE });
+      found.push(...page.entries.filter(matches));
+    }
+    return found.slice(0, limit);
+  }
+  for (let end = size; end > 0 && found.length < limit; end -= PAGE) {
+    const from = Math.max(0, end - PAGE);
+    const page = await client.entries({ from, limit: end - from });
+    found.unshift(...page.entries.filter(matches));
+  }
+  return found.slice(-limit);
+}
+
+/** A log index: a canonical decimal. */
+function parseIndex(text: string): number {
+  if (/^(0|[1-9]\d{0,14})$/.test(text)) return Number(text);
+  throw new BoundaryError('index.malformed', 'An index is a whole number, 0 for the first entry.', {
+    at: 'INDEX',
+  });
+}
+
+function showCommand(): Command {
+  return new Command('show')
+    .description('One entry, whole.')
+    .argument('<index>', 'position in the log')
+    .action(async (text: string, options: SiteOptions) => {
+      const index = parseIndex(text);
+      const page = await connect(openSite(options), 'operator').entries({ from: index, limit: 1 });
+      const [found] = page.entries;
+      if (found === undefined || found.index !== index) throw noEntry(index, page.size);
+      if (options.json) printJson(found);
+      else print(renderEntry(found));
+    });
+}
+
+function noEntry(index: number, size: number): BoundaryError {
+  return new BoundaryError(
+    'ledger.entry_not_found',
+    `There is no entry ${index}: the ledger has ${size}, counted from 0.`,
+  );
+}
+
+function proveCommand(): Command {
+  return new Command('prove')
+    .description('Write the proof that an entry is in the ledger (C2SP tlog-proof, entry included).')
+    .argument('<index>', 'position in the log')
+    .requiredOption('-o, --out <file>', 'where to write it, e.g. entry.tlog-proof')
+    .action(async (text: string, options: SiteOptions & { out: string }) => {
+      const index = parseIndex(text);
+      assertFree(options.out);
+      const proof = await connect(openSite(options), 'operator').proof(index);
+      writeFileSync(options.out, proof, { mode: 0o600, flag: 'wx' });
+      if (options.json) printJson({ index, file: options.out });
+      else print(`Wrote the proof of entry ${index} to ${options.out}.`);
+    });
+}
+
+function exportCommand(): Command {
+  return new Command('export')
+    .description('Write the ledger as a plain C2SP tile directory that stock tools check.')
+    .requiredOption('--tiles <dir>', 'directory; an earlier export there is brought up to date')
+    .action(async (options: SiteOptions & { tiles: string }) => {
+      const { exportAndReport } = await import('./ledger-files.ts');
+      exportAndReport(options);
+    });
+}
+
+function rebuildCommand(): Command {
+  return new Command('rebuild')
+    .description('Derive the tables of streams and decisions from the entries again. Stop the daemon first.')
+    .action(async (options: SiteOptions) => {
+      const { rebuildAndReport } = await import('./ledger-files.ts');
+      rebuildAndReport(options);
+    });
+}
