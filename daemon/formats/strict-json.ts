@@ -82,8 +82,8 @@ function isPlain(value: Json, depth: number): boolean {
 interface Frame {
   /** Keys seen so far; null for an array. */
   keys: Set<string> | null;
-  /** The key, or index, of the member being read. */
-  key: string | number;
+  /** The key, or index, of the member being read; null between keys. */
+  key: string | number | null;
 }
 
 /** Walks text that `JSON.parse` accepted, so the grammar is known to hold; looks only for what I-JSON forbids. */
@@ -126,16 +126,17 @@ class Scanner {
     if (this.#frames.length >= this.#maxDepth) {
       throw this.#error('json.too_deep', `is nested deeper than ${this.#maxDepth} levels`);
     }
-    this.#frames.push(object ? { keys: new Set(), key: '' } : { keys: null, key: 0 });
+    this.#frames.push(object ? { keys: new Set(), key: null } : { keys: null, key: 0 });
   }
 
   /** After a comma: true when a key must follow. */
   #nextMember(): boolean {
     const frame = this.#frames.at(-1);
-    if (frame !== undefined && typeof frame.key === 'number') {
-      frame.key += 1;
+    if (frame === undefined) {
+      return false;
     }
-    return frame !== undefined && frame.keys !== null;
+    frame.key = typeof frame.key === 'number' ? frame.key + 1 : null;
+    return frame.keys !== null;
   }
 
   #string(isKey: boolean): void {
@@ -190,6 +191,7 @@ class Scanner {
 
   #error(code: string, what: string): BoundaryError {
     const pointer = this.#frames
+      .filter((frame) => frame.key !== null)
       .map((frame) => `/${String(frame.key).replaceAll('~', '~0').replaceAll('/', '~1')}`)
       .join('');
     const at = pointer.length > POINTER_MAX ? `${pointer.slice(0, POINTER_MAX)}…` : pointer;
