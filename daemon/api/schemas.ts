@@ -16,22 +16,31 @@ const audit = (maxLength: number, description: string) =>
 const anyKey = (maxLength: number) => Type.String({ pattern: `^[\\s\\S]{0,${maxLength}}$` });
 
 const uuidv7 = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
-export const DecisionId = Type.String({ pattern: `^dec_${uuidv7}$`, description: 'dec_ and a UUIDv7' });
+export const DecisionId = Type.String({
+  pattern: `^dec_${uuidv7}$`,
+  description: 'dec_ and a UUIDv7 in lower case',
+});
 export const PermitId = Type.String({
   pattern: `^prm_${uuidv7}$`,
-  description: 'prm_ and the UUIDv7 of the decision',
+  description: 'prm_ and the UUIDv7 of its decision',
 });
-export const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256, lower-case hex' });
-export const Audience = Type.String({ pattern: '^[a-z][a-z0-9_.-]{0,63}$' });
+export const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'a SHA-256 in lower-case hex' });
+export const Audience = Type.String({
+  pattern: '^[a-z][a-z0-9_.-]{0,63}$',
+  description: 'a short lower-case name',
+});
 /** A canonical decimal of at most 2^53-1, as it stands in a path or query. */
-export const Index = Type.String({ pattern: '^(0|[1-9][0-9]{0,14})$', description: 'canonical decimal' });
+export const Index = Type.String({
+  pattern: '^(0|[1-9][0-9]{0,14})$',
+  description: 'a canonical decimal number',
+});
 export const Limit = Type.String({
   pattern: '^([1-9][0-9]?|1[0-9]{2}|200)$',
-  description: 'length of a page, 1 to 200',
+  description: 'the length of a page, 1 to 200',
 });
 export const Wait = Type.String({
   pattern: '^[0-9]{1,6}(ms|s|m)$',
-  description: 'How long to wait for a pending decision to be decided: 500ms, 30s; 60s at most.',
+  description: 'a duration such as 500ms or 30s, 60s at most, to wait for a pending decision to be decided',
 });
 export const IdempotencyKey = Type.String({
   pattern: '^[\\x21-\\x7e]{1,200}$',

@@ -114,6 +114,7 @@ class RunningServer implements ApiServer {
     this.#streams = new Streams({ ...shared, engine }, patience.heartbeat);
     this.#app = fastify({
       serverFactory: (handler) => hardenedServer(handler, patience),
+      clientErrorHandler: refuseGarbage,
       bodyLimit: limits.body_bytes,
       exposeHeadRoutes: false,
       routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 128 },
@@ -152,7 +153,6 @@ class RunningServer implements ApiServer {
 
   #accept(): void {
     this.#http.on('connection', (socket) => this.#connections.add(socket));
-    this.#http.on('clientError', refuseGarbage);
     this.#http.on('upgrade', (request, socket, head) => {
       const budget = this.#connections.budget(request.socket);
       const path = (request.url ?? '').split('?', 1)[0];

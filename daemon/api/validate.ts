@@ -6,7 +6,14 @@ import type { Json } from '../formats/json.ts';
 /** Returns when the value has the form; throws `BoundaryError` `request.invalid` with `at` = the offending field. */
 export type Check = (value: unknown) => void;
 
-type SchemaError = { keyword: string; instancePath: string; message: string; params: object };
+interface SchemaError {
+  keyword: string;
+  /** JSON pointer into the schema, with a leading `#`. */
+  schemaPath: string;
+  instancePath: string;
+  message: string;
+  params: object;
+}
 
 /** Pointers name fields, they must not carry a payload. */
 const POINTER_MAX = 200;
@@ -19,14 +26,16 @@ export function compileCheck(schema: TSchema, where = ''): Check {
   const compiled = Compile(schema);
   return (value) => {
     if (compiled.Check(value)) return;
-    throw complaint(compiled.Errors(value as Json), where);
+    throw complaint(compiled.Errors(value as Json), schema, where);
   };
 }
 
-function complaint(errors: Iterable<SchemaError>, where: string): BoundaryError {
+function complaint(errors: Iterable<SchemaError>, schema: TSchema, where: string): BoundaryError {
   const all = [...errors];
   // Of a union every branch complains; the deepest complaint is of the branch that fitted best.
-  const named = all.map((error) => ({ error, ...fieldOf(error) })).filter(({ error }) => !isNoise(error));
+  const named = all
+    .map((error) => ({ error, ...fieldOf(error, schema) }))
+    .filter(({ error }) => !isNoise(error));
   named.sort((a, b) => depth(b.pointer) - depth(a.pointer));
   const first = named[0];
   if (first === undefined) return invalid(where, '', 'does not have the form expected here');
@@ -39,7 +48,7 @@ function isNoise({ keyword }: SchemaError): boolean {
   return keyword === 'boolean' || keyword === 'anyOf' || keyword === 'unevaluatedProperties';
 }
 
-function fieldOf(error: SchemaError): { pointer: string; what: string } {
+function fieldOf(error: SchemaError, schema: TSchema): { pointer: string; what: string } {
   const params = error.params as Record<string, unknown>;
   const unknown = firstName(params.additionalProperties);
   if (unknown !== null)
@@ -53,7 +62,22 @@ function fieldOf(error: SchemaError): { pointer: string; what: string } {
       what: `must be ${JSON.stringify(params.allowedValue ?? params.allowedValues)}`,
     };
   }
+  if (error.keyword === 'pattern') {
+    const wanted = descriptionAt(schema, error.schemaPath);
+    if (wanted !== null) return { pointer: error.instancePath, what: `must be ${wanted}` };
+  }
   return { pointer: error.instancePath, what: error.message };
+}
+
+/** The words of the schema that a value failed; a pattern tells people little. */
+function descriptionAt(schema: TSchema, path: string): string | null {
+  let at: unknown = schema;
+  for (const token of path.split('/').slice(1)) {
+    const key = token.replaceAll('~1', '/').replaceAll('~0', '~');
+    at = typeof at === 'object' && at !== null ? (at as Record<string, unknown>)[key] : undefined;
+  }
+  const description = (at as { description?: unknown } | undefined)?.description;
+  return typeof description === 'string' ? description : null;
 }
 
 function firstName(value: unknown): string | null {
