@@ -1,9 +1,10 @@
 import { Command } from 'commander';
-import type { ActionBody, DecisionReply } from '../api/client.ts';
+import { type ActionBody, ApiProblem, type DecisionReply } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { connect, openSite, requireActor, type Site, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
+import { exitCodeOf as exitCodeOfStatus } from './failure.ts';
 import { renderDecision } from './render/decision.ts';
 import { printJson, say } from './render/output.ts';
 import { type ActionOptions, addActionOptions, exitCodeFor, requestBody } from './request.ts';
@@ -40,11 +41,16 @@ export function execCommand(): Command {
       const site = openSite(options);
       const client = connect(site, 'gateway');
       const key = options.idempotencyKey;
-      const reply = await client.action(actionBody(options, site), {
-        timeoutMs: TOOL_TIMEOUT_MS,
-        ...(key === undefined ? {} : { idempotencyKey: key }),
-      });
-      report(reply as unknown as Executed, options);
+      const call = { timeoutMs: TOOL_TIMEOUT_MS, ...(key === undefined ? {} : { idempotencyKey: key }) };
+      try {
+        const executed = (await client.action(actionBody(options, site), call)) as unknown as Executed;
+        report(executed, options);
+        endWith(exitCodeOf(executed));
+      } catch (error) {
+        if (!(error instanceof ApiProblem) || error.body.decision === undefined) throw error;
+        reportRefusal(error, options);
+        endWith(exitCodeOfStatus(error.status));
+      }
     });
 }
 
@@ -64,19 +70,31 @@ function actionBody(options: ExecOptions, site: Site): ActionBody {
 }
 
 function report(executed: Executed, options: ExecOptions): void {
-  if (options.json) printJson(executed);
-  else {
-    const { output, decision } = executed;
-    if (output !== null) {
-      const encoding = output.encoding === 'base64' ? 'base64' : 'utf8';
-      process.stdout.write(Buffer.from(output.stdout, encoding));
-      process.stderr.write(Buffer.from(output.stderr, encoding));
-      if (output.truncated === true)
-        say('holdfast: the output was longer than the policy lets through; it was cut.');
-    }
-    if (decision !== null) say(renderDecision(decision));
+  if (options.json) {
+    printJson(executed);
+    return;
   }
-  endWith(exitCodeOf(executed));
+  const { output, decision } = executed;
+  if (output !== null) {
+    const encoding = output.encoding === 'base64' ? 'base64' : 'utf8';
+    process.stdout.write(Buffer.from(output.stdout, encoding));
+    process.stderr.write(Buffer.from(output.stderr, encoding));
+    if (output.truncated === true)
+      say('holdfast: the output was longer than the policy lets through; it was cut.');
+  }
+  if (decision !== null) say(renderDecision(decision));
+}
+
+/** The gateway's answer when no tool was started: denied by the engine, or refused by the gateway itself. */
+function reportRefusal(problem: ApiProblem, options: ExecOptions): void {
+  if (options.json) {
+    printJson(problem.body);
+    return;
+  }
+  const decision = problem.body.decision as unknown as DecisionReply | null;
+  if (decision !== null) say(renderDecision(decision));
+  // A denial is the decision's own word and was just shown; a refusal of the gateway stands beside it.
+  if (!problem.code.startsWith('decision.')) say(`holdfast: ${problem.detail} [${problem.code}]`);
 }
 
 function exitCodeOf({ outcome, decision }: Executed): number {

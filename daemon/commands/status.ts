@@ -64,7 +64,7 @@ function render(site: Site, daemon: Answer, gateway: Answer, ready: boolean): st
   lines.push(
     rows([
       ['daemon', daemon.status === null ? `down: ${daemon.down}` : daemonLine(daemon.status)],
-      ['gateway', gateway.status === null ? `down: ${gateway.down}` : 'up'],
+      ['gateway', gateway.status === null ? `down: ${gateway.down}` : gatewayLine(gateway.status)],
       ...(daemon.status === null ? [] : facts(daemon.status)),
     ]),
   );
@@ -77,6 +77,18 @@ function render(site: Site, daemon: Answer, gateway: Answer, ready: boolean): st
 
 function daemonLine(status: JsonObject): string {
   return plain(`up since ${instant(text(status.started_at))}, version ${text(status.version) ?? '?'}`);
+}
+
+function gatewayLine(status: JsonObject): string {
+  const { running, unreported, recovered } = status;
+  const notes = [
+    typeof running === 'number' ? `${count(running, 'action')} under way` : 'starting',
+    typeof unreported === 'number' && unreported > 0
+      ? `${count(unreported, 'outcome')} not yet reported`
+      : '',
+    recovered === false ? 'still closing what a crash left open' : '',
+  ];
+  return plain(`up, ${notes.filter((note) => note !== '').join(', ')}`);
 }
 
 function facts(status: JsonObject): [string, string][] {
