@@ -65,7 +65,7 @@ export class BundleCache {
     if ((verified.profile === 'dev') !== (profile === 'dev')) {
       throw new BoundaryError('update.profile', `The update's publisher is not one for a ${profile} site.`);
     }
-    const bytes = verified.bundles.find((candidate) => candidate.digest === digest)?.bytes;
+    const bytes = verified.bundles.get(digest);
     if (bytes === undefined) {
       throw new BoundaryError(
         'update.bundle_missing',
