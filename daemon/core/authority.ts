@@ -17,7 +17,7 @@ export function assignVotes(groups: readonly AuthorityGroup[], votes: readonly V
   const fits = (vote: number, seat: number): boolean => {
     const role = votes[vote]?.role;
     const group = groups[seats[seat] ?? -1];
-    return role !== undefined && group !== undefined && group.roles.includes(role);
+    return role !== undefined && group?.roles.includes(role) === true;
   };
   const seatVote = (vote: number, seen: Set<number>): boolean => {
     for (let seat = 0; seat < seats.length; seat++) {

@@ -1,8 +1,6 @@
-import { canonicalBytes } from '../formats/canonical-json.ts';
-import { sha256Hex } from '../formats/digest.ts';
 import type { EntryType } from '../formats/entry.ts';
-import type { Json, JsonObject } from '../formats/json.ts';
-import type { Permit } from '../formats/permit.ts';
+import type { JsonObject } from '../formats/json.ts';
+import { actionDigest, type Permit } from '../formats/permit.ts';
 import type { DecisionStatus } from './decision.ts';
 import type { DecisionRequest } from './request.ts';
 import type { Verdict } from './verdict.ts';
@@ -33,11 +31,6 @@ const BY_RESULT = {
   deny: { type: 'decision.denied', status: 'denied' },
 } as const;
 
-/** SHA-256 of the RFC 8785 bytes of the normalized, redacted action: what approvals and permits bind. */
-export function actionDigest(action: DecisionRequest['action']): string {
-  return sha256Hex(canonicalBytes(action as unknown as Json));
-}
-
 /**
  * Turns a verdict into the first entry of a decision's stream. `request` is what may be recorded: scrubbed of secrets
  * and with sensitive values already replaced by commitments.
@@ -46,7 +39,7 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
   const { type, status } = BY_RESULT[verdict.result];
   const transitions: DecisionStatus[] =
     status === null ? ['draft', 'evaluated'] : ['draft', 'evaluated', status];
-  const action_digest = actionDigest(request.action);
+  const action_digest = actionDigest(request.action as unknown as Parameters<typeof actionDigest>[0]);
   const context = { ...request.context, environment: verdict.environment };
   const data = {
     transitions,

@@ -14,7 +14,7 @@ import { systemStarted, timeChanged } from './methods/system.ts';
 import { READS, WRITES } from './methods/table.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
 import { Projections } from './projections.ts';
-import type { EngineCall, EngineEvent, EngineReply } from './protocol.ts';
+import { type EngineCall, type EngineEvent, type EngineReply, internal } from './protocol.ts';
 import { type AfterCommit, problem, reply } from './reply.ts';
 import { engineStatus, type LedgerTrouble } from './status.ts';
 import { TimeKeeper } from './time.ts';
@@ -268,14 +268,15 @@ export class Engine {
   stop(reason: string): void {
     this.process([internal('system.stopped', JSON.stringify({ reason }))]);
     this.syncHead();
+    this.close();
+  }
+
+  /** Closes the files without another word: to the ledger the same as a crash. */
+  close(): void {
     this.#state?.ledger.close();
     this.#state = null;
     this.#head.close();
   }
-}
-
-export function internal(method: EngineCall['method'], body: string | null): EngineCall {
-  return { method, args: {}, body, key: null, peer: { socket: 'internal', uid: null } };
 }
 
 function lastApplied(state: EngineState): AppliedPolicy | null {

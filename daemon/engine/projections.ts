@@ -12,7 +12,7 @@ import type { Database, Statement } from '../ledger/database.ts';
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS decisions (
   id TEXT PRIMARY KEY, status TEXT NOT NULL, permit TEXT NOT NULL, last_idx INTEGER NOT NULL,
-  expires_at INTEGER, class TEXT, actor TEXT
+  expires_at INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS decisions_open ON decisions (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS decisions_waiting ON decisions (status, id)
@@ -41,8 +41,6 @@ export interface DecisionRow {
   permit: PermitState;
   last_idx: number;
   expires_at: number | null;
-  class: string | null;
-  actor: string | null;
 }
 
 const WAITING: readonly string[] = ['evaluated', 'pending_authority'];
@@ -59,37 +57,14 @@ export class Projections {
   /** Brings the tables up to date with one entry of a decision's stream, in the caller's transaction. */
   apply(index: number, entry: Entry): void {
     if (!entry.stream.startsWith('dec_')) return;
-    if (entry.seq === 0) this.#begin(index, entry);
-    else this.#advance(index, entry);
-  }
-
-  #begin(index: number, entry: Entry): void {
-    const { transitions, expires_at, action, context, idempotency } = entry.data as unknown as FirstEntryData;
-    const status = transitions.at(-1) ?? 'evaluated';
-    const permit = permitOf(entry) === null ? 'none' : 'issued';
-    this.#sql.insert.run(
-      entry.stream,
-      status,
-      permit,
-      index,
-      openUntil(status, permit, expires_at),
-      action.class,
-      context.actor.id,
-    );
-    if (idempotency !== null) this.#sql.keep.run(idempotency.key, idempotency.request, entry.stream);
-  }
-
-  #advance(index: number, entry: Entry): void {
-    const row = this.row(entry.stream);
-    if (row === null) throw new Error(`projections: ${entry.stream} has no first entry`);
-    const status = ((entry.data.transitions ?? []) as DecisionStatus[]).at(-1) ?? row.status;
-    const granted = permitOf(entry);
-    const permit = permitStateAfter(entry, granted === null ? row.permit : 'issued');
-    const until = granted === null ? row.expires_at : Date.parse(granted.expires_at);
-    const expires = until !== null && OPEN.includes(status) && permit !== 'redeemed' ? until : null;
-    this.#sql.update.run(status, permit, index, expires, entry.stream);
-    const { nonce } = entry.data;
-    if (typeof nonce === 'string' && entry.type !== 'approval.rejected') this.#sql.burn.run(nonce, index);
+    const before = entry.seq === 0 ? null : this.row(entry.stream);
+    const row = rowAfter(before, index, entry);
+    if (before === null) this.#sql.insert.run(row.id, row.status, row.permit, index, row.expires_at);
+    else this.#sql.update.run(row.status, row.permit, index, row.expires_at, row.id);
+    const answered = idempotencyOf(entry);
+    if (answered !== null) this.#sql.keep.run(answered.key, answered.request, entry.stream);
+    const nonce = nonceOf(entry);
+    if (nonce !== null) this.#sql.burn.run(nonce, index);
   }
 
   row(id: string): DecisionRow | null {
@@ -147,9 +122,7 @@ export class Projections {
 function prepareAll(database: Database) {
   const row = <R = DecisionRow>(sql: string): Statement<R> => database.prepare<R>(sql);
   return {
-    insert: row(
-      'INSERT INTO decisions (id, status, permit, last_idx, expires_at, class, actor) VALUES (?, ?, ?, ?, ?, ?, ?)',
-    ),
+    insert: row('INSERT INTO decisions (id, status, permit, last_idx, expires_at) VALUES (?, ?, ?, ?, ?)'),
     update: row('UPDATE decisions SET status = ?, permit = ?, last_idx = ?, expires_at = ? WHERE id = ?'),
     row: row('SELECT * FROM decisions WHERE id = ?'),
     newest: row('SELECT * FROM decisions WHERE id < ? ORDER BY id DESC LIMIT ?'),
@@ -175,9 +148,33 @@ function prepareAll(database: Database) {
   };
 }
 
-function openUntil(status: DecisionStatus, permit: PermitState, expires_at: string | null): number | null {
-  if (expires_at === null || !OPEN.includes(status) || permit === 'redeemed') return null;
-  return Date.parse(expires_at);
+/**
+ * A decision's row after one more entry of its stream: pure, so that writing, rebuilding and checking the table agree.
+ * Throws when a stream does not start with its first entry.
+ */
+export function rowAfter(before: DecisionRow | null, index: number, entry: Entry): DecisionRow {
+  if ((before === null) !== (entry.seq === 0))
+    throw new Error(`projections: ${entry.stream} is out of order`);
+  const { transitions, expires_at } = entry.data as {
+    transitions?: DecisionStatus[];
+    expires_at?: string | null;
+  };
+  const status = transitions?.at(-1) ?? before?.status ?? 'evaluated';
+  const granted = permitOf(entry);
+  const permit = granted === null ? permitStateAfter(entry, before?.permit ?? 'none') : 'issued';
+  const until = granted?.expires_at ?? expires_at ?? null;
+  const due = until === null ? (before?.expires_at ?? null) : Date.parse(until);
+  return {
+    id: entry.stream,
+    status,
+    permit,
+    last_idx: index,
+    expires_at: canExpire(status, permit) ? due : null,
+  };
+}
+
+function canExpire(status: DecisionStatus, permit: PermitState): boolean {
+  return OPEN.includes(status) && (permit === 'none' || permit === 'issued');
 }
 
 function permitStateAfter(entry: Entry, before: PermitState): PermitState {
@@ -192,10 +189,15 @@ function permitStateAfter(entry: Entry, before: PermitState): PermitState {
   }
 }
 
-interface FirstEntryData {
-  transitions: DecisionStatus[];
-  expires_at: string | null;
-  action: { class: string | null };
-  context: { actor: { id: string | null } };
-  idempotency: { key: string; request: string } | null;
+/** The idempotency key that an entry answered, if any. */
+export function idempotencyOf(entry: Entry): { key: string; request: string } | null {
+  return entry.seq === 0
+    ? ((entry.data.idempotency ?? null) as { key: string; request: string } | null)
+    : null;
+}
+
+/** The nonce that an entry used up, if any. What was rejected did not count, so its nonce is not spent. */
+export function nonceOf(entry: Entry): string | null {
+  const { nonce } = entry.data;
+  return typeof nonce === 'string' && entry.type !== 'approval.rejected' ? nonce : null;
 }

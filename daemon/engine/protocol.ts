@@ -81,3 +81,8 @@ export interface Problem {
   detail: string;
   [extension: string]: Json;
 }
+
+/** A call by the daemon itself: no socket, no caller. */
+export function internal(method: EngineCall['method'], body: string | null): EngineCall {
+  return { method, args: {}, body, key: null, peer: { socket: 'internal', uid: null } };
+}

@@ -16,11 +16,11 @@ import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
 
 const PRODUCTION = 'production';
-const NO_SEALED: SealedValues = {};
 
 /**
- * `decisions.create`: one request becomes one recorded decision. Steps: same question asked before? → which policy →
- * evaluate → take out what may not be recorded → one entry. The reply is rendered after the commit.
+ * `decisions.create`: one request becomes one recorded decision. Steps: same question asked before? → which policy → put
+ * commitments in place of sensitive values → evaluate → take out what may not be recorded → one entry. The reply is
+ * rendered after the commit.
  */
 export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const body = call.body ?? '{}';
@@ -38,45 +38,48 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
     return () => problem(refusal);
   }
   const decision_id = `dec_${batch.state.random.uuidv7(batch.now)}`;
-  const { policy, verdict } = evaluate(batch, request, decision_id);
-  const { recordable, sealed } = withoutSecrets(batch, request, verdict, policy);
-  const draft = draftDecision(recordable, verdict, factsOf(batch, decision_id, request, policy, idempotency));
+  const policy = policyFor(batch, request.context.environment ?? PRODUCTION);
+  const { redacted, sealed } = redact(batch, request, policy);
+  const verdict = evaluate(batch, policy, request, { decision_id, redacted: redacted.action.payload });
+  const recordable = scrubRequest(redacted, verdict);
+  const facts = factsOf(batch, decision_id, request, policy, idempotency);
+  const draft = draftDecision(recordable, verdict, facts);
   assertTransition('create', draft.type, draft.transitions);
   const recorded = batch.record(decision_id, draft.type, recordable.context.actor, draft.data);
-  if (sealed !== NO_SEALED) sealValues(batch, decision_id, sealed);
+  if (sealed !== null && verdict.result !== 'deny') sealValues(batch, decision_id, sealed);
   const record = foldDecision([recorded]);
   return (state) => decisionReply(state, record);
 }
 
-function evaluate(batch: Batch, request: DecisionRequest, decision_id: string) {
+/** The policy of the environment; any other one to say that an unknown environment is unknown; null denies. */
+function policyFor(batch: Batch, environment: string): LoadedPolicy | null {
   const { policies } = batch.state;
-  const environment = request.context.environment ?? PRODUCTION;
-  // A policy of another environment still tells an unknown environment apart from a site without any policy.
-  const policy = policies.active(environment) ?? policies.anyActive();
-  const facts = { decision_id, now_ms: batch.now, time_trust: batch.trust };
-  const known = policies.applied?.environments[environment] !== undefined;
-  if (policy === null || (known && policies.active(environment) === null)) {
-    return { policy: null, verdict: evaluateWithoutPolicy(request, facts) };
-  }
-  return { policy, verdict: policy.compiled.evaluate(request, facts) };
+  const pinned = policies.applied?.environments[environment] !== undefined;
+  return pinned ? policies.active(environment) : policies.anyActive();
 }
 
-/** What may be recorded: scrubbed by the failed gates, sensitive fields replaced by salted commitments. */
-function withoutSecrets(
+function evaluate(
+  batch: Batch,
+  policy: LoadedPolicy | null,
+  request: DecisionRequest,
+  inputs: { decision_id: string; redacted: JsonObject },
+): Verdict {
+  const facts = { ...inputs, now_ms: batch.now, time_trust: batch.trust };
+  return policy === null ? evaluateWithoutPolicy(request, facts) : policy.compiled.evaluate(request, facts);
+}
+
+/** The request with salted commitments in place of sensitive values, and the values that they stand for. */
+function redact(
   batch: Batch,
   request: DecisionRequest,
-  verdict: Verdict,
   policy: LoadedPolicy | null,
-) {
-  const scrubbed = scrubRequest(request, verdict);
-  const action =
-    scrubbed.action.class === null ? undefined : policy?.compiled.bundle.actions[scrubbed.action.class];
-  if (action === undefined) return { recordable: scrubbed, sealed: NO_SEALED };
-  const { payload, sealed } = redactPayload(scrubbed.action.payload, action, () =>
-    batch.state.random.bytes(32),
-  );
-  if (Object.keys(sealed).length === 0) return { recordable: scrubbed, sealed: NO_SEALED };
-  return { recordable: { ...scrubbed, action: { ...scrubbed.action, payload } }, sealed };
+): { redacted: DecisionRequest; sealed: SealedValues | null } {
+  const { action } = request;
+  const rules = action.class === null ? undefined : policy?.compiled.bundle.actions[action.class];
+  if (rules === undefined) return { redacted: request, sealed: null };
+  const { payload, sealed } = redactPayload(action.payload, rules, () => batch.state.random.bytes(32));
+  if (payload === action.payload) return { redacted: request, sealed: null };
+  return { redacted: { ...request, action: { ...action, payload } }, sealed };
 }
 
 function factsOf(

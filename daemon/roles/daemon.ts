@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import { Metrics } from '../api/metrics.ts';
+import { type ApiServer, type SocketKind, startApiServer } from '../api/server.ts';
+import { daemonServices } from '../api/services.ts';
+import { startEngine } from '../engine/handle.ts';
+import type { EngineHandle } from '../engine/protocol.ts';
+import { internal } from '../engine/protocol.ts';
+import { systemClock } from '../host/clock.ts';
+import { loadConfig, type SiteConfig } from '../host/config.ts';
+import { groupId } from '../host/group.ts';
+import { createLogger, type Logger } from '../host/log.ts';
+import { sitePaths } from '../host/site.ts';
+import { importUpdate } from '../policy/import.ts';
+import { PolicyStore } from '../policy/store.ts';
+
+/** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
+const SOCKETS: readonly Exclude<SocketKind, 'gateway'>[] = ['request', 'redeem', 'operator'];
+/** How long an orderly stop waits for answers that are under way. */
+const GRACE_MS = 10_000;
+
+/**
+ * The daemon: engine, ledger, policy store and their sockets. Resolves after an orderly stop (SIGTERM, SIGINT); rejects
+ * when it cannot start, or when the engine's thread ends by itself: then nothing is answered any more, and whoever
+ * supervises the process starts it again.
+ */
+export async function runDaemon({ dir }: { dir: string }): Promise<void> {
+  const config = loadConfig(dir);
+  const paths = sitePaths(dir);
+  const log = createLogger('daemon', config.log.level);
+  const gone = Promise.withResolvers<never>();
+  const engine = await startEngine(dir, gone.reject);
+  const store = new PolicyStore(paths.policy);
+  const metrics = new Metrics();
+  metrics.followLedger(engine);
+  const startedAt = systemClock.monotonic();
+  const host = daemonServices({
+    engine,
+    policyUpdate: async (digest) => store.readUpdate(digest, await activeUpdate(engine)),
+    importPolicy: (path) =>
+      importUpdate({ path, engine, store, clock: systemClock, site: config.site, paths, who: 'operator' }),
+    extraStatus: () => ({ uptime_ms: Math.round(systemClock.monotonic() - startedAt), pid: process.pid }),
+  });
+  const servers: ApiServer[] = [];
+  for (const socket of SOCKETS) {
+    const listen = { path: join(paths.run, `${socket}.sock`), ...access(config) };
+    servers.push(await startApiServer({ socket, listen, engine, host, limits: config.limits, metrics, log }));
+  }
+  log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
+  const signal = await Promise.race([untilSignal(), gone.promise]);
+  await stop(servers, engine, signal, log);
+}
+
+/** Id of the update in force, as the ledger has it; null when there is none. */
+async function activeUpdate(engine: EngineHandle): Promise<string | null> {
+  const answer = await engine.call(internal('policy.get', null));
+  return (JSON.parse(answer.body) as { update_id?: string | null }).update_id ?? null;
+}
+
+function access(config: SiteConfig): { mode: number; gid?: number } {
+  const { group, mode } = config.sockets;
+  return group === null ? { mode } : { mode, gid: groupId(group) };
+}
+
+function untilSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', () => resolve('SIGTERM'));
+    process.once('SIGINT', () => resolve('SIGINT'));
+  });
+}
+
+/** Sockets first, so that what was accepted is answered; then the engine, which finishes and says `system.stopped`. */
+async function stop(
+  servers: readonly ApiServer[],
+  engine: { stop(reason: string): Promise<void> },
+  signal: string,
+  log: Logger,
+): Promise<void> {
+  log.info({ signal }, 'stopping');
+  await Promise.all(servers.map((server) => server.stop(GRACE_MS)));
+  await engine.stop(signal);
+  log.info({}, 'stopped');
+}

@@ -1,0 +1,173 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Bundle } from '../../daemon/core/bundle.ts';
+import { Engine } from '../../daemon/engine/engine.ts';
+import { initializeLedger } from '../../daemon/engine/initialize.ts';
+import { type EngineCall, type EngineMethod, internal } from '../../daemon/engine/protocol.ts';
+import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
+import { sha256Hex } from '../../daemon/formats/digest.ts';
+import { publicKeyOf } from '../../daemon/formats/ed25519.ts';
+import type { Json, JsonObject } from '../../daemon/formats/json.ts';
+import { type ActKind, actNamespace, formatAct, type SignedAct } from '../../daemon/formats/signed-act.ts';
+import { ed25519Blob } from '../../daemon/formats/ssh-public-key.ts';
+import { signSshsig } from '../../daemon/formats/sshsig.ts';
+import type { Clock } from '../../daemon/host/clock.ts';
+import { randomBytes, uuidv7 } from '../../daemon/host/random.ts';
+import { createSealingKey, loadSealer } from '../../daemon/host/sealer.ts';
+import { createSigningKey, loadSigner } from '../../daemon/host/signer.ts';
+import { type SitePaths, sitePaths } from '../../daemon/host/site.ts';
+
+export const SITE = 'outpost-7.example';
+export const START = Date.parse('2031-03-01T12:00:00.000Z');
+
+/** A clock that moves only when told to. */
+export class ManualClock implements Clock {
+  wall = START;
+  mono = 1_000;
+
+  now(): number {
+    return this.wall;
+  }
+
+  monotonic(): number {
+    return this.mono;
+  }
+
+  /** Time passes: both clocks move. */
+  pass(ms: number): void {
+    this.wall += ms;
+    this.mono += ms;
+  }
+}
+
+/** A person with a key, as the roster of the fixture's bundle knows them. */
+export interface Person {
+  seed: Uint8Array;
+  line: string;
+}
+
+export function person(name: string): Person {
+  const seed = Uint8Array.from(
+    { length: 32 },
+    (_, index) => (name.charCodeAt(index % name.length) + index) % 256,
+  );
+  const blob = Buffer.from(ed25519Blob(publicKeyOf(seed))).toString('base64');
+  return { seed, line: `ssh-ed25519 ${blob} ${name}` };
+}
+
+/** A real engine on real files in a temporary directory, with a fake clock and a policy applied without a repository. */
+export class EngineFixture {
+  readonly clock = new ManualClock();
+  readonly paths: SitePaths;
+  readonly vkey: string;
+  readonly reports: unknown[] = [];
+  engine: Engine;
+
+  constructor(bundle: Bundle | null, options: { start?: number } = {}) {
+    if (options.start !== undefined) this.clock.wall = options.start;
+    this.paths = sitePaths(mkdtempSync(join(tmpdir(), 'holdfast-engine-')));
+    mkdirSync(this.paths.keys, { recursive: true, mode: 0o700 });
+    mkdirSync(join(this.paths.policy, 'bundles'), { recursive: true });
+    const { vkey } = createSigningKey(join(this.paths.keys, 'ledger.key'), `${SITE}/ledger`);
+    this.vkey = vkey;
+    createSealingKey(join(this.paths.keys, 'sealing.key'));
+    initializeLedger(this.paths, {
+      site: SITE,
+      profile: 'dev',
+      signer: this.#signer(),
+      rootDigest: '0'.repeat(64),
+      now: this.clock.now(),
+    });
+    this.engine = this.open();
+    if (bundle !== null) this.apply(bundle, 1);
+  }
+
+  #signer() {
+    return loadSigner(join(this.paths.keys, 'ledger.key'));
+  }
+
+  open(): Engine {
+    return new Engine({
+      paths: this.paths,
+      site: SITE,
+      profile: 'dev',
+      clock: this.clock,
+      random: { uuidv7, bytes: randomBytes },
+      signer: this.#signer(),
+      sealer: loadSealer(join(this.paths.keys, 'sealing.key')),
+      report: (_message, error) => this.reports.push(error),
+    });
+  }
+
+  /** As after a crash: nothing is told to stop, the files are opened again. */
+  reopen(): void {
+    this.engine.close();
+    this.engine = this.open();
+  }
+
+  call(
+    method: EngineMethod,
+    options: Partial<EngineCall> & { json?: Json } = {},
+  ): { status: number; body: JsonObject } {
+    const { json, ...rest } = options;
+    const call = { ...internal(method, json === undefined ? null : JSON.stringify(json)), ...rest };
+    const [reply] = this.engine.process([call]).replies;
+    if (reply === undefined) throw new Error('no reply');
+    return { status: reply.status, body: JSON.parse(reply.body) as JsonObject };
+  }
+
+  apply(bundle: Bundle, serial: number): { status: number; body: JsonObject } {
+    const bytes = canonicalBytes(bundle as unknown as Json);
+    const digest = sha256Hex(bytes);
+    writeFileSync(join(this.paths.policy, 'bundles', `${digest}.json`), bytes);
+    const { name, version } = bundle.metadata;
+    const pinned = { name, version, digest, path: `bundles/${name}/${version}.json` };
+    return this.call('policy.apply', {
+      json: {
+        update_id: digest,
+        source: 'test',
+        who: 'test',
+        repository: { root: 1, timestamp: serial, snapshot: serial, targets: serial },
+        site_target: {
+          site: SITE,
+          serial,
+          issued_at: bundle.metadata.issued_at,
+          environments: Object.fromEntries(Object.keys(bundle.environments).map((env) => [env, pinned])),
+        },
+      },
+    });
+  }
+
+  /** A signed act about a decision, as its approver would submit it. */
+  sign(who: Person, decision: JsonObject, changes: Partial<SignedAct> = {}, kind: ActKind = 'approval') {
+    const act: SignedAct = {
+      type: 'holdfast/act/v1',
+      kind,
+      site: SITE,
+      subject: String(decision.decision_id),
+      subject_digest: { action: String(decision.action_digest), policy: String(decision.policy_digest) },
+      answer: 'approve',
+      role: 'l3',
+      reason: 'looked at it',
+      issued_at: new Date(this.clock.now()).toISOString(),
+      ttl_seconds: 3_600,
+      nonce: Buffer.from(randomBytes(16)).toString('base64url'),
+      seen_checkpoint: null,
+      ...changes,
+    };
+    const text = formatAct(act);
+    const signature = signSshsig({
+      seed: who.seed,
+      publicKey: publicKeyOf(who.seed),
+      namespace: actNamespace(kind),
+      message: Buffer.from(text),
+    });
+    return { act: text, signature };
+  }
+
+  close(): void {
+    this.engine.stop('test over');
+    rmSync(this.paths.root, { recursive: true, force: true });
+  }
+}
