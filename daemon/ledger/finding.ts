@@ -1,0 +1,44 @@
+/** Contract, exit codes of verification. */
+export type FindingCode = 10 | 11 | 12 | 13 | 14;
+export type VerifyCode = 0 | FindingCode;
+
+/** One thing that verification found. `where` names a row or file, `detail` says what is wrong with it, for people. */
+export interface Finding {
+  code: FindingCode;
+  what: 'file' | 'log' | 'schema' | 'entry' | 'stream' | 'tree' | 'checkpoint' | 'head' | 'projection';
+  where: string;
+  detail: string;
+  /** Log index, where it is about an entry. */
+  index?: number;
+}
+
+/** A damaged page can put a thousand rows in the wrong; the first ones say where to look. */
+const MAX_KEPT = 100;
+
+/** What is worst: altered content, then missing history, then an unknown signer, then the harmless kinds. */
+const SEVERITY: readonly FindingCode[] = [10, 14, 13, 11, 12];
+
+export class Findings {
+  readonly kept: Finding[] = [];
+  total = 0;
+  readonly #codes = new Set<FindingCode>();
+
+  add(finding: Finding): void {
+    this.total++;
+    this.#codes.add(finding.code);
+    if (this.kept.length < MAX_KEPT) this.kept.push(finding);
+  }
+
+  addAll(findings: readonly Finding[]): void {
+    for (const finding of findings) this.add(finding);
+  }
+
+  /** The code that the whole verification ends with. */
+  code(): VerifyCode {
+    return SEVERITY.find((code) => this.#codes.has(code)) ?? 0;
+  }
+}
+
+export function tampered(what: Finding['what'], where: string, detail: string, index?: number): Finding {
+  return { code: 10, what, where, detail, ...(index === undefined ? {} : { index }) };
+}

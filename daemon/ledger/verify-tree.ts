@@ -1,0 +1,71 @@
+import { equalBytes } from '../formats/digest.ts';
+import { EMPTY_ROOT, leafHash } from '../formats/merkle.ts';
+import { TILE_WIDTH } from '../formats/tile.ts';
+import type { Database } from './database.ts';
+import { type Finding, type Findings, tampered } from './finding.ts';
+import { TILE_LEVEL_STEP } from './schema.ts';
+import { SubtreeRoots } from './subtree-roots.ts';
+import { TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
+import { borderOf, type Range, type RangeResult } from './verify-range.ts';
+
+/** Puts the ranges together again: roots at the signed sizes, and the tiles above level 0. */
+export class TreeVerifier {
+  readonly #subtrees = new SubtreeRoots();
+  readonly #findings: Findings;
+  #whole = true;
+
+  constructor(findings: Findings) {
+    this.#findings = findings;
+  }
+
+  /** Takes the next range. After one with missing entries the tree cannot be rebuilt, and is not judged further. */
+  accept(result: RangeResult, range: Range): void {
+    this.#findings.addAll(result.findings);
+    for (const root of result.tileRoots) this.#subtrees.append(root);
+    this.#whole &&= this.#subtrees.size === Math.floor(range.to / TILE_WIDTH);
+    if (!this.#whole) return;
+    for (const { size, root, border } of result.signed) {
+      const computed = this.#subtrees.rootWith(Math.floor(size / TILE_WIDTH), border);
+      if (computed !== null && equalBytes(computed, root)) continue;
+      const detail = `the first ${size} entries do not have the root that was signed`;
+      this.#findings.add(tampered('checkpoint', `checkpoints[${size}]`, detail));
+    }
+  }
+
+  /** Root of the first `size` entries; null when entries are missing. */
+  root(database: Database, size: number): Uint8Array | null {
+    if (size === 0) return EMPTY_ROOT;
+    const full = Math.floor(size / TILE_WIDTH);
+    const rest = database
+      .prepareColumn<Uint8Array>('SELECT bytes FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx')
+      .all(full * TILE_WIDTH, size);
+    if (!this.#whole || rest.length !== size % TILE_WIDTH) return null;
+    const tile = new TileNodes();
+    for (const bytes of rest) tile.push(leafHash(bytes));
+    return this.#subtrees.rootWith(full, borderOf(tile));
+  }
+
+  /** Tiles of level 1 and above hold the roots of those below; and there is no tile too many. */
+  upperTiles(database: Database): Finding[] {
+    if (!this.#whole) return [];
+    const findings: Finding[] = [];
+    const read = database.prepareColumn<Uint8Array>('SELECT hashes FROM tiles WHERE id = ?');
+    let expected = this.#subtrees.size;
+    for (let level = 1, width = expected; width >= TILE_WIDTH; level++) {
+      width = Math.floor(width / TILE_WIDTH);
+      expected += width;
+      for (let n = 0; n < width; n++) {
+        const hashes = this.#subtrees.hashes((level - 1) * TILE_HEIGHT, n * TILE_WIDTH, TILE_WIDTH);
+        const row = read.get(level * TILE_LEVEL_STEP + n);
+        if (row !== undefined && equalBytes(row, hashes)) continue;
+        const detail =
+          row === undefined ? 'the tile is missing' : 'the tile does not hold the roots below it';
+        findings.push(tampered('tree', `tile/${level}/${n}`, detail));
+      }
+    }
+    const count = database.prepareColumn<number>('SELECT count(*) FROM tiles').get();
+    if (count !== expected)
+      findings.push(tampered('tree', 'tiles', `there are ${count} tiles, not ${expected}`));
+    return findings;
+  }
+}
