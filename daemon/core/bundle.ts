@@ -1,4 +1,11 @@
 import { type Static, Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { assertCanonical } from '../formats/canonical-json.ts';
+import { sha256Hex } from '../formats/digest.ts';
+import type { Json } from '../formats/json.ts';
+import { BundleDefects, type Defect } from './bundle-defects.ts';
+import { structureDefects } from './bundle-structure.ts';
 
 /*
  * The policy bundle (design: "Policy"): structure and caps. What structure cannot say (CEL types, references between
@@ -7,10 +14,12 @@ import { type Static, Type } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
 const name = (what: string) => Type.String({ pattern: '^[a-z][a-z0-9_.-]{0,63}$', description: what });
+/** Roles keep the capital letters that organisations give them: L2, L3, safety_officer. */
+const role = Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_.-]{0,63}$', description: 'role' });
 const sentence = Type.String({ minLength: 1, maxLength: 500 });
 const cel = Type.String({ minLength: 1, maxLength: 2_000, description: 'CEL expression of type bool' });
 const duration = Type.String({ pattern: '^[1-9][0-9]{0,5}(s|m|h|d)$', description: '30s, 15m, 4h, 7d' });
-const roleList = Type.Array(name('role'), { minItems: 1, maxItems: 16 });
+const roleList = Type.Array(role, { minItems: 1, maxItems: 16 });
 /** Empty means: applies to all. */
 const scope = {
   classes: Type.Optional(Type.Array(name('class'), { maxItems: 256 })),
@@ -46,7 +55,12 @@ export const ActionClass = Type.Object(
     description: sentence,
     target: Type.Object({ type: name('target type'), id_pattern: Type.String({ maxLength: 500 }) }, closed),
     environments: Type.Optional(Type.Array(name('environment'), { minItems: 1, maxItems: 32 })),
-    payload: Type.Optional(Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' }), PayloadField)),
+    payload: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' }), PayloadField, {
+        ...closed,
+        maxProperties: 64,
+      }),
+    ),
     base_risk: Type.Number({ minimum: 0, maximum: 1 }),
     tool: name('tool'),
     pending_ttl: Type.Optional(duration),
@@ -72,7 +86,7 @@ export const Tool = Type.Union([
       connector: Type.Literal('exec'),
       argv: Type.Array(Type.String({ maxLength: 1_000 }), { minItems: 1, maxItems: 64 }),
       /** Payload fields handed to the tool as one JSON object on stdin; the only way for sensitive fields. */
-      stdin: Type.Optional(Type.Array(Type.String(), { minItems: 1, maxItems: 32 })),
+      stdin: Type.Optional(Type.Array(name('payload field'), { minItems: 1, maxItems: 32 })),
       ...toolCommon,
     },
     closed,
@@ -89,7 +103,7 @@ export const Tool = Type.Union([
       ]),
       path: Type.String({ pattern: '^/', maxLength: 1_000 }),
       /** Payload fields sent as one JSON object; sensitive fields may go here. */
-      body: Type.Optional(Type.Array(Type.String(), { minItems: 1, maxItems: 32 })),
+      body: Type.Optional(Type.Array(name('payload field'), { minItems: 1, maxItems: 32 })),
       ...toolCommon,
     },
     closed,
@@ -103,7 +117,7 @@ export const Gate = Type.Object(
     /** True means the gate passes. */
     condition: cel,
     otherwise: Type.Union([Type.Literal('fail'), Type.Literal('requires_exception')]),
-    exception_role: Type.Optional(name('role')),
+    exception_role: Type.Optional(role),
     reason: sentence,
   },
   closed,
@@ -141,16 +155,17 @@ export const Principal = Type.Object(
   {
     kind: Type.Union([Type.Literal('human'), Type.Literal('agent'), Type.Literal('service')]),
     display_name: Type.Optional(sentence),
-    roles: Type.Array(name('role'), { maxItems: 16 }),
+    roles: Type.Array(role, { maxItems: 16 }),
     status: Type.Union([Type.Literal('active'), Type.Literal('suspended'), Type.Literal('revoked')]),
     owner: Type.Optional(Type.String({ maxLength: 128 })),
     /** Where the principal's roles and requests count; empty means everywhere. */
     scope: Type.Optional(
       Type.Object(
         {
-          classes: Type.Optional(Type.Array(name('class'))),
-          environments: Type.Optional(Type.Array(name('environment'))),
-          targets: Type.Optional(Type.Array(Type.String({ maxLength: 500 }))),
+          classes: Type.Optional(Type.Array(name('class'), { maxItems: 256 })),
+          environments: Type.Optional(Type.Array(name('environment'), { maxItems: 32 })),
+          /** `type:id`, word for word. */
+          targets: Type.Optional(Type.Array(Type.String({ maxLength: 600 }), { maxItems: 1_000 })),
         },
         closed,
       ),
@@ -168,7 +183,7 @@ export const Principal = Type.Object(
         { maxItems: 8 },
       ),
     ),
-    uid: Type.Optional(Type.Integer({ minimum: 0 })),
+    uid: Type.Optional(Type.Integer({ minimum: 0, maximum: 4_294_967_294 })),
     spiffe_id: Type.Optional(Type.String({ pattern: '^spiffe://', maxLength: 500 })),
   },
   closed,
@@ -198,11 +213,18 @@ export const BundleSchema = Type.Object(
     environments: Type.Record(
       Type.String({ pattern: '^[a-z][a-z0-9_-]{0,31}$' }),
       Type.Object({ description: sentence }, closed),
+      { ...closed, minProperties: 1, maxProperties: 32 },
     ),
     /** Keys that `context.labels` may carry. */
     labels: Type.Optional(Type.Array(name('label'), { maxItems: 32 })),
-    actions: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' }), ActionClass),
-    tools: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_.-]{0,63}$' }), Tool),
+    actions: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' }), ActionClass, {
+      ...closed,
+      maxProperties: 256,
+    }),
+    tools: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_.-]{0,63}$' }), Tool, {
+      ...closed,
+      maxProperties: 256,
+    }),
     gates: Type.Array(Gate, { maxItems: 500 }),
     risk: Type.Object(
       {
@@ -219,12 +241,15 @@ export const BundleSchema = Type.Object(
       closed,
     ),
     authority: Type.Object({ routes: Type.Array(AuthorityRoute, { maxItems: 500 }) }, closed),
-    principals: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' }), Principal),
+    principals: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' }), Principal, {
+      ...closed,
+      maxProperties: 5_000,
+    }),
     limits: Type.Optional(
       Type.Object(
         {
-          requests_per_second: Type.Optional(Type.Integer({ minimum: 1 })),
-          pending_per_actor: Type.Optional(Type.Integer({ minimum: 1 })),
+          requests_per_second: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+          pending_per_actor: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
           approvals_per_decision: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
         },
         closed,
@@ -255,3 +280,71 @@ export type BundleTool = Static<typeof Tool>;
 export type BundleGate = Static<typeof Gate>;
 export type BundleRoute = Static<typeof AuthorityRoute>;
 export type BundlePrincipal = Static<typeof Principal>;
+export type BundleRiskFactor = Static<typeof RiskFactor>;
+export type BundlePayloadField = Static<typeof PayloadField>;
+
+/** Largest bundle in bytes of canonical JSON, and its deepest nesting. */
+export const BUNDLE_MAX_BYTES = 1_048_576;
+const BUNDLE_MAX_DEPTH = 16;
+
+let structure: ReturnType<typeof Compile<typeof BundleSchema>> | null = null;
+
+/** What is wrong with the structure of a bundle-to-be; an empty list means that it is a `Bundle`. */
+export function checkStructure(value: Json): Defect[] {
+  structure ??= Compile(BundleSchema);
+  if (structure.Check(value)) return [];
+  const defects = structureDefects(BundleSchema, value);
+  if (defects.length > 0) return defects;
+  return [
+    {
+      pointer: '',
+      found: 'a bundle that the schema refuses',
+      write_instead: 'compare it with the JSON Schema',
+    },
+  ];
+}
+
+/**
+ * Reads the bytes of a bundle: canonical JSON (RFC 8785) of the bundle schema. `digest` is the hex SHA-256 of the bytes,
+ * the policy digest. What structure cannot say is for `compileBundle`.
+ *
+ * Throws `BoundaryError`: `bundle.too_large`, `bundle.not_canonical`; and `BundleDefects`, which lists every place.
+ */
+export function parseBundle(bytes: Uint8Array): { bundle: Bundle; digest: string } {
+  if (bytes.length > BUNDLE_MAX_BYTES) {
+    throw new BoundaryError(
+      'bundle.too_large',
+      `The bundle has ${bytes.length} bytes; ${BUNDLE_MAX_BYTES} is the most.`,
+    );
+  }
+  const value = canonicalValue(bytes);
+  if (depthOf(value) > BUNDLE_MAX_DEPTH) {
+    throw new BoundaryError(
+      'bundle.too_deep',
+      `The bundle is nested deeper than ${BUNDLE_MAX_DEPTH} levels.`,
+    );
+  }
+  const defects = checkStructure(value);
+  if (defects.length > 0) throw new BundleDefects(defects);
+  return { bundle: value as Bundle, digest: sha256Hex(bytes) };
+}
+
+function canonicalValue(bytes: Uint8Array): Json {
+  try {
+    return assertCanonical(bytes);
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError)) throw cause;
+    throw new BoundaryError(
+      'bundle.not_canonical',
+      `The bundle is not canonical JSON: ${cause.message} Build it with "policy build".`,
+      { cause },
+    );
+  }
+}
+
+function depthOf(value: Json): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  let deepest = 0;
+  for (const member of Object.values(value)) deepest = Math.max(deepest, depthOf(member));
+  return deepest + 1;
+}

@@ -1,0 +1,202 @@
+import type { Json } from '../formats/json.ts';
+import { type Defect, pointerToken } from './bundle-defects.ts';
+
+/** The part of JSON Schema that the bundle schema uses. */
+interface Schema {
+  type?: string;
+  const?: Json;
+  anyOf?: Schema[];
+  description?: string;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  patternProperties?: Record<string, Schema>;
+  minProperties?: number;
+  maxProperties?: number;
+  items?: Schema;
+  minItems?: number;
+  maxItems?: number;
+  pattern?: string;
+  minLength?: number;
+  maxLength?: number;
+  minimum?: number;
+  exclusiveMinimum?: number;
+  maximum?: number;
+}
+
+const SHOWN_TEXT = 60;
+
+/**
+ * Says in an author's words where a value departs from the schema: the validator's own messages do not name what was
+ * found nor what would be right, and stop after a few. Whether the value is valid is the validator's word, not this one's.
+ */
+export function structureDefects(schema: unknown, value: Json): Defect[] {
+  const defects: Defect[] = [];
+  explain(schema as Schema, value, '', defects);
+  return defects;
+}
+
+function explain(schema: Schema, value: Json, pointer: string, out: Defect[]): void {
+  if (schema.anyOf !== undefined) explainUnion(schema.anyOf, value, pointer, out);
+  else if (schema.const !== undefined) {
+    if (value !== schema.const)
+      out.push({ pointer, found: show(value), write_instead: `write ${show(schema.const)}` });
+  } else if (!hasType(schema, value)) {
+    out.push({
+      pointer,
+      found: show(value),
+      write_instead: `write ${withArticle(schema.type)}${meaning(schema)}`,
+    });
+  } else if (Array.isArray(value)) explainList(schema, value, pointer, out);
+  else if (typeof value === 'object' && value !== null) explainObject(schema, value, pointer, out);
+  else if (typeof value === 'string') explainText(schema, value, pointer, out);
+  else if (typeof value === 'number') explainNumber(schema, value, pointer, out);
+}
+
+/** Literal unions list their choices; object unions are told apart by their one literal member (`connector`). */
+function explainUnion(options: Schema[], value: Json, pointer: string, out: Defect[]): void {
+  const literals = options.filter((option) => option.const !== undefined);
+  if (literals.length === options.length) {
+    if (literals.some((option) => option.const === value)) return;
+    const choices = literals.map((option) => show(option.const ?? null)).join(', ');
+    out.push({ pointer, found: show(value), write_instead: `write one of ${choices}` });
+    return;
+  }
+  const tag = Object.entries(options[0]?.properties ?? {}).find(
+    ([, member]) => member.const !== undefined,
+  )?.[0];
+  if (tag === undefined) return;
+  const tagged =
+    typeof value === 'object' && value !== null && !Array.isArray(value) ? value[tag] : undefined;
+  const chosen = options.find((option) => option.properties?.[tag]?.const === tagged);
+  if (chosen !== undefined) {
+    explain(chosen, value, pointer, out);
+    return;
+  }
+  const choices = options.map((option) => show(option.properties?.[tag]?.const ?? null)).join(' or ');
+  out.push({
+    pointer,
+    found: tagged === undefined ? show(value) : `${tag} ${show(tagged)}`,
+    write_instead: `write an object with "${tag}": ${choices}`,
+  });
+}
+
+function explainObject(schema: Schema, value: { [key: string]: Json }, pointer: string, out: Defect[]): void {
+  const known = schema.properties ?? {};
+  const keys = Object.keys(value);
+  const [record] = Object.entries(schema.patternProperties ?? {});
+  for (const key of schema.required ?? []) {
+    if (!Object.hasOwn(value, key)) {
+      out.push({ pointer, found: `no "${key}"`, write_instead: `add "${key}"${meaning(known[key])}` });
+    }
+  }
+  for (const key of keys) {
+    const at = `${pointer}/${pointerToken(key)}`;
+    const member = value[key] ?? null;
+    if (Object.hasOwn(known, key)) explain(known[key] ?? {}, member, at, out);
+    else if (record !== undefined && new RegExp(record[0], 'u').test(key))
+      explain(record[1], member, at, out);
+    else if (record !== undefined) {
+      out.push({
+        pointer: at,
+        found: `the name ${show(key)}`,
+        write_instead: `use a name that matches ${record[0]}`,
+      });
+    } else
+      out.push({
+        pointer: at,
+        found: `the unknown key ${show(key)}`,
+        write_instead: suggestion(key, Object.keys(known)),
+      });
+  }
+  bounds(keys.length, schema.minProperties, schema.maxProperties, 'members', pointer, out);
+}
+
+function explainList(schema: Schema, value: Json[], pointer: string, out: Defect[]): void {
+  bounds(value.length, schema.minItems, schema.maxItems, 'items', pointer, out);
+  const { items } = schema;
+  if (items === undefined) return;
+  for (const [index, item] of value.entries()) explain(items, item, `${pointer}/${index}`, out);
+}
+
+function explainText(schema: Schema, value: string, pointer: string, out: Defect[]): void {
+  bounds(value.length, schema.minLength, schema.maxLength, 'characters', pointer, out);
+  if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(value)) {
+    out.push({
+      pointer,
+      found: show(value),
+      write_instead: `write text that matches ${schema.pattern}${meaning(schema)}`,
+    });
+  }
+}
+
+function explainNumber(schema: Schema, value: number, pointer: string, out: Defect[]): void {
+  const { minimum, exclusiveMinimum, maximum } = schema;
+  if (minimum !== undefined && value < minimum) {
+    out.push({ pointer, found: show(value), write_instead: `write ${minimum} or more` });
+  } else if (exclusiveMinimum !== undefined && value <= exclusiveMinimum) {
+    out.push({ pointer, found: show(value), write_instead: `write more than ${exclusiveMinimum}` });
+  } else if (maximum !== undefined && value > maximum) {
+    out.push({ pointer, found: show(value), write_instead: `write ${maximum} or less` });
+  }
+}
+
+function bounds(
+  size: number,
+  min: number | undefined,
+  max: number | undefined,
+  of: string,
+  pointer: string,
+  out: Defect[],
+): void {
+  if (min !== undefined && size < min)
+    out.push({ pointer, found: `${size} ${of}`, write_instead: `write at least ${min}` });
+  if (max !== undefined && size > max)
+    out.push({ pointer, found: `${size} ${of}`, write_instead: `write at most ${max}` });
+}
+
+function hasType({ type }: Schema, value: Json): boolean {
+  if (type === 'object') return typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (type === 'array') return Array.isArray(value);
+  if (type === 'integer') return Number.isInteger(value);
+  return type === undefined || typeof value === type;
+}
+
+function withArticle(type: string | undefined): string {
+  if (type === 'array') return 'a list';
+  if (type === 'boolean') return 'true or false';
+  return type === 'object' || type === 'integer' ? `an ${type}` : `a ${type}`;
+}
+
+function meaning(schema: Schema | undefined): string {
+  return schema?.description === undefined ? '' : ` (${schema.description})`;
+}
+
+/** The nearest known key, when it is near enough to be a slip of the pen; else all of them. */
+function suggestion(key: string, known: string[]): string {
+  const near = known
+    .map((name) => ({ name, distance: editDistance(key, name) }))
+    .sort((a, b) => a.distance - b.distance)[0];
+  if (near !== undefined && near.distance <= 2) return `did you mean "${near.name}"?`;
+  return known.length === 0 ? 'remove it' : `use one of ${known.join(', ')}`;
+}
+
+function editDistance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return 3;
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 3;
+}
+
+function show(value: Json): string {
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  const text = JSON.stringify(value);
+  return text.length > SHOWN_TEXT ? `${text.slice(0, SHOWN_TEXT)}…` : text;
+}

@@ -1,0 +1,124 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { isStrictPublicKey } from '../formats/ed25519.ts';
+import {
+  ED25519,
+  parseKeyBlob,
+  parsePublicKeyLine,
+  SK_ECDSA,
+  SK_ED25519,
+} from '../formats/ssh-public-key.ts';
+import type { Bundle, BundlePrincipal } from './bundle.ts';
+import { type Defect, pointerOf } from './bundle-defects.ts';
+
+/** Key types that a principal may be enrolled with; which of them count for which act is the engine's rule. */
+const KEY_TYPES = [ED25519, SK_ED25519, SK_ECDSA, 'ecdsa-sha2-nistp256'];
+
+/** Keys that verify nothing or belong to two, identities claimed twice, scopes that reach nothing. */
+export function checkPrincipals(bundle: Bundle): Defect[] {
+  const owners: Owners = { key: new Map(), uid: new Map(), spiffe_id: new Map() };
+  return Object.entries(bundle.principals).flatMap(([id, principal]) => [
+    ...checkKeys(id, principal, owners.key),
+    ...checkIdentities(id, principal, owners),
+    ...checkScope(id, principal, bundle),
+  ]);
+}
+
+interface Owners {
+  key: Map<string, string>;
+  uid: Map<string, string>;
+  spiffe_id: Map<string, string>;
+}
+
+function checkKeys(id: string, { keys }: BundlePrincipal, owners: Map<string, string>): Defect[] {
+  return (keys ?? []).flatMap(({ public_key }, index): Defect[] => {
+    const pointer = pointerOf('principals', id, 'keys', index, 'public_key');
+    const key = enrolledKey(public_key);
+    if (typeof key !== 'string') return [{ pointer, found: key.found, write_instead: key.write_instead }];
+    return claim(owners, key, id, pointer, `the key ${key}`);
+  });
+}
+
+/** The fingerprint of a key line that may be enrolled, or why not. */
+function enrolledKey(line: string): string | { found: string; write_instead: string } {
+  const write_instead = `write one line of a .pub file: ${KEY_TYPES.join(', ')}`;
+  try {
+    const { type, blob, fingerprint } = parsePublicKeyLine(line);
+    if (!KEY_TYPES.includes(type)) return { found: `a key of type ${type.slice(0, 60)}`, write_instead };
+    const parts = parseKeyBlob(blob);
+    if (parts?.kind === 'ed25519' && !isStrictPublicKey(parts.publicKey)) {
+      // A key of small order verifies signatures that nobody made.
+      return { found: 'an Ed25519 key that is no proper curve point', write_instead: 'generate a new key' };
+    }
+    return fingerprint;
+  } catch (error) {
+    if (error instanceof BoundaryError) return { found: error.message, write_instead };
+    throw error;
+  }
+}
+
+function checkIdentities(id: string, { uid, spiffe_id, owner }: BundlePrincipal, owners: Owners): Defect[] {
+  const defects: Defect[] = [];
+  if (uid !== undefined) {
+    defects.push(...claim(owners.uid, String(uid), id, pointerOf('principals', id, 'uid'), `uid ${uid}`));
+  }
+  if (spiffe_id !== undefined) {
+    const pointer = pointerOf('principals', id, 'spiffe_id');
+    defects.push(...claim(owners.spiffe_id, spiffe_id, id, pointer, spiffe_id));
+  }
+  if (owner === id) {
+    const pointer = pointerOf('principals', id, 'owner');
+    defects.push({
+      pointer,
+      found: 'a principal that owns itself',
+      write_instead: 'name the responsible person',
+    });
+  }
+  return defects;
+}
+
+function claim(
+  owners: Map<string, string>,
+  identity: string,
+  id: string,
+  pointer: string,
+  what: string,
+): Defect[] {
+  const owner = owners.get(identity);
+  owners.set(identity, owner ?? id);
+  if (owner === undefined) return [];
+  return [
+    { pointer, found: `${what}, which ${owner} has already`, write_instead: 'give each principal its own' },
+  ];
+}
+
+function checkScope(id: string, { scope }: BundlePrincipal, bundle: Bundle): Defect[] {
+  const defects: Defect[] = [];
+  const at = (member: string, index: number) => pointerOf('principals', id, 'scope', member, index);
+  scope?.classes?.forEach((name, index) => {
+    if (Object.hasOwn(bundle.actions, name)) return;
+    defects.push({
+      pointer: at('classes', index),
+      found: `the unknown class "${name}"`,
+      write_instead: `write one of ${Object.keys(bundle.actions).join(', ')}`,
+    });
+  });
+  scope?.environments?.forEach((name, index) => {
+    if (Object.hasOwn(bundle.environments, name)) return;
+    defects.push({
+      pointer: at('environments', index),
+      found: `the unknown environment "${name}"`,
+      write_instead: `write one of ${Object.keys(bundle.environments).join(', ')}`,
+    });
+  });
+  const types = new Set(Object.values(bundle.actions).map(({ target }) => target.type));
+  scope?.targets?.forEach((target, index) => {
+    const type = target.slice(0, target.indexOf(':'));
+    if (target.includes(':') && types.has(type)) return;
+    defects.push({
+      pointer: at('targets', index),
+      found: `the target "${target.slice(0, 80)}"`,
+      write_instead: `write TYPE:ID with one of the types ${[...types].join(', ')}`,
+    });
+  });
+  return defects;
+}

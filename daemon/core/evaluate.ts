@@ -1,0 +1,232 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
+import type { TimeTrust } from '../formats/entry.ts';
+import type { JsonObject } from '../formats/json.ts';
+import { RequestBindings } from './bindings.ts';
+import type { BundlePrincipal } from './bundle.ts';
+import type { Bindings } from './condition.ts';
+import { durationMs } from './duration.ts';
+import {
+  checkActor,
+  checkAuditFields,
+  checkLabels,
+  checkPlace,
+  checkSecrets,
+  checkTarget,
+  PRODUCTION,
+} from './minimum.ts';
+import { checkPayload } from './payload.ts';
+import type { DecisionRequest } from './request.ts';
+import { scoreRisk } from './risk.ts';
+import { requiredAuthority } from './routes.ts';
+import {
+  type ClassRules,
+  DEFAULT_PENDING_TTL,
+  DEFAULT_PERMIT_TTL,
+  type GateRule,
+  type Rules,
+} from './rules.ts';
+import { isRecordableName, withheldText } from './scrub.ts';
+import { secretScanner } from './secrets.ts';
+import { deriveCall } from './template.ts';
+import type { AuthorityGroup, GateResult, Verdict } from './verdict.ts';
+
+export { scrubRequest } from './scrub.ts';
+
+/** What evaluation may know beside request and policy. Pure input: the same facts give the same verdict, years later. */
+export interface Facts {
+  decision_id: string;
+  now_ms: number;
+  time_trust: TimeTrust;
+  /**
+   * The payload with commitments in place of sensitive values (`redactPayload`): the call is made from it. Demanded when
+   * the class has sensitive fields; the request's own payload is judged, never put into a call.
+   */
+  redacted?: JsonObject;
+  /** The request comes from the ledger: commitments stand for sensitive values that were judged when they came in. */
+  replay?: boolean;
+}
+
+/** The parts of a verdict that are known before the bundle's own gates run. */
+interface Setting {
+  environment: string;
+  environment_assumed: boolean;
+  pending_ttl_ms: number;
+  permit_ttl_ms: number;
+}
+
+const NO_RISK: Verdict['risk'] = { band: null, score: null, reasons: [] };
+const NO_AUTHORITY: Verdict['authority'] = { route: null, required: [] };
+
+/**
+ * Judges one request: audit minimum → identity, target, payload, labels, secrets → the bundle's gates → risk → authority
+ * → the call → time. Deny by default: whatever cannot be computed fails. No value of a payload gets into the verdict,
+ * except into the call of one that passed.
+ */
+export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: Facts): Verdict {
+  const name = request.action.class;
+  const actionClass = name === null ? null : (rules.classes.get(name) ?? null);
+  const environment = request.context.environment ?? PRODUCTION;
+  const principal = rules.principals.get(request.context.actor.id ?? '') ?? null;
+  const setting = settingOf(request, actionClass);
+  const failed = checkMinimum(rules, request, facts, actionClass, principal, environment);
+  if (actionClass === null || failed.length > 0) return denied(setting, failed);
+
+  const applicable = rules.applicable(actionClass.name, environment);
+  const bindings = new RequestBindings(request, actionClass, principal, environment, facts);
+  const gates = runGates(applicable.gates, bindings);
+  const { base_risk } = actionClass.definition;
+  const risk = scoreRisk(base_risk, applicable.factors, rules.bundle.risk.bands, bindings);
+  const authority = risk.band === null ? NO_AUTHORITY : requiredAuthority(applicable.routes, risk.band);
+  if (authority === null) gates.push(noRoute(actionClass, environment, risk.band));
+  const call = resolveCall(rules, actionClass, request, environment, facts);
+  if ('id' in call) gates.push(call);
+  const time =
+    facts.time_trust === 'uncertain' ? (actionClass.definition.time_uncertain ?? 'queue') : 'allow';
+  if (time === 'deny') gates.push(doubtfulTime());
+  if (authority === null || 'id' in call || gates.some(({ result }) => result === 'fail')) {
+    return denied(setting, gates, risk);
+  }
+  return {
+    ...setting,
+    gates,
+    risk,
+    authority,
+    call,
+    ...conclude(gates, risk, authority.required, time === 'queue'),
+  };
+}
+
+/** The verdict where no policy is in force: a denial that records as little as a denial under policy would. */
+export function evaluateWithoutPolicy(request: DecisionRequest, _facts: Facts): Verdict {
+  const none: GateResult = {
+    id: 'policy.active',
+    result: 'fail',
+    reason: 'No policy is in force here, so nothing is allowed. Import a signed policy update.',
+  };
+  const failed = [none, ...checkAuditFields(request), ...checkSecrets(request, null, builtInSecrets)];
+  return denied(settingOf(request, null), [...failed, ...unjudgedPayload(request)]);
+}
+
+const builtInSecrets = secretScanner();
+
+function checkMinimum(
+  rules: Rules,
+  request: DecisionRequest,
+  facts: Facts,
+  actionClass: ClassRules | null,
+  principal: BundlePrincipal | null,
+  environment: string,
+): GateResult[] {
+  return [
+    ...checkAuditFields(request),
+    ...checkActor(principal, request, environment),
+    ...checkPlace(rules, request.action.class, actionClass, environment),
+    ...(actionClass === null
+      ? unjudgedPayload(request)
+      : [
+          ...checkTarget(request, actionClass),
+          ...checkPayload(request.action.payload, actionClass.fields, facts.replay === true),
+        ]),
+    ...checkLabels(request.context.labels, rules.labels),
+    ...checkSecrets(request, actionClass?.fields ?? null, rules.secrets),
+  ];
+}
+
+/** Without a class nobody knows which fields are sensitive, so none is recorded. */
+function unjudgedPayload({ action }: DecisionRequest): GateResult[] {
+  if (Object.keys(action.payload).length === 0) return [];
+  const reason =
+    'Without a known action class no payload field is on an allowlist; nothing of the payload is recorded.';
+  return [{ id: 'payload.allowlist', result: 'fail', reason, field: 'payload' }];
+}
+
+function settingOf(request: DecisionRequest, actionClass: ClassRules | null): Setting {
+  const { environment } = request.context;
+  return {
+    environment:
+      environment === null || isRecordableName(environment)
+        ? (environment ?? PRODUCTION)
+        : withheldText('environment.unknown'),
+    environment_assumed: environment === null,
+    pending_ttl_ms: actionClass?.pending_ttl_ms ?? durationMs(DEFAULT_PENDING_TTL),
+    permit_ttl_ms: actionClass?.permit_ttl_ms ?? durationMs(DEFAULT_PERMIT_TTL),
+  };
+}
+
+/** A condition that cannot be computed has not passed; whether that may be excepted is not its to say. */
+function runGates(rules: readonly GateRule[], bindings: Bindings): GateResult[] {
+  return rules.map(({ condition, passed, otherwise }) => {
+    const holds = condition.evaluate(bindings);
+    if (holds === null) {
+      return { id: passed.id, result: 'fail', reason: `The gate could not be computed. ${passed.reason}` };
+    }
+    return holds ? passed : otherwise;
+  });
+}
+
+function noRoute({ name }: ClassRules, environment: string, band: string | null): GateResult {
+  const reason = `The policy names no authority for ${name} in ${environment} at risk ${band}.`;
+  return { id: 'authority.route', result: 'fail', reason };
+}
+
+function doubtfulTime(): GateResult {
+  const reason = 'The clock cannot be believed, and the policy denies this action class while that is so.';
+  return { id: 'time.uncertain', result: 'fail', reason };
+}
+
+function resolveCall(
+  rules: Rules,
+  actionClass: ClassRules,
+  { action }: DecisionRequest,
+  environment: string,
+  facts: Facts,
+): NonNullable<Verdict['call']> | GateResult {
+  if (actionClass.has_sensitive && facts.redacted === undefined && facts.replay !== true) {
+    throw new Error(
+      `evaluate: ${actionClass.name} has sensitive fields; facts.redacted must hold the redacted payload`,
+    );
+  }
+  const redacted = { class: action.class, target: action.target, payload: facts.redacted ?? action.payload };
+  try {
+    return deriveCall(rules.bundle, redacted, environment, facts.decision_id);
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error;
+    return {
+      id: error.code,
+      result: 'fail',
+      reason: error.message,
+      ...(error.at === undefined ? {} : { field: error.at }),
+    };
+  }
+}
+
+function denied(setting: Setting, gates: GateResult[], risk = NO_RISK): Verdict {
+  const reasons = gates.filter(({ result }) => result === 'fail').map(({ reason }) => reason);
+  return { ...setting, gates, risk, authority: NO_AUTHORITY, call: null, result: 'deny', reasons };
+}
+
+/** No gate failed: queue what cannot be judged now, escalate what needs people, allow the rest. */
+function conclude(
+  gates: readonly GateResult[],
+  risk: Verdict['risk'],
+  required: readonly AuthorityGroup[],
+  doubtful: boolean,
+): Pick<Verdict, 'result' | 'reasons'> {
+  const queued: string[] = [];
+  if (risk.score === null) queued.push(`The risk could not be computed. ${risk.reasons.join(' ')}`);
+  if (doubtful) queued.push('The clock cannot be believed; this waits until the time is certain again.');
+  const exceptions = gates
+    .filter(({ result }) => result === 'requires_exception')
+    .map(({ reason, exception_role }) => `Needs an exception by ${exception_role}: ${reason}`);
+  const approvals = required.map(
+    ({ group, roles, min_signatures }) =>
+      `Needs ${min_signatures} ${min_signatures > 1 ? 'approvals' : 'approval'} by ${roles.join(' or ')} (${group}).`,
+  );
+  if (queued.length > 0) return { result: 'queue', reasons: [...queued, ...exceptions, ...approvals] };
+  const because = risk.reasons.map((reason) => `Risk: ${reason}`);
+  if (exceptions.length + approvals.length > 0) {
+    return { result: 'escalate', reasons: [...exceptions, ...approvals, ...because] };
+  }
+  const passed = `Every gate passed; risk ${risk.band} (${risk.score}) needs no approval.`;
+  return { result: 'allow', reasons: [passed, ...because] };
+}
