@@ -58,11 +58,11 @@ export function openHeadStore(
     'INSERT INTO head (origin, size, root, note, floor_ms) VALUES (?, 0, ?, NULL, 0)',
   );
   const move = database.prepare(
-    `UPDATE head SET size = ?2, root = ?3, note = ?4
-     WHERE origin = ?1 AND size = ?5 AND root = ?6 AND (?2 > size OR (?2 = size AND ?3 = root))`,
+    `UPDATE head SET size = ?, root = ?, note = ?
+     WHERE origin = ? AND size = ? AND root = ? AND (? > size OR (? = size AND ? = root))`,
   );
-  const raiseFloor = database.prepare('UPDATE head SET floor_ms = ?2 WHERE origin = ?1 AND floor_ms < ?2');
-  const setFloor = database.prepare('UPDATE head SET floor_ms = ?3 WHERE origin = ?1 AND floor_ms = ?2');
+  const raiseFloor = database.prepare('UPDATE head SET floor_ms = ? WHERE origin = ? AND floor_ms < ?');
+  const setFloor = database.prepare('UPDATE head SET floor_ms = ? WHERE origin = ? AND floor_ms = ?');
   /** Where this process last saw each origin: what `advanceTo` compares with. */
   const seen = new Map<string, Head>();
 
@@ -73,7 +73,8 @@ export function openHeadStore(
   }
 
   function advance(origin: string, old: Head, next: Head): boolean {
-    if (move.run(origin, next.size, next.root, next.note, old.size, old.root).changes !== 1) return false;
+    const { size, root, note } = next;
+    if (move.run(size, root, note, origin, old.size, old.root, size, size, root).changes !== 1) return false;
     seen.set(origin, next);
     return true;
   }
@@ -96,8 +97,8 @@ export function openHeadStore(
       if (old === null || !advance(origin, old, next)) throw forked(path, origin, old, next);
       return true;
     },
-    raiseFloor: (origin, ms) => raiseFloor.run(origin, ms).changes === 1,
-    setFloor: (origin, old, next) => setFloor.run(origin, old, next).changes === 1,
+    raiseFloor: (origin, ms) => raiseFloor.run(ms, origin, ms).changes === 1,
+    setFloor: (origin, old, next) => setFloor.run(next, origin, old).changes === 1,
     close: () => database.close(),
   };
 }
