@@ -1,18 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
-import type { ApiClient } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { Entry } from '../formats/entry.ts';
-import { connect, openSite, parseLimit, type SiteOptions } from './access.ts';
+import { parseLimit, type SiteOptions } from './access.ts';
+import { type EntrySource, type IndexedEntry, openEntries } from './entry-source.ts';
 import { assertFree } from './permit-file.ts';
 import { renderEntries, renderEntry } from './render/entry.ts';
 import { print, printJson } from './render/output.ts';
-
-/** An entry and its position in the log. */
-export interface IndexedEntry {
-  index: number;
-  entry: Entry;
-}
 
 /** `holdfast ledger …`: read the ledger, prove what is in it, check all of it. */
 export function ledgerCommand(): Command {
@@ -63,9 +56,10 @@ function listCommand(): Command {
     .option('--type <type>', 'only this type, e.g. permit.redeemed')
     .option('--stream <stream>', 'only this stream: dec_…, policy or system')
     .action(async (options: ListOptions) => {
-      const client = connect(openSite(options), 'operator');
       const limit = parseLimit(options.limit);
-      const found = await select(client, options, limit);
+      const source = await openEntries(options);
+      const found = await select(source, options, limit);
+      source.close();
       if (options.json) for (const entry of found) printJson(entry);
       else print(renderEntries(found));
     });
@@ -74,23 +68,21 @@ function listCommand(): Command {
 const PAGE = 200;
 
 /** Entries that match; walks forwards from `--from`, else backwards from the newest, until there are `limit`. */
-async function select(client: ApiClient, options: ListOptions, limit: number): Promise<IndexedEntry[]> {
+async function select(source: EntrySource, options: ListOptions, limit: number): Promise<IndexedEntry[]> {
   const matches = ({ entry }: IndexedEntry): boolean =>
     (options.type === undefined || entry.type === options.type) &&
     (options.stream === undefined || entry.stream === options.stream);
   const found: IndexedEntry[] = [];
-  const { size } = await client.entries({ limit: 1 });
+  const { size } = source;
   if (options.from !== undefined) {
     for (let from = parseIndex(options.from); from < size && found.length < limit; from += PAGE) {
-      const page = await client.entries({ from, limit: PAGE });
-      found.push(...page.entries.filter(matches));
+      found.push(...(await source.read(from, PAGE)).filter(matches));
     }
     return found.slice(0, limit);
   }
   for (let end = size; end > 0 && found.length < limit; end -= PAGE) {
     const from = Math.max(0, end - PAGE);
-    const page = await client.entries({ from, limit: end - from });
-    found.unshift(...page.entries.filter(matches));
+    found.unshift(...(await source.read(from, end - from)).filter(matches));
   }
   return found.slice(-limit);
 }
@@ -109,9 +101,10 @@ function showCommand(): Command {
     .argument('<index>', 'position in the log')
     .action(async (text: string, options: SiteOptions) => {
       const index = parseIndex(text);
-      const page = await connect(openSite(options), 'operator').entries({ from: index, limit: 1 });
-      const [found] = page.entries;
-      if (found === undefined || found.index !== index) throw noEntry(index, page.size);
+      const source = await openEntries(options);
+      const [found] = await source.read(index, 1);
+      source.close();
+      if (found === undefined || found.index !== index) throw noEntry(index, source.size);
       if (options.json) printJson(found);
       else print(renderEntry(found));
     });
@@ -132,7 +125,10 @@ function proveCommand(): Command {
     .action(async (text: string, options: SiteOptions & { out: string }) => {
       const index = parseIndex(text);
       assertFree(options.out);
-      const proof = await connect(openSite(options), 'operator').proof(index);
+      const source = await openEntries(options);
+      if (index >= source.size) throw noEntry(index, source.size);
+      const proof = await source.prove(index);
+      source.close();
       writeFileSync(options.out, proof, { mode: 0o600, flag: 'wx' });
       if (options.json) printJson({ index, file: options.out });
       else print(`Wrote the proof of entry ${index} to ${options.out}.`);
@@ -154,6 +150,6 @@ function rebuildCommand(): Command {
     .description('Derive the tables of streams and decisions from the entries again. Stop the daemon first.')
     .action(async (options: SiteOptions) => {
       const { rebuildAndReport } = await import('./ledger-files.ts');
-      rebuildAndReport(options);
+      await rebuildAndReport(options);
     });
 }

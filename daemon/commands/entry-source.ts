@@ -1,0 +1,62 @@
+import { ApiUnreachable } from '../api/client.ts';
+import { decodeEntry, type Entry } from '../formats/entry.ts';
+import type { SiteOptions } from './access.ts';
+import { connect, openSite, type Site } from './access.ts';
+import { say } from './render/output.ts';
+import { trustOf } from './site.ts';
+
+/** An entry and its position in the log. */
+export interface IndexedEntry {
+  index: number;
+  entry: Entry;
+}
+
+/** Where entries are read from: the running daemon, or the ledger's file while none runs. */
+export interface EntrySource {
+  size: number;
+  /** At most `limit` entries from an index on. */
+  read(from: number, limit: number): Promise<IndexedEntry[]>;
+  /** C2SP tlog-proof of an entry, entry included. */
+  prove(index: number): Promise<string>;
+  close(): void;
+}
+
+/** The daemon's answers where it runs, else the site's ledger file, opened for reading only. */
+export async function openEntries(options: SiteOptions): Promise<EntrySource> {
+  const site = openSite(options);
+  try {
+    return await throughDaemon(site);
+  } catch (error) {
+    const down =
+      error instanceof ApiUnreachable && (error.reason === 'missing' || error.reason === 'refused');
+    if (!down) throw error;
+    say('The daemon is not running; reading the ledger file.');
+    return fromFile(site);
+  }
+}
+
+async function throughDaemon(site: Site): Promise<EntrySource> {
+  const client = connect(site, 'operator');
+  const { size } = await client.entries({ limit: 1 });
+  return {
+    size,
+    read: async (from, limit) => (await client.entries({ from, limit })).entries,
+    prove: (index) => client.proof(index),
+    close: () => client.close(),
+  };
+}
+
+async function fromFile(site: Site): Promise<EntrySource> {
+  // Only here: most commands never need the database driver.
+  const { viewLedger } = await import('../ledger/open.ts');
+  const { proveIndex } = await import('../ledger/export.ts');
+  const { origin, vkeys } = trustOf(site);
+  const view = viewLedger(site.paths.ledger, { origin, vkeys });
+  return {
+    size: view.size,
+    read: async (from, limit) =>
+      view.entries(from, limit).map(({ index, bytes }) => ({ index, entry: decodeEntry(bytes) })),
+    prove: async (index) => proveIndex(view, index),
+    close: () => view.close(),
+  };
+}
