@@ -13,6 +13,8 @@ import { type VerifiedUpdate, verifyUpdate } from './verify-update.ts';
 export interface ImportRequest {
   /** Directory that holds `metadata/` and `targets/`: a medium, a mirror, the inbox. Trusted with nothing. */
   path: string;
+  /** How entries name where it came from; `path` when absent. */
+  source?: string;
   paths: SitePaths;
   site: string;
   engine: EngineHandle;
@@ -72,7 +74,7 @@ async function apply(
   const { updateId, versions, siteTarget } = update;
   const answer = await ask(request.engine, 'policy.apply', {
     update_id: updateId,
-    source: request.path,
+    source: request.source ?? request.path,
     who: request.who,
     repository: versions,
     site_target: siteTarget as unknown as JsonObject,
@@ -107,7 +109,7 @@ async function apply(
 /** A refused update is an entry too: headquarters and auditors must see that somebody offered it. */
 async function refuseUpdate(request: ImportRequest, code: string, reason: string): Promise<ImportResult> {
   const answer = await ask(request.engine, 'policy.refuse', {
-    source: request.path,
+    source: request.source ?? request.path,
     who: request.who,
     code,
     reason,

@@ -1,0 +1,92 @@
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import type { ApiClient } from '../api/client.ts';
+import { systemClock } from '../host/clock.ts';
+import { type ImportResult, importUpdate } from '../policy/import.ts';
+import { PolicyStore } from '../policy/store.ts';
+import { actorOf, connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { EXIT, endWith } from './exit.ts';
+import { print, printJson, say } from './render/output.ts';
+import { paint, plain, rows } from './render/text.ts';
+
+interface ImportOptions extends SiteOptions {
+  actor?: string;
+}
+
+const HELP = `
+PATH holds metadata/ and targets/ of a TUF repository. Every byte is verified against the pinned root; nothing else on
+the medium is read. What is refused changes nothing and is recorded.
+
+Exit codes: 0 applied or unchanged · 3 refused · 5 the daemon or its ledger is not available`;
+
+/** `holdfast import`: a policy repository from a directory or medium, through the daemon, or directly while it is not running. */
+export function importCommand(): Command {
+  return new Command('import')
+    .description('Bring in a signed policy repository from a directory or medium.')
+    .argument('<path>', 'directory of the repository')
+    .option('--actor <id>', 'who does it, for the record')
+    .addHelpText('after', HELP)
+    .action(async (path: string, options: ImportOptions) => {
+      const site = openSite(options);
+      const result =
+        (await importThroughDaemon(connect(site, 'operator'), resolve(path))) ??
+        (await importDirectly(site, resolve(path), options));
+      if (options.json) printJson(result);
+      else print(render(result));
+      endWith(exitCode(result));
+    });
+}
+
+/** Null when no daemon is running: then its ledger is free to be opened here. */
+async function importThroughDaemon(client: ApiClient, path: string): Promise<ImportResult | null> {
+  try {
+    return (await client.importPolicy(path)) as unknown as ImportResult;
+  } catch (error) {
+    if (isNotRunning(error)) return null;
+    throw error;
+  } finally {
+    client.close();
+  }
+}
+
+function isNotRunning(error: unknown): boolean {
+  if (!(error instanceof Error) || error.name !== 'ApiUnreachable' || !('reason' in error)) return false;
+  return error.reason === 'missing' || error.reason === 'refused';
+}
+
+async function importDirectly(site: Site, path: string, options: ImportOptions): Promise<ImportResult> {
+  say('The daemon is not running; importing directly.');
+  const { openInlineEngine } = await import('../engine/inline.ts');
+  const engine = await openInlineEngine(site.paths.root);
+  try {
+    return await importUpdate({
+      path,
+      paths: site.paths,
+      site: site.config.site,
+      engine,
+      store: new PolicyStore(site.paths.policy),
+      clock: systemClock,
+      who: actorOf(options.actor, site),
+    });
+  } finally {
+    await engine.stop('import finished');
+  }
+}
+
+function exitCode(result: ImportResult): number {
+  if (result.applied) return EXIT.done;
+  return result.code.startsWith('ledger.') || result.code.startsWith('engine.')
+    ? EXIT.unavailable
+    : EXIT.refused;
+}
+
+function render(result: ImportResult): string {
+  if (!result.applied) {
+    return `${paint('red', paint('bold', 'REFUSED'))}  ${plain(result.reason)} [${result.code}]`;
+  }
+  const head = result.unchanged ? 'UNCHANGED' : 'APPLIED';
+  const environments = Object.entries(result.environments).map(
+    ([name, bundle]) => [name, `${bundle.name}@${bundle.version}  ${bundle.digest}`] as const,
+  );
+  return `${paint('green', paint('bold', head))}  serial ${result.serial}\n${rows(environments)}`;
+}

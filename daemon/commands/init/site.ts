@@ -1,0 +1,190 @@
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { createDevPublisher, publishFrom, repositoryDir } from '../../../sync/repository/publisher.ts';
+import { openInlineEngine } from '../../engine/inline.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { type Clock, systemClock } from '../../host/clock.ts';
+import { siteOrigin } from '../../host/config.ts';
+import { makeDir, readBounded, syncDir } from '../../host/durable-file.ts';
+import { type Profile, type SitePaths, sitePaths } from '../../host/site.ts';
+import { type ImportResult, importUpdate } from '../../policy/import.ts';
+import { readPolicyDirectory } from '../../policy/source.ts';
+import { PolicyStore } from '../../policy/store.ts';
+import { profileOfRoot, ROOT_MAX_BYTES, readRoot } from '../../policy/update-root.ts';
+import { createPeople } from './people.ts';
+import { makeDirectories, makeSite } from './skeleton.ts';
+import { adoptPolicy, copyPolicy, STARTER_POLICY } from './starter.ts';
+
+export interface InitOptions {
+  dir: string;
+  /** Origin, a schema-less URL. */
+  site: string;
+  profile: Profile;
+  /** File with the policy root to pin; every profile but dev needs it, dev makes its own. */
+  rootFile?: string | undefined;
+  /** Dev only: the policy directory to start from instead of the starter bundle. */
+  policyDir?: string | undefined;
+  clock?: Clock;
+}
+
+export interface InitReport {
+  dir: string;
+  site: string;
+  profile: Profile;
+  /** Name of the site's log. */
+  origin: string;
+  vkey: string;
+  /** Hex SHA-256 of the pinned policy root. */
+  root_digest: string;
+  /** Dev only. */
+  publisher: { dir: string; people: string[]; policy: ImportResult } | null;
+}
+
+/**
+ * Makes a site in `dir`, which must be missing or empty: everything is built beside it and moved there whole at the end,
+ * so that a site either is complete or is not there. Throws BoundaryError `init.*`, `site.bad_origin`, `update.bad_root`
+ * or what the policy has wrong; nothing is left behind then.
+ */
+export async function initSite(options: InitOptions): Promise<InitReport> {
+  const site = siteOrigin(options.site);
+  const clock = options.clock ?? systemClock;
+  const dir = freeDirectory(options.dir);
+  const pinned = rootToPin(options);
+  const building = mkdtempSync(join(dirname(dir), `.${basename(dir)}.init-`));
+  try {
+    const paths = sitePaths(building);
+    makeDirectories(paths);
+    const root = pinned ?? makePublisher(paths, site, clock.now());
+    const made = makeSite(paths, {
+      site,
+      profile: options.profile,
+      root,
+      operatorActor: pinned === null ? 'operator' : null,
+      now: clock.now(),
+    });
+    const publisher =
+      pinned === null ? await firstPolicy(paths, site, clock, options.policyDir ?? STARTER_POLICY) : null;
+    chmodSync(building, 0o755);
+    syncDir(building);
+    // The point of no return: the site exists from here on.
+    renameSync(building, dir);
+    syncDir(dirname(dir));
+    return {
+      dir,
+      site,
+      profile: options.profile,
+      origin: made.origin,
+      vkey: made.vkey,
+      root_digest: made.rootDigest,
+      publisher: publisher && { dir: sitePaths(dir).publisher, ...publisher },
+    };
+  } catch (error) {
+    rmSync(building, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Never overwrites: an existing site holds the only copy of its keys and history. */
+function freeDirectory(wanted: string): string {
+  const asked = resolve(wanted);
+  const dir = existsSync(asked) ? realpathSync(asked) : asked;
+  const stat = lstatSync(dir, { throwIfNoEntry: false });
+  if (stat !== undefined && !stat.isDirectory())
+    throw new BoundaryError('init.not_free', `${dir} is a file; no site was made.`, { at: dir });
+  if (stat !== undefined && readdirSync(dir).length > 0) {
+    const what = existsSync(sitePaths(dir).config) ? 'There is a site' : 'There are files';
+    throw new BoundaryError(
+      'init.not_free',
+      `${what} in ${dir} already; nothing was changed. Sites are never overwritten: name another directory with --dir.`,
+      { at: dir },
+    );
+  }
+  if (!existsSync(dirname(dir)))
+    throw new BoundaryError(
+      'init.no_parent',
+      `${dirname(dir)} does not exist; no site was made. Create it first.`,
+      { at: dirname(dir) },
+    );
+  return dir;
+}
+
+/** The root given for a real profile; null for dev, which makes its own. Refuses to guess, and to mix the two worlds. */
+function rootToPin({ profile, rootFile, policyDir }: InitOptions): Uint8Array | null {
+  if (profile === 'dev') {
+    if (rootFile === undefined) return null;
+    throw new BoundaryError(
+      'init.dev_root',
+      'A dev site makes its own publisher and takes no --root; no site was made. Leave --root out, or choose --profile node.',
+    );
+  }
+  if (policyDir !== undefined)
+    throw new BoundaryError(
+      'init.policy_not_here',
+      `A site of profile ${profile} takes policy only from signed updates ("holdfast import PATH"), not by --policy; no site was made.`,
+    );
+  if (rootFile === undefined)
+    throw new BoundaryError(
+      'init.root_missing',
+      `A site of profile ${profile} must pin a policy root: give headquarters' root file with --root root.json. No site was made.`,
+    );
+  const bytes = readBounded(rootFile, ROOT_MAX_BYTES);
+  if (profileOfRoot(readRoot(bytes)) === 'dev') {
+    throw new BoundaryError(
+      'init.dev_root',
+      `${rootFile} belongs to a dev publisher, whose keys lie unprotected on a developer's machine; a site of profile ${profile} never pins it. No site was made.`,
+      { at: rootFile },
+    );
+  }
+  return bytes;
+}
+
+function makePublisher(paths: SitePaths, site: string, now: number): Uint8Array {
+  makeDir(paths.publisher, 0o700);
+  return createDevPublisher(paths.publisher, { name: site, now }).root;
+}
+
+/** Starter policy → publisher → import, the same way in that every later update takes. */
+async function firstPolicy(
+  paths: SitePaths,
+  site: string,
+  clock: Clock,
+  starter: string,
+): Promise<{ people: string[]; policy: ImportResult }> {
+  const { names, principals } = createPeople(join(paths.publisher, 'people'), site);
+  const source = join(paths.publisher, 'policy');
+  copyPolicy(starter, source);
+  adoptPolicy(source, { site, issuedAt: `${new Date(clock.now()).toISOString().slice(0, 19)}Z`, principals });
+  const { bundle, bytes } = readPolicyDirectory(source);
+  publishFrom(paths.publisher, {
+    bundle: { name: bundle.metadata.name, version: bundle.metadata.version, bytes },
+    site,
+    environments: Object.keys(bundle.environments),
+    now: clock.now(),
+  });
+  const engine = await openInlineEngine(paths.root);
+  try {
+    const policy = await importUpdate({
+      path: repositoryDir(paths.publisher),
+      source: 'publisher/repository',
+      paths,
+      site,
+      engine,
+      store: new PolicyStore(paths.policy),
+      clock,
+      who: 'operator',
+    });
+    if (!policy.applied) throw new BoundaryError(policy.code, policy.reason);
+    return { people: names, policy };
+  } finally {
+    await engine.stop('site created');
+  }
+}

@@ -1,0 +1,53 @@
+import { readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseDocument } from 'yaml';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { makeDir, readBounded, writeDurable } from '../../host/durable-file.ts';
+
+const FILE_MAX_BYTES = 1_048_576;
+const MAX_FILES = 200;
+
+/** The bundle that a dev site starts from. */
+export const STARTER_POLICY = fileURLToPath(new URL('../../../policies/field-site', import.meta.url));
+
+/** Copies a policy directory (YAML files, and `tests/`) to `to`; nothing else of it, and no links. */
+export function copyPolicy(from: string, to: string): void {
+  makeDir(to, 0o755);
+  copyYaml(from, to);
+  const subdirectories = readdirSync(from, { withFileTypes: true }).filter((file) => file.isDirectory());
+  if (!subdirectories.some(({ name }) => name === 'tests')) return;
+  makeDir(join(to, 'tests'), 0o755);
+  copyYaml(join(from, 'tests'), join(to, 'tests'));
+}
+
+/** Makes a copied policy this site's own: who it is for, when it was issued, who its people are. Comments stay. */
+export function adoptPolicy(
+  dir: string,
+  { site, issuedAt, principals }: { site: string; issuedAt: string; principals: string },
+): void {
+  const path = join(dir, 'metadata.yaml');
+  const document = parseDocument(Buffer.from(readBounded(path, FILE_MAX_BYTES)).toString('utf8'));
+  if (document.errors.length > 0)
+    throw new BoundaryError(
+      'init.bad_policy',
+      `${basename(path)} of the policy is not YAML: ${document.errors[0]?.message ?? ''}`,
+      { at: path },
+    );
+  document.set('sites', [site]);
+  document.set('issued_at', issuedAt);
+  writeDurable(path, Buffer.from(document.toString({ lineWidth: 0 }), 'utf8'), 0o644);
+  writeDurable(join(dir, 'principals.yaml'), Buffer.from(principals, 'utf8'), 0o644);
+}
+
+function copyYaml(from: string, to: string): void {
+  const names = readdirSync(from).filter((name) => /^[A-Za-z0-9][A-Za-z0-9_.-]*\.yaml$/.test(name));
+  if (names.length > MAX_FILES)
+    throw new BoundaryError(
+      'init.bad_policy',
+      `${from} holds more than ${MAX_FILES} YAML files; no site was made.`,
+      { at: from },
+    );
+  for (const name of names)
+    writeDurable(join(to, name), readBounded(join(from, name), FILE_MAX_BYTES), 0o644);
+}
