@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { formatCheckpoint, openCheckpoint, parseCheckpoint, parseDecimal } from '../../daemon/formats/checkpoint.ts';
+import {
+  formatCheckpoint,
+  openCheckpoint,
+  parseCheckpoint,
+  parseDecimal,
+} from '../../daemon/formats/checkpoint.ts';
 import { sha256, toBase64 } from '../../daemon/formats/digest.ts';
 import { ed25519Signer } from '../../daemon/formats/ed25519.ts';
 import { EMPTY_ROOT, leafHash, rootOf } from '../../daemon/formats/merkle.ts';
@@ -14,30 +19,41 @@ const ROOT = sha256('root');
 const key = ed25519Signer(new Uint8Array(32).fill(4));
 const origin = 'outpost-7.example/ledger';
 const log = { name: origin, vkey: formatVkey(origin, key.publicKey), sign: key.sign };
-const witness = { name: 'w.example', vkey: formatVkey('w.example', key.publicKey, TYPE_COSIGNATURE), sign: key.sign };
+const witness = {
+  name: 'w.example',
+  vkey: formatVkey('w.example', key.publicKey, TYPE_COSIGNATURE),
+  sign: key.sign,
+};
 const text = formatCheckpoint({ origin, size: 7, root: ROOT });
 
 describe.skipIf(dir === null)('the published log of 16 checkpoints', () => {
   const folder = join(dir ?? '', 'c2sp-tlog/tessera-testdata-log');
   const read = (path: string) => new Uint8Array(readFileSync(join(folder, path)));
   const vkey = () =>
-    (JSON.parse(readFileSync(join(folder, '../c2sp-vectors.json'), 'utf8')) as { tessera: { vkey: string } }).tessera.vkey;
+    (JSON.parse(readFileSync(join(folder, '../c2sp-vectors.json'), 'utf8')) as { tessera: { vkey: string } })
+      .tessera.vkey;
 
-  test.each(Array.from({ length: 16 }, (_, size) => size))('size %i: signature, root, tiles and bundle', (size) => {
-    const checkpoint = openCheckpoint(read(`checkpoint.${size}`), { origin: 'example.com/log/testdata', vkeys: [vkey()] });
-    expect(checkpoint.size).toBe(size);
-    expect(formatCheckpoint(checkpoint)).toBe(checkpoint.text);
-    if (size === 0) {
-      expect(checkpoint.root).toEqual(EMPTY_ROOT);
-      return;
-    }
-    const entries = decodeEntryBundle(read(entriesPath(0, size)));
-    const leaves = entries.map(leafHash);
-    expect(entries).toHaveLength(size);
-    expect(rootOf(leaves)).toEqual(checkpoint.root);
-    expect(tilesForSize(size)).toEqual([{ level: 0, n: 0, width: size }]);
-    expect(new Uint8Array(Buffer.concat(leaves))).toEqual(read(tilePath(0, 0, size)));
-  });
+  test.each(Array.from({ length: 16 }, (_, size) => size))(
+    'size %i: signature, root, tiles and bundle',
+    (size) => {
+      const checkpoint = openCheckpoint(read(`checkpoint.${size}`), {
+        origin: 'example.com/log/testdata',
+        vkeys: [vkey()],
+      });
+      expect(checkpoint.size).toBe(size);
+      expect(formatCheckpoint(checkpoint)).toBe(checkpoint.text);
+      if (size === 0) {
+        expect(checkpoint.root).toEqual(EMPTY_ROOT);
+        return;
+      }
+      const entries = decodeEntryBundle(read(entriesPath(0, size)));
+      const leaves = entries.map(leafHash);
+      expect(entries).toHaveLength(size);
+      expect(rootOf(leaves)).toEqual(checkpoint.root);
+      expect(tilesForSize(size)).toEqual([{ level: 0, n: 0, width: size }]);
+      expect(new Uint8Array(Buffer.concat(leaves))).toEqual(read(tilePath(0, 0, size)));
+    },
+  );
 });
 
 test('round trip', () => {

@@ -65,7 +65,10 @@ describe.skipIf(dir === null)('published notes', () => {
       expect(opened.verified).toMatchObject([{ vkey, timestamp: null }]);
       expect(opened.unknown).toBe(0);
       if (skey !== undefined) {
-        const [name, seed] = [parseVkey(vkey).name, fromBase64(skey.split('+').slice(4).join('+')).subarray(1)];
+        const [name, seed] = [
+          parseVkey(vkey).name,
+          fromBase64(skey.split('+').slice(4).join('+')).subarray(1),
+        ];
         expect(signNote(opened.text, [{ name, vkey, sign: ed25519Signer(seed).sign }])).toBe(note);
       }
     }
@@ -87,23 +90,33 @@ describe.skipIf(dir === null)('published notes', () => {
     expect(code(() => parseVkey(mldsa44.vkey))).toBe('vkey.key_id');
     const corrected = mldsa44.vkey.replace(/\+[0-9a-f]{8}\+/, `+${mldsa44.specKeyId}+`);
     expect(code(() => parseVkey(corrected))).toBe('vkey.unsupported');
-    expect(parseVkey(ed25519Cosignature.vkey)).toMatchObject({ name: 'remora.n621.de', type: TYPE_COSIGNATURE });
+    expect(parseVkey(ed25519Cosignature.vkey)).toMatchObject({
+      name: 'remora.n621.de',
+      type: TYPE_COSIGNATURE,
+    });
   });
 });
 
 describe('vkeys', () => {
   test('round trip', () => {
     fc.assert(
-      fc.property(fc.stringMatching(/^[a-z0-9./-]{1,20}$/), fc.uint8Array({ minLength: 32, maxLength: 32 }), (name, key) => {
-        const parsed = parseVkey(formatVkey(name, key));
-        expect(parsed).toMatchObject({ name, type: 1, publicKey: key, keyId: keyId(name, 1, key) });
-      }),
+      fc.property(
+        fc.stringMatching(/^[a-z0-9./-]{1,20}$/),
+        fc.uint8Array({ minLength: 32, maxLength: 32 }),
+        (name, key) => {
+          const parsed = parseVkey(formatVkey(name, key));
+          expect(parsed).toMatchObject({ name, type: 1, publicKey: key, keyId: keyId(name, 1, key) });
+        },
+      ),
     );
   });
 
-  test.each(['', ' ', 'a b', 'a+b', 'a\u00a0b', 'a\u2003b', 'a\u0085', 'a\n'])('the name %j is refused', (name) => {
-    expect(code(() => formatVkey(name, new Uint8Array(32)))).toBe('vkey.malformed');
-  });
+  test.each(['', ' ', 'a b', 'a+b', 'a\u00a0b', 'a\u2003b', 'a\u0085', 'a\n'])(
+    'the name %j is refused',
+    (name) => {
+      expect(code(() => formatVkey(name, new Uint8Array(32)))).toBe('vkey.malformed');
+    },
+  );
 
   test('every other byte is refused', () => {
     for (let i = 0; i < alice.vkey.length; i += 1) {
@@ -115,7 +128,9 @@ describe('vkeys', () => {
 
   test('a key of the wrong length is refused', () => {
     const id = keyId('x', 1, new Uint8Array(31));
-    expect(code(() => parseVkey(`x+${id}+${toBase64(new Uint8Array(32).fill(1, 0, 1))}`))).toBe('vkey.malformed');
+    expect(code(() => parseVkey(`x+${id}+${toBase64(new Uint8Array(32).fill(1, 0, 1))}`))).toBe(
+      'vkey.malformed',
+    );
   });
 });
 
@@ -150,7 +165,11 @@ describe('opening a note', () => {
   });
 
   test('16 signatures and more are fine, a flood is not', () => {
-    const many = (count: number) => signNote(TEXT, Array.from({ length: count }, (_, i) => signer(`s${i}`, i + 1)));
+    const many = (count: number) =>
+      signNote(
+        TEXT,
+        Array.from({ length: count }, (_, i) => signer(`s${i}`, i + 1)),
+      );
     expect(openNote(many(64), [signer('s15', 16).vkey]).unknown).toBe(63);
     expect(code(() => parseNote(many(65)))).toBe('note.too_many_signatures');
     expect(code(() => parseNote(`${'x'.repeat(1 << 20)}${NOTE}`))).toBe('note.too_large');
@@ -158,7 +177,9 @@ describe('opening a note', () => {
 
   test('a cosignature is bound to its time', () => {
     const note = signNote(TEXT, [alice]) + cosignatureLine(TEXT, witness, 1_800_000_000);
-    expect(openNote(note, [witness.vkey]).verified).toMatchObject([{ timestamp: 1_800_000_000, type: TYPE_COSIGNATURE }]);
+    expect(openNote(note, [witness.vkey]).verified).toMatchObject([
+      { timestamp: 1_800_000_000, type: TYPE_COSIGNATURE },
+    ]);
     const signature = parseNote(note).signatures[1]?.signature ?? new Uint8Array();
     for (const at of [0, 7]) {
       const moved = signature.slice();
@@ -174,8 +195,12 @@ describe('opening a note', () => {
     const id = Buffer.from(parseVkey(witness.vkey).keyId, 'hex');
     const plain = Buffer.concat([id, witness.sign(new TextEncoder().encode(TEXT))]).toString('base64');
     expect(code(() => openNote(`${TEXT}\n— ${name} ${plain}\n`, [witness.vkey]))).toBe('note.bad_signature');
-    const short = Buffer.concat([Buffer.from(parseVkey(alice.vkey).keyId, 'hex'), Buffer.alloc(5)]).toString('base64');
-    expect(code(() => openNote(`${TEXT}\n— ${alice.name} ${short}\n`, [alice.vkey]))).toBe('note.bad_signature');
+    const short = Buffer.concat([Buffer.from(parseVkey(alice.vkey).keyId, 'hex'), Buffer.alloc(5)]).toString(
+      'base64',
+    );
+    expect(code(() => openNote(`${TEXT}\n— ${alice.name} ${short}\n`, [alice.vkey]))).toBe(
+      'note.bad_signature',
+    );
   });
 });
 
@@ -203,7 +228,9 @@ describe('what is not a note', () => {
   });
 
   test('a byte order mark is text, not decoration', () => {
-    expect(code(() => openNote(new TextEncoder().encode(`\ufeff${NOTE}`), [alice.vkey]))).toBe('note.bad_signature');
+    expect(code(() => openNote(new TextEncoder().encode(`\ufeff${NOTE}`), [alice.vkey]))).toBe(
+      'note.bad_signature',
+    );
   });
 });
 

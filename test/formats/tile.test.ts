@@ -118,7 +118,9 @@ test('the tiles of a log: as the spec counts them, and never empty', () => {
         const hashes = own.reduce((total, { width }) => total + width, 0);
         expect(hashes).toBe(Math.floor(size / TILE_WIDTH ** level));
         const partial = Math.floor(size / TILE_WIDTH ** level) % TILE_WIDTH;
-        expect(own.filter(({ width }) => width < TILE_WIDTH).map(({ width }) => width)).toEqual(partial === 0 ? [] : [partial]);
+        expect(own.filter(({ width }) => width < TILE_WIDTH).map(({ width }) => width)).toEqual(
+          partial === 0 ? [] : [partial],
+        );
         expect(own.every(({ n, width }, i) => n === i && width > 0)).toBe(true);
       }
     }),

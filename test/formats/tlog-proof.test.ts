@@ -40,10 +40,15 @@ function makeProof(index: number, size: number, cosigners: typeof witnesses = []
   const leaves = entries.map(leafHash);
   const hashAt = (level: number, at: number) => rootOf(leaves.slice(at * 2 ** level, (at + 1) * 2 ** level));
   const text = formatCheckpoint({ origin, size, root: rootOf(leaves) });
-  const checkpoint = signNote(text, [log]) + cosigners.map((one) => cosignatureLine(text, one, 1_800_000_000)).join('');
+  const checkpoint =
+    signNote(text, [log]) + cosigners.map((one) => cosignatureLine(text, one, 1_800_000_000)).join('');
   const proof = inclusionRanges(index, size).map((range) => rangeHash(range, hashAt));
   const leaf = entries[index] as Uint8Array;
-  return { leaf, parts: { index, extra: leaf, proof, checkpoint }, file: formatProof({ index, extra: leaf, proof, checkpoint }) };
+  return {
+    leaf,
+    parts: { index, extra: leaf, proof, checkpoint },
+    file: formatProof({ index, extra: leaf, proof, checkpoint }),
+  };
 }
 
 describe.skipIf(dir === null)('the published proof with two cosignatures', () => {
@@ -53,7 +58,10 @@ describe.skipIf(dir === null)('the published proof with two cosignatures', () =>
     const policy = parsePolicy(read('generated.tlog-policy').toString());
     const leaf = new Uint8Array(read('generated-entry10.leaf'));
     const verified = verifyProof(read('generated-entry10.tlog-proof').toString(), { policy }, leaf);
-    expect(verified).toMatchObject({ index: 10, checkpoint: { origin: 'example.com/log/testdata', size: 15 } });
+    expect(verified).toMatchObject({
+      index: 10,
+      checkpoint: { origin: 'example.com/log/testdata', size: 15 },
+    });
     expect(verified.checkpoint.verified).toHaveLength(3);
   });
 
@@ -87,11 +95,15 @@ test('proofs of every entry round trip and verify by their own extra line', () =
 test('every changed character is refused or leaves the same facts', () => {
   const { file } = makeProof(5, 9);
   fc.assert(
-    fc.property(fc.nat(file.length - 1), fc.constantFrom('A', 'b', '0', '1', '=', ' ', '\n', '—', '\0'), (at, char) => {
-      fc.pre(file[at] !== char);
-      const changed = file.slice(0, at) + char + file.slice(at + 1);
-      expect(code(() => verifyProof(changed, { origin, vkeys: [log.vkey] }))).not.toBe('accepted');
-    }),
+    fc.property(
+      fc.nat(file.length - 1),
+      fc.constantFrom('A', 'b', '0', '1', '=', ' ', '\n', '—', '\0'),
+      (at, char) => {
+        fc.pre(file[at] !== char);
+        const changed = file.slice(0, at) + char + file.slice(at + 1);
+        expect(code(() => verifyProof(changed, { origin, vkeys: [log.vkey] }))).not.toBe('accepted');
+      },
+    ),
     { numRuns: 300 },
   );
 });
@@ -113,7 +125,10 @@ describe('what is not a proof', () => {
     ['no index', file.replace(/index .*\n/, '')],
     ['a short hash', file.replace('index 1\n', 'index 1\nAAAA\n')],
     ['a carriage return', file.replace('index 1\n', 'index 1\r\n')],
-    ['a path longer than any tree', file.replace('index 1\n', `index 1\n${`${'A'.repeat(43)}=\n`.repeat(70)}`)],
+    [
+      'a path longer than any tree',
+      file.replace('index 1\n', `index 1\n${`${'A'.repeat(43)}=\n`.repeat(70)}`),
+    ],
     ['a file of megabytes', file + 'x'.repeat(3 << 20)],
   ])('%s', (_, text) => {
     expect(code(() => parseProof(text))).toBe('tlog_proof.malformed');
@@ -139,7 +154,9 @@ describe('tlog-policy', () => {
     const policy = parsePolicy(`${base}${rules}\n`);
     for (let count = 0; count <= 3; count += 1) {
       const { file } = makeProof(0, 3, witnesses.slice(0, count));
-      expect(code(() => verifyProof(file, { policy }))).toBe(count >= needed ? 'accepted' : 'tlog_policy.no_quorum');
+      expect(code(() => verifyProof(file, { policy }))).toBe(
+        count >= needed ? 'accepted' : 'tlog_policy.no_quorum',
+      );
     }
   });
 
@@ -147,7 +164,9 @@ describe('tlog-policy', () => {
     const other = `log ${named('other/ledger', 1).vkey}\nquorum none\n`;
     const { file } = makeProof(0, 3);
     expect(code(() => verifyProof(file, { policy: parsePolicy(other) }))).toBe('note.no_known_signature');
-    expect(code(() => verifyProof(file, { policy: parsePolicy('quorum none') }))).toBe('note.no_known_signature');
+    expect(code(() => verifyProof(file, { policy: parsePolicy('quorum none') }))).toBe(
+      'note.no_known_signature',
+    );
   });
 
   const k = (name: string) => `witness ${name} ${named(name, name.charCodeAt(0), TYPE_COSIGNATURE).vkey}\n`;
@@ -174,13 +193,31 @@ describe('tlog-policy', () => {
     ['a damaged key', `log ${log.vkey.slice(0, -1)}\nquorum none\n`],
     ['words too many', `${base}quorum none extra\n`],
     ['a control character', `${base}quorum none\r\n`],
-    ['a flood of names', `${Array.from({ length: 300 }, (_, i) => `group g${i} any ${i === 0 ? 'w1' : `g${i - 1}`}`).join('\n')}\n`],
+    [
+      'a flood of names',
+      `${Array.from({ length: 300 }, (_, i) => `group g${i} any ${i === 0 ? 'w1' : `g${i - 1}`}`).join('\n')}\n`,
+    ],
   ])('%s is refused', (_, text) => {
     expect(code(() => parsePolicy(text))).toBe('tlog_policy.malformed');
   });
 
   test('any soup of policy words gives a policy or a BoundaryError', () => {
-    const word = fc.constantFrom('log', 'witness', 'group', 'quorum', 'none', 'any', 'all', '1', '2', 'a', 'w1', '#', '\n', log.vkey);
+    const word = fc.constantFrom(
+      'log',
+      'witness',
+      'group',
+      'quorum',
+      'none',
+      'any',
+      'all',
+      '1',
+      '2',
+      'a',
+      'w1',
+      '#',
+      '\n',
+      log.vkey,
+    );
     fc.assert(
       fc.property(fc.array(word, { maxLength: 30 }), (words) => {
         try {
