@@ -74,7 +74,7 @@ export function testBundle(changes: Partial<Bundle> = {}): Bundle {
       {
         id: 'no-wipe',
         classes: ['wipe_storage'],
-        condition: 'context.environment != "production"',
+        condition: 'environment != "production"',
         otherwise: 'fail',
         reason: 'Storage is never wiped in production.',
       },

@@ -68,15 +68,19 @@ describe('a decision', () => {
   });
 
   test.each([
-    ['no actor', { context: { actor: {} } }, 'actor'],
-    ['an actor that the roster does not know', { context: { actor: { id: 'agent:ghost' } } }, 'agent:ghost'],
-    ['an environment that does not exist', { context: { environment: 'moon' } }, 'moon'],
-  ])('with %s is denied and recorded', (_, changes, word) => {
+    ['no actor', { context: { actor: {} } }, 'audit.actor'],
+    [
+      'an actor that the roster does not know',
+      { context: { actor: { id: 'agent:ghost' } } },
+      'identity.unknown',
+    ],
+    ['an environment that does not exist', { context: { environment: 'moon' } }, 'environment.unknown'],
+  ])('with %s is denied and recorded', (_, changes, gate) => {
     const fixture = site();
     const { status, body } = create(fixture, ask('read_telemetry', 'sensor:t-1', changes));
     expect(status).toBe(200);
     expect(body).toMatchObject({ status: 'denied', enforcement: { result: 'deny' } });
-    expect(JSON.stringify(body.enforcement).toLowerCase()).toContain(word);
+    expect((body.policy as { gates: { id: string }[] }).gates.map(({ id }) => id)).toContain(gate);
     const proof = (body.ledger as { proof: string }).proof;
     expect(() => verifyProof(proof, { origin: `${SITE}/ledger`, vkeys: [fixture.vkey] })).not.toThrow();
   });

@@ -80,7 +80,9 @@ export class EngineFixture {
       now: this.clock.now(),
     });
     this.engine = this.open();
-    if (bundle !== null) this.apply(bundle, 1);
+    if (bundle === null) return;
+    const { status, body } = this.apply(bundle, 1);
+    if (status !== 200) throw new Error(`the fixture's policy was refused: ${JSON.stringify(body)}`);
   }
 
   #signer() {
