@@ -9,11 +9,10 @@ const MAX_BUNDLES = 16;
 const MAX_FILES = 1_024;
 const MAX_UPDATE_BYTES = 16 * 1024 * 1024;
 
-/** A bundle that this gateway has verified itself, and the environments that the site's signed target gives it. */
-export interface TrustedBundle {
+interface VerifiedBundle {
   bundle: Bundle;
-  digest: string;
-  environments: ReadonlySet<string>;
+  /** Environments that the site's signed target gives it. */
+  environments: Set<string>;
 }
 
 /**
@@ -24,7 +23,7 @@ export class BundleCache {
   #fetch: (digest: string) => Promise<PolicyUpdate>;
   #trust: GatewayTrust;
   #now: () => number;
-  #known = new Map<string, Promise<TrustedBundle>>();
+  #known = new Map<string, VerifiedBundle>();
 
   constructor(options: {
     fetch: (digest: string) => Promise<PolicyUpdate>;
@@ -37,21 +36,30 @@ export class BundleCache {
   }
 
   /**
-   * The bundle with this digest. Throws BoundaryError `update.*` or `bundle.*` when it cannot be verified, and what
-   * `fetch` throws.
+   * The bundle with this digest, when the site's signed policy gives it to `environment`. Throws BoundaryError
+   * `update.*` or `bundle.*` when that cannot be verified, and what `fetch` throws.
    */
-  get(digest: string): Promise<TrustedBundle> {
+  async get(digest: string, environment: string): Promise<Bundle> {
     const known = this.#known.get(digest);
-    if (known !== undefined) return known;
-    const loading = this.#load(digest);
-    this.#known.set(digest, loading);
-    loading.catch(() => this.#known.delete(digest));
-    const oldest = this.#known.keys().next().value;
-    if (this.#known.size > MAX_BUNDLES && oldest !== undefined) this.#known.delete(oldest);
-    return loading;
+    if (known?.environments.has(environment) === true) return known.bundle;
+    const loaded = await this.#load(digest);
+    // A later publication may have given the same bundle to more environments; what was verified before stays true.
+    for (const name of known?.environments ?? []) loaded.environments.add(name);
+    this.#keep(digest, loaded);
+    if (loaded.environments.has(environment)) return loaded.bundle;
+    throw new BoundaryError(
+      'update.environment',
+      `The site's signed policy does not give ${environment} the bundle that the permit names.`,
+    );
   }
 
-  async #load(digest: string): Promise<TrustedBundle> {
+  #keep(digest: string, verified: VerifiedBundle): void {
+    this.#known.set(digest, verified);
+    const oldest = this.#known.keys().next().value;
+    if (this.#known.size > MAX_BUNDLES && oldest !== undefined) this.#known.delete(oldest);
+  }
+
+  async #load(digest: string): Promise<VerifiedBundle> {
     const update = await this.#fetch(digest);
     const { site, root, profile } = this.#trust;
     // The engine has judged the update's age when it applied it; here only its signatures and content count.
@@ -73,7 +81,7 @@ export class BundleCache {
       );
     }
     const pins = Object.entries(verified.siteTarget.environments).filter(([, pin]) => pin.digest === digest);
-    return { bundle: parseBundle(bytes).bundle, digest, environments: new Set(pins.map(([name]) => name)) };
+    return { bundle: parseBundle(bytes).bundle, environments: new Set(pins.map(([name]) => name)) };
   }
 }
 

@@ -109,7 +109,7 @@ async function judge(
 ): Promise<Grant | GatewayRefusal> {
   const context = {
     trust: gate.trust,
-    bundleOf: (digest: string) => gate.bundles.get(digest),
+    bundleOf: (digest: string, environment: string) => gate.bundles.get(digest, environment),
     now: gate.clock.now(),
   };
   try {

@@ -13,7 +13,6 @@ import {
   type VerifiedPermit,
   verifyPermit,
 } from '../formats/permit.ts';
-import type { TrustedBundle } from './bundle-cache.ts';
 import { type GatewayRefusal, isRefused, refuse } from './refusal.ts';
 import type { GatewayTrust } from './trust.ts';
 
@@ -40,7 +39,8 @@ export interface Grant {
 
 export interface GrantContext {
   trust: GatewayTrust;
-  bundleOf: (digest: string) => Promise<TrustedBundle>;
+  /** The bundle with this digest, verified by this gateway, if it is in force for the environment. */
+  bundleOf: (digest: string, environment: string) => Promise<Bundle>;
   /** Unix time in ms. */
   now: number;
 }
@@ -59,21 +59,15 @@ export async function verifyGrant(
   const { permit } = verified;
   const unusable = usableHere(context, permit, submission, decision);
   if (unusable !== null) return unusable;
-  const trusted = await context.bundleOf(permit.policy_digest);
-  if (!trusted.environments.has(permit.environment)) {
-    return refuse(
-      'gateway.bundle_unverifiable',
-      `The site's signed policy does not give ${permit.environment} the bundle that the permit names. No tool was started.`,
-    );
-  }
-  const action = actionOf(submission, decision, trusted.bundle);
+  const bundle = await context.bundleOf(permit.policy_digest, permit.environment);
+  const action = actionOf(submission, decision, bundle);
   if (action === null || actionDigest({ ...action, target: { ...action.target } }) !== permit.action_digest) {
     return refuse(
       'gateway.action_differs',
       'The permit is for another action than the one that was submitted. No tool was started. Ask for a new decision.',
     );
   }
-  const call = derivedCall(trusted.bundle, action, permit);
+  const call = derivedCall(bundle, action, permit);
   if (isRefused(call)) return call;
   const { index, checkpoint } = verified;
   const submitted = 'action' in submission ? (submission.action.payload ?? {}) : null;

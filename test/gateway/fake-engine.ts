@@ -4,6 +4,7 @@ import {
   type DecisionReply,
   type DecisionRequestBody,
   type OpenPermit,
+  type PolicyUpdate,
   type Redeemed,
 } from '../../daemon/api/client.ts';
 import { type Bundle, parseBundle } from '../../daemon/core/bundle.ts';
@@ -32,6 +33,7 @@ export class FakeLog {
   readonly origin: string;
   readonly vkey: string;
   readonly leaves: Uint8Array[] = [];
+  now = NOW;
   #seed: Uint8Array;
   #heads = new Map<string, { seq: number; prev: string | null }>();
 
@@ -43,7 +45,7 @@ export class FakeLog {
 
   append(type: Entry['type'], stream: string, data: JsonObject, more: Partial<Entry> = {}): number {
     const head = this.#heads.get(stream) ?? { seq: 0, prev: null };
-    const at = new Date(NOW).toISOString();
+    const at = new Date(this.now).toISOString();
     const entry: Entry = {
       v: 1,
       site: SITE,
@@ -75,40 +77,38 @@ export class FakeLog {
   }
 }
 
-/** A small bundle: `node` stands for the path of the Node that runs the tests. */
-export function testBundle(tools: Bundle['tools']): { bundle: Bundle; digest: string } {
-  const { bundle, digest } = parseBundle(
-    canonicalBytes({
-      schema: 'holdfast/bundle/v1',
-      metadata: {
-        name: 'test',
-        version: 1,
-        description: 'test',
-        issued_at: '2026-11-01T00:00:00Z',
-        sites: [SITE],
-        freshness: { warn_after: '10d', escalate_after: '20d', deny_after: '30d' },
-      },
-      environments: { production: { description: 'p' }, staging: { description: 's' } },
-      actions: {
-        run_tool: {
-          description: 'runs',
-          target: { type: 'service', id_pattern: '[a-z0-9-]+' },
-          payload: {
-            word: { type: 'string', max_length: 100 },
-            psk: { type: 'string', sensitive: true, max_length: 100 },
-          },
-          base_risk: 0.1,
-          tool: 'tool',
+/** A small bundle of one action class, `run_tool`, which runs the tool named `tool`. */
+export function testBundle(tools: Bundle['tools']): { bundle: Bundle; digest: string; bytes: Uint8Array } {
+  const bytes = canonicalBytes({
+    schema: 'holdfast/bundle/v1',
+    metadata: {
+      name: 'test',
+      version: 1,
+      description: 'test',
+      issued_at: '2026-11-01T00:00:00Z',
+      sites: [SITE],
+      freshness: { warn_after: '10d', escalate_after: '20d', deny_after: '30d' },
+    },
+    environments: { production: { description: 'p' }, staging: { description: 's' } },
+    actions: {
+      run_tool: {
+        description: 'runs',
+        target: { type: 'service', id_pattern: '[a-z0-9-]+' },
+        payload: {
+          word: { type: 'string', max_length: 100 },
+          psk: { type: 'string', sensitive: true, max_length: 100 },
         },
+        base_risk: 0.1,
+        tool: 'tool',
       },
-      tools: tools as unknown as Json,
-      gates: [],
-      risk: { factors: [], bands: [{ band: 'low', below: 2 }] },
-      authority: { routes: [] },
-      principals: {},
-    }),
-  );
-  return { bundle, digest };
+    },
+    tools: tools as unknown as Json,
+    gates: [],
+    risk: { factors: [], bands: [{ band: 'low', below: 2 }] },
+    authority: { routes: [] },
+    principals: {},
+  });
+  return { ...parseBundle(bytes), bytes };
 }
 
 /** What a test may bend, one step each. Everything it does not bend is done right. */
@@ -149,7 +149,7 @@ export class FakeEngine implements EnginePort {
 
   async createDecision(body: DecisionRequestBody): Promise<DecisionReply> {
     const request = normalizeRequest(body as JsonObject);
-    const uuid = uuidv7(NOW);
+    const uuid = uuidv7(this.log.now);
     const id = `dec_${uuid}`;
     const actionClass = this.policy.bundle.actions[request.action.class ?? ''];
     if (actionClass === undefined) throw new Error('the fake engine knows no such class');
@@ -207,8 +207,8 @@ export class FakeEngine implements EnginePort {
       environment,
       target: action.target ?? { type: '', id: '' },
       profile: 'dev',
-      not_before: new Date(NOW - 1_000).toISOString(),
-      expires_at: new Date(NOW + 60_000).toISOString(),
+      not_before: new Date(this.log.now - 1_000).toISOString(),
+      expires_at: new Date(this.log.now + 60_000).toISOString(),
     };
     return this.bend.permit?.(permit) ?? permit;
   }
@@ -237,7 +237,13 @@ export class FakeEngine implements EnginePort {
     const sensitive =
       this.bend.sensitive === undefined ? sealed : this.bend.sensitive(structuredClone(sealed));
     this.bend.afterRedeem?.();
-    return { permit_id: permitId, decision_id, redeemed_at: new Date(NOW).toISOString(), proof, sensitive };
+    return {
+      permit_id: permitId,
+      decision_id,
+      redeemed_at: new Date(this.log.now).toISOString(),
+      proof,
+      sensitive,
+    };
   }
 
   async outcome(permitId: string, result: RunResult, detail: OutcomeDetail): Promise<DecisionReply> {
@@ -257,8 +263,11 @@ export class FakeEngine implements EnginePort {
       .map((permit_id) => ({ permit_id, decision_id: permit_id.replace('prm_', 'dec_'), redeemed_at: '' }));
   }
 
-  async policyUpdate(): Promise<never> {
-    throw refusal(404, 'policy.update_not_found');
+  /** Files of the publisher's repository, when a test has one. */
+  repository: Record<string, string> = {};
+
+  async policyUpdate(): Promise<PolicyUpdate> {
+    return { update_id: '', files: this.repository };
   }
 
   async ready(): Promise<{ ready: boolean; reason: string | null }> {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ActionBody } from '../../daemon/api/client.ts';
+import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { ResolvedCall } from '../../daemon/formats/permit.ts';
 import type { ToolRun } from '../../daemon/gateway/connectors/run.ts';
 import type { Gatekeeper } from '../../daemon/gateway/enforce.ts';
@@ -54,7 +55,10 @@ export async function makeWorld(): Promise<World> {
     const clock = { now: () => world.now, monotonic: () => 0 };
     const reporter = new OutcomeReporter({ engine, journal, clock, log });
     const bundles = {
-      get: async () => ({ ...policy, environments: new Set(['production']) }),
+      get: async (_digest: string, environment: string) => {
+        if (environment === 'production') return policy.bundle;
+        throw new BoundaryError('update.environment', 'not in force there');
+      },
     };
     const run = async (call: ResolvedCall) => {
       calls.push(call);
