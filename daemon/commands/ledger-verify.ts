@@ -17,9 +17,11 @@ interface Files {
   ledgerPath: string;
   headPath?: string;
   trust: { origin: string; vkeys: string[] };
+  /** The site's own files are read where they lie, also while the daemon writes them; a copy is never touched. */
+  inPlace: boolean;
 }
 
-/** Findings shown to people; `--json` has all of them. */
+/** Findings shown to people; `--json` has more. */
 const SHOWN = 20;
 
 /** Verifies the site's ledger, or a copied one, and says what was found; ends with the verification's exit code. */
@@ -42,12 +44,14 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
 function filesOf(options: VerifyOptions): Files {
   if (options.ledger !== undefined && options.trust !== undefined) {
     const { origin, vkeys } = readTrustFile(options.trust);
-    return { ledgerPath: options.ledger, trust: { origin, vkeys }, ...headOf(options.head) };
+    return { ledgerPath: options.ledger, trust: { origin, vkeys }, inPlace: false, ...headOf(options.head) };
   }
   const site = openSite(options);
   const { origin, vkeys } = options.trust === undefined ? trustOf(site) : readTrustFile(options.trust);
-  const head = options.head ?? (options.ledger === undefined ? site.paths.head : undefined);
-  return { ledgerPath: options.ledger ?? site.paths.ledger, trust: { origin, vkeys }, ...headOf(head) };
+  const inPlace = options.ledger === undefined;
+  const head = options.head ?? (inPlace ? site.paths.head : undefined);
+  const ledgerPath = options.ledger ?? site.paths.ledger;
+  return { ledgerPath, trust: { origin, vkeys }, inPlace, ...headOf(head) };
 }
 
 function headOf(path: string | undefined): { headPath?: string } {
@@ -104,7 +108,7 @@ function render(report: VerifyReport, { ledgerPath, trust }: Files, seconds: num
   return lines.join('\n');
 }
 
-function renderFindings({ findings }: VerifyReport): string {
+function renderFindings({ findings, total }: VerifyReport): string {
   const shown = findings
     .slice(0, SHOWN)
     .map(({ index, what, where, detail }) => [
@@ -113,7 +117,7 @@ function renderFindings({ findings }: VerifyReport): string {
       plain(where),
       plain(detail),
     ]);
-  const more = findings.length - shown.length;
-  const rest = more > 0 ? `\n… and ${count(more, 'more finding')}; --json lists all` : '';
+  const more = total - shown.length;
+  const rest = more > 0 ? `\n… and ${count(more, 'more finding')}` : '';
   return `${table(['entry', 'what', 'where', 'detail'], shown)}${rest}`;
 }

@@ -102,7 +102,7 @@ function facts(status: JsonObject): [string, string][] {
   return [
     ['ledger', `${size}, writes ${plain(text(ledger.write_state) ?? 'unknown')}`],
     ['policy', environments.map(policyLine).join('\n') || 'none: every request is denied'],
-    ['decisions', countsLine(object(status.decisions))],
+    ['open', countsLine(object(status.decisions))],
     ['clock', plain(`${text(object(status.time).trust) ?? 'unknown'}, ${text(status.now) ?? ''}`)],
   ];
 }
@@ -111,9 +111,18 @@ function policyLine(env: { environment: string; version: string; issued_at: stri
   return plain(`${env.environment}: ${env.version}, issued ${instant(env.issued_at)}`);
 }
 
+/** How many decisions wait for something, in words; what needs a person's look stands last. */
 function countsLine(counts: JsonObject): string {
-  const parts = Object.entries(counts).map(([status, n]) => `${String(n)} ${status.replaceAll('_', ' ')}`);
-  return plain(parts.join(', ')) || 'none yet';
+  const words: [string, string][] = [
+    ['pending', 'waiting for approval'],
+    ['queued', 'queued'],
+    ['redeemed', 'running'],
+    ['unknown', 'with unknown outcome'],
+  ];
+  const parts = words.flatMap(([key, label]) =>
+    counts[key] === 0 ? [] : [`${String(counts[key] ?? '?')} ${label}`],
+  );
+  return plain(parts.join(', ')) || 'nothing waits';
 }
 
 function renderTrouble({ component, cause, since, effect, instruction }: Degraded): string {
