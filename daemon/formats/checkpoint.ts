@@ -12,6 +12,7 @@ export interface Checkpoint {
   root: Uint8Array;
 }
 
+/** A checkpoint whose log signature holds. */
 export interface OpenedCheckpoint extends Checkpoint {
   /** The signed text, byte for byte. */
   text: string;

@@ -34,6 +34,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
+/** Lower-case hex. */
 export function toHex(bytes: Uint8Array): string {
   return view(bytes).toString('hex');
 }

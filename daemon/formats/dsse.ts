@@ -12,6 +12,7 @@ export interface DsseEnvelope {
   signatures: { keyid: string | null; sig: Uint8Array }[];
 }
 
+/** Signs the pre-authentication encoding; `keyid` is only a hint to verifiers. */
 export interface DsseSigner {
   keyid: string;
   sign(message: Uint8Array): Uint8Array;

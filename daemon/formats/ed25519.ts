@@ -4,6 +4,7 @@ import { sha512 } from './digest.ts';
 
 noble.hashes.sha512 = sha512;
 
+/** Lengths of RFC 8032 values. */
 export const SIGNATURE_BYTES = 64;
 export const PUBLIC_KEY_BYTES = 32;
 export const SEED_BYTES = 32;

@@ -10,6 +10,7 @@ const MAX_PEM = 64 * 1024;
 /** Padding of the unencrypted private section. */
 const BLOCK = 8;
 
+/** An Ed25519 key pair of a file. `seed` is secret. */
 export interface OpensshKey {
   seed: Uint8Array;
   publicKey: Uint8Array;

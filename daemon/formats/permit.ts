@@ -89,6 +89,7 @@ export interface PermitUse {
   target?: { type: string; id: string };
 }
 
+/** Why a genuine permit does not apply. */
 export interface PermitObjection {
   code:
     | 'permit.wrong_audience'

@@ -21,6 +21,7 @@ const KINDS = [
   'suspend',
 ] as const;
 
+/** One of `KINDS`. */
 export type ActKind = (typeof KINDS)[number];
 
 /** What a person signs (contract: "Signed act"). The signature is SSHSIG over its canonical bytes, `actNamespace`. */

@@ -28,6 +28,7 @@ export interface Vkey {
 /** Where a verifier key is wanted, its text will do. */
 export type VkeyLike = string | Vkey;
 
+/** One signature line; not verified. */
 export interface NoteSignature {
   name: string;
   keyId: string;
@@ -42,6 +43,7 @@ export interface NoteSigner {
   sign(text: Uint8Array): Uint8Array;
 }
 
+/** A signature by a known key that holds. */
 export interface VerifiedSignature {
   name: string;
   /** Text of the vkey. */
@@ -51,6 +53,7 @@ export interface VerifiedSignature {
   timestamp: number | null;
 }
 
+/** A note whose text may be believed, as far as its signers are. */
 export interface OpenedNote {
   /** The signed text, including its final newline. */
   text: string;

@@ -3,6 +3,7 @@ import { fromBase64, sha256, toBase64 } from './digest.ts';
 import { PUBLIC_KEY_BYTES } from './ed25519.ts';
 import { concat, SshReader, sshString } from './ssh-wire.ts';
 
+/** Key types, as they stand in keys and signatures. */
 export const ED25519 = 'ssh-ed25519';
 export const SK_ED25519 = 'sk-ssh-ed25519@openssh.com';
 export const SK_ECDSA = 'sk-ecdsa-sha2-nistp256@openssh.com';
@@ -24,6 +25,7 @@ export type SshKeyParts =
   | { kind: 'ecdsa'; curve: EcCurve; x: Uint8Array; y: Uint8Array; application: Uint8Array | null }
   | { kind: 'rsa'; n: Uint8Array; e: Uint8Array };
 
+/** An RFC 5656 curve; `hash` is the one its signatures use, `bytes` the length of a coordinate. */
 export interface EcCurve {
   /** RFC 5656 name, as in the key type. */
   name: 'nistp256' | 'nistp384' | 'nistp521';

@@ -84,12 +84,14 @@ export function sshString(value: Uint8Array | string): Uint8Array {
   return concat(sshUint32(bytes.length), bytes);
 }
 
+/** RFC 4251 `uint32`: four bytes, big-endian. */
 export function sshUint32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value);
   return bytes;
 }
 
+/** One new array with the bytes of all. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }

@@ -9,6 +9,7 @@ import {
   parseKeyBlob,
   publicKeyType,
   RSA,
+  SK_ECDSA,
   type SshKeyParts,
 } from './ssh-public-key.ts';
 import { armor, concat, SshReader, sshString, sshUint32, unarmor } from './ssh-wire.ts';
@@ -48,6 +49,7 @@ export type SshSignatureDefect =
   | 'weak_key'
   | 'bad_signature';
 
+/** Which key signed, or why the signature counts for nothing. */
 export type SshVerification =
   | {
       ok: true;
@@ -64,6 +66,7 @@ export type SshVerification =
     }
   | { ok: false; code: SshSignatureDefect };
 
+/** What was signed, and for what; the armor as it came. */
 export interface SshVerificationInput {
   armor: string;
   message: Uint8Array;
@@ -168,7 +171,7 @@ function matches(signatureType: string, keyType: string): boolean {
   if (keyType === RSA) {
     return signatureType === 'rsa-sha2-256' || signatureType === 'rsa-sha2-512';
   }
-  return signatureType === keyType || signatureType === `webauthn-${keyType}`;
+  return signatureType === keyType || (keyType === SK_ECDSA && signatureType === `webauthn-${SK_ECDSA}`);
 }
 
 type KeyVerdict = { flags?: number; counter?: number } | SshSignatureDefect;

@@ -21,6 +21,7 @@ export interface TlogProof {
   checkpoint: string;
 }
 
+/** What a proof proves: these bytes are this entry of the log under this checkpoint. */
 export interface VerifiedProof {
   index: number;
   leaf: Uint8Array;
