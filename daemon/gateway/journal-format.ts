@@ -38,10 +38,12 @@ export interface JournalState {
 const LINE_LIMITS = { maxBytes: 16_384, maxDepth: 4 };
 const PERMIT_ID = /^prm_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** A record as its line, newline included. */
 export function lineOf(record: JournalRecord): string {
   return `${canonicalText(record as unknown as JsonObject)}\n`;
 }
 
+/** The fold of an empty journal. */
 export function emptyState(): JournalState {
   return { open: new Map(), closed: new Set(), floor: '', tree: null };
 }
@@ -82,6 +84,7 @@ function openRecord(run: OpenRun, tree: SeenTree | null): JournalRecord {
   return { event: 'started', permit, decision, at: '', tree: tree ?? { origin: '', size: 0 } };
 }
 
+/** Takes one record into the fold. Throws `journal.damaged` for a record that cannot follow what came before. */
 export function apply(state: JournalState, record: JournalRecord, line: number): void {
   switch (record.event) {
     case 'started':

@@ -33,6 +33,7 @@ export interface GatewayRefusal {
   readonly because?: string;
 }
 
+/** A refusal with its code's status; `because` is the code of whoever refused first. */
 export function refuse(code: GatewayRefusalCode, message: string, because?: string): GatewayRefusal {
   return {
     refused: code,
@@ -42,6 +43,7 @@ export function refuse(code: GatewayRefusalCode, message: string, because?: stri
   };
 }
 
+/** Tells a refusal from a step's result. */
 export function isRefused(value: unknown): value is GatewayRefusal {
   return typeof value === 'object' && value !== null && 'refused' in value;
 }
