@@ -81,7 +81,8 @@ function functionsOf(code: string): { name: string; lines: number }[] {
     if (match === null || name === undefined || /^(if|for|while|switch|catch|return|await)$/.test(name))
       return [];
     const open = lines.findIndex((l, i) => i >= at && /[{;]$/.test(l.trimEnd()));
-    if (open === -1 || !lines[open]?.trimEnd().endsWith('{')) return [];
+    // A call whose last argument opens a brace (`append(x, {`, `each(() => {`) is no head of a function.
+    if (!/\)(: [^=]+)? \{$/.test(lines[open]?.trimEnd() ?? '')) return [];
     const end = lines.findIndex((l, i) => i > open && l.trimEnd() === `${match[1]}}`);
     return end === -1 ? [] : [{ name, lines: end - at + 1 }];
   });

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadedBy, readSources, type Source } from './sources.ts';
+import { loadedBy, ROOT, readSources, type Source } from './sources.ts';
 
 const sources = readSources();
 
@@ -33,6 +35,7 @@ const PURE_PACKAGES = [
   'typebox',
   '@bufbuild/cel',
   '@bufbuild/protobuf',
+  '@bufbuild/re2',
   '@marcbachmann/cel-js',
 ];
 
@@ -105,6 +108,19 @@ describe('imports', () => {
       imports.some(({ to }) => packageOf(to) === 'better-sqlite3'),
     );
     expect(users.map(({ path }) => path)).toEqual(['daemon/ledger/database.ts']);
+  });
+
+  it('name only packages that the manifest declares', () => {
+    const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    const wrong = offences(({ imports }) =>
+      imports
+        .filter(({ to }) => !/^(daemon|sync|node:|\.)/.test(to))
+        .map(({ to }) => packageOf(to))
+        .filter((name) => !Object.hasOwn(manifest.dependencies, name)),
+    );
+    expect(wrong).toEqual([]);
   });
 
   it('bring no shell in: spawn is the only way to start a program, and never through one', () => {
