@@ -32,11 +32,21 @@ export async function recover(gate: Gatekeeper, signal: AbortSignal): Promise<Re
       await gate.reporter.resume({ ...run, result: run.result });
     }
   }
-  for (const { permit_id, decision_id } of await openPermits(gate, signal)) {
-    // A permit that the journal knows is running now, or was settled above.
-    if (gate.journal.claim(permit_id) === 'used') continue;
-    found.unknown.push(permit_id);
-    await gate.reporter.settle({ permit_id, decision_id, result: 'unknown', detail: { reason: UNRECORDED } });
+  for (let left = true; left; ) {
+    left = false;
+    // The engine lists a bounded number at a time.
+    for (const { permit_id, decision_id } of await openPermits(gate, signal)) {
+      // A permit that the journal knows is running now, or was settled above.
+      if (gate.journal.claim(permit_id) === 'used') continue;
+      left = true;
+      found.unknown.push(permit_id);
+      await gate.reporter.settle({
+        permit_id,
+        decision_id,
+        result: 'unknown',
+        detail: { reason: UNRECORDED },
+      });
+    }
   }
   if (found.unknown.length > 0) {
     gate.log.warn({ permits: found.unknown }, 'outcomes unknown; close each with `decision reconcile`');
