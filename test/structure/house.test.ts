@@ -83,7 +83,8 @@ function functionsOf(code: string): { name: string; lines: number }[] {
     const open = lines.findIndex((l, i) => i >= at && /[{;]$/.test(l.trimEnd()));
     // A call whose last argument opens a brace (`append(x, {`, `each(() => {`) is no head of a function.
     if (!/\)(: [^=]+)? \{$/.test(lines[open]?.trimEnd() ?? '')) return [];
-    const end = lines.findIndex((l, i) => i > open && l.trimEnd() === `${match[1]}}`);
+    const closing = [`${match[1]}}`, `${match[1]}},`];
+    const end = lines.findIndex((l, i) => i > open && closing.includes(l.trimEnd()));
     return end === -1 ? [] : [{ name, lines: end - at + 1 }];
   });
 }
