@@ -6,7 +6,7 @@ const DAY_MS = 86_400_000;
 /** How long things may take at most: a forgotten permit must not lie around, and timers hold 24 days. */
 const LONGEST = {
   pending_ttl: 90 * DAY_MS,
-  permit_ttl: 7 * DAY_MS,
+  permit_ttl: 30 * DAY_MS,
   timeout: DAY_MS,
 } as const;
 
