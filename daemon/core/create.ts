@@ -1,9 +1,9 @@
 import type { EntryType } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
-import { actionDigest, type Permit } from '../formats/permit.ts';
+import { actionDigest, type Permit, type ResolvedCall } from '../formats/permit.ts';
 import type { DecisionStatus } from './decision.ts';
-import type { DecisionRequest } from './request.ts';
-import type { Verdict } from './verdict.ts';
+import type { DecisionRequest, Target } from './request.ts';
+import type { EnforcementResult, GateResult, RecordedGate, Verdict } from './verdict.ts';
 
 /** What one command wants recorded: the entry's type and data, named after the result. */
 export interface Draft {
@@ -17,7 +17,7 @@ export interface DecisionFacts {
   decision_id: string;
   now_ms: number;
   profile: string;
-  policy: { version: string; digest: string } | null;
+  policy: { digest: string; version: string } | null;
   /** Who may redeem the permit. */
   audience: string;
   tool: string | null;
@@ -34,54 +34,102 @@ const BY_RESULT = {
 /**
  * Turns a verdict into the first entry of a decision's stream. `request` is what may be recorded: scrubbed of secrets
  * and with sensitive values already replaced by commitments.
+ *
+ * An entry says nothing twice and nothing empty: what is null or false is absent, the actor is the entry's own, and what
+ * the permit binds stands in the permit alone. Bytes are what a commit costs. Members are built in canonical order.
  */
 export function draftDecision(request: DecisionRequest, verdict: Verdict, facts: DecisionFacts): Draft {
   const { type, status } = BY_RESULT[verdict.result];
   const transitions: DecisionStatus[] =
     status === null ? ['draft', 'evaluated'] : ['draft', 'evaluated', status];
-  const action_digest = actionDigest(request.action as unknown as Parameters<typeof actionDigest>[0]);
-  const context = { ...request.context, environment: verdict.environment };
-  const data = {
-    transitions,
-    action: request.action,
-    context,
-    environment_assumed: verdict.environment_assumed,
-    action_digest,
+  const { class: actionClass, intent, payload, target } = request.action;
+  const action = { class: actionClass, intent, payload, target: orderedTarget(target) };
+  const action_digest = actionDigest(action as unknown as Parameters<typeof actionDigest>[0]);
+  const waits = verdict.result === 'escalate' || verdict.result === 'queue';
+  const data: FirstData = {
+    action,
+    ...(verdict.result === 'allow' ? {} : { action_digest }),
+    ...(waits ? { audience: facts.audience } : {}),
+    authority: { required: verdict.authority.required, route: verdict.authority.route },
+    ...(verdict.result === 'escalate' ? { call: verdict.call } : {}),
+    context: recordedContext(request.context, verdict.environment),
+    enforcement: { reasons: verdict.reasons, result: verdict.result },
+    ...(verdict.environment_assumed ? { environment_assumed: true } : {}),
+    ...(waits ? { expires_at: isoTime(facts.now_ms + verdict.pending_ttl_ms) } : {}),
+    gates: verdict.gates.map(recordedGate),
+    ...(facts.idempotency === null ? {} : { idempotency: facts.idempotency }),
+    ...(request.linked_to === null ? {} : { linked_to: request.linked_to }),
+    ...(verdict.result === 'allow' ? { permit: permitFor(action, verdict, facts, action_digest) } : {}),
+    ...(waits ? { permit_ttl_ms: verdict.permit_ttl_ms } : {}),
     policy: facts.policy,
-    gates: verdict.gates,
-    risk: verdict.risk,
-    authority: verdict.authority,
-    enforcement: { result: verdict.result, reasons: verdict.reasons },
-    expires_at: expiryOf(verdict, facts.now_ms),
-    permit_ttl_ms: verdict.permit_ttl_ms,
-    linked_to: request.linked_to,
-    idempotency: facts.idempotency,
-    tool: facts.tool,
-    audience: facts.audience,
-    call: verdict.result === 'escalate' ? verdict.call : null,
+    risk: { band: verdict.risk.band, reasons: verdict.risk.reasons, score: verdict.risk.score },
+    ...(waits ? { tool: facts.tool } : {}),
+    transitions,
   };
-  const draft: Draft = { type, transitions, data: data as unknown as JsonObject };
-  if (verdict.result === 'allow') draft.data.permit = permitFor(request, verdict, facts, action_digest);
-  return draft;
+  return { type, transitions, data: data as unknown as JsonObject };
 }
 
-function expiryOf(verdict: Verdict, now: number): string | null {
-  if (verdict.result === 'deny') return null;
-  return isoTime(now + (verdict.result === 'allow' ? verdict.permit_ttl_ms : verdict.pending_ttl_ms));
+/** `data` of a decision's first entry. What is absent is null, false or empty. */
+export interface FirstData {
+  action: { class: string | null; intent: string | null; payload: JsonObject; target: Target | null };
+  /** Absent when the permit holds it. */
+  action_digest?: string;
+  audience?: string;
+  authority: Verdict['authority'];
+  call?: ResolvedCall | null;
+  context: RecordedContext;
+  enforcement: { reasons: string[]; result: EnforcementResult };
+  environment_assumed?: boolean;
+  expires_at?: string;
+  gates: RecordedGate[];
+  idempotency?: { key: string; request: string };
+  linked_to?: string;
+  permit?: Permit;
+  permit_ttl_ms?: number;
+  policy: { digest: string; version: string } | null;
+  risk: Verdict['risk'];
+  tool?: string | null;
+  transitions: DecisionStatus[];
+}
+
+/** The request's context without its actor, which is the entry's. */
+export interface RecordedContext {
+  environment: string;
+  labels?: Record<string, string>;
+  request_source?: string;
+  trace?: { correlation_id: string | null; parent_id: string | null };
+}
+
+function recordedContext(context: DecisionRequest['context'], environment: string): RecordedContext {
+  const { labels, request_source, trace } = context;
+  const traced = trace.correlation_id !== null || trace.parent_id !== null;
+  return {
+    environment,
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(request_source === null ? {} : { request_source }),
+    ...(traced ? { trace: { correlation_id: trace.correlation_id, parent_id: trace.parent_id } } : {}),
+  };
+}
+
+/** A passed gate needs no reason of its own: the pinned policy has it. */
+function recordedGate(gate: GateResult): RecordedGate {
+  return gate.result === 'pass' ? { id: gate.id, result: 'pass' } : gate;
+}
+
+function orderedTarget(target: Target | null): Target | null {
+  return target === null ? null : { id: target.id, type: target.type };
 }
 
 function permitFor(
-  request: DecisionRequest,
+  action: FirstData['action'],
   verdict: Verdict,
   facts: DecisionFacts,
   action_digest: string,
-): JsonObject {
-  const { target } = request.action;
-  if (verdict.call === null || target === null || facts.policy === null || facts.tool === null) {
+): Permit {
+  if (verdict.call === null || action.target === null || facts.policy === null || facts.tool === null) {
     throw new Error('create: an allow verdict without a resolved call');
   }
-  return asJson({
-    id: permitIdOf(facts.decision_id),
+  return issuePermit({
     decision_id: facts.decision_id,
     audience: facts.audience,
     action_digest,
@@ -89,15 +137,31 @@ function permitFor(
     tool: facts.tool,
     call: verdict.call,
     environment: verdict.environment,
-    target,
+    target: action.target,
     profile: facts.profile,
-    not_before: isoTime(facts.now_ms),
-    expires_at: isoTime(facts.now_ms + verdict.permit_ttl_ms),
+    now_ms: facts.now_ms,
+    ttl_ms: verdict.permit_ttl_ms,
   });
 }
 
-function asJson(permit: Permit): JsonObject {
-  return permit as unknown as JsonObject;
+/** The permit of a decision whose authority is satisfied, valid from now for `ttl_ms`. Members in canonical order. */
+export function issuePermit(
+  grant: Omit<Permit, 'id' | 'not_before' | 'expires_at'> & { now_ms: number; ttl_ms: number },
+): Permit {
+  return {
+    action_digest: grant.action_digest,
+    audience: grant.audience,
+    call: grant.call,
+    decision_id: grant.decision_id,
+    environment: grant.environment,
+    expires_at: isoTime(grant.now_ms + grant.ttl_ms),
+    id: permitIdOf(grant.decision_id),
+    not_before: isoTime(grant.now_ms),
+    policy_digest: grant.policy_digest,
+    profile: grant.profile,
+    target: grant.target,
+    tool: grant.tool,
+  };
 }
 
 /** A decision yields at most one permit, so its id is the decision's with another prefix. */
@@ -109,14 +173,16 @@ export function decisionIdOf(permitId: string): string {
   return `dec_${permitId.slice('prm_'.length)}`;
 }
 
-let lastMs = Number.NaN;
-let lastIso = '';
+const ISO_CACHE_MAX = 64;
+const isoCache = new Map<number, string>();
 
-/** RFC 3339 UTC with milliseconds. A batch shares one instant, so the newest text is kept. */
+/** RFC 3339 UTC with milliseconds. The entries of a batch share their instants, so the newest texts are kept. */
 export function isoTime(ms: number): string {
-  if (ms !== lastMs) {
-    lastIso = new Date(ms).toISOString();
-    lastMs = ms;
+  let text = isoCache.get(ms);
+  if (text === undefined) {
+    if (isoCache.size >= ISO_CACHE_MAX) isoCache.clear();
+    text = new Date(ms).toISOString();
+    isoCache.set(ms, text);
   }
-  return lastIso;
+  return text;
 }

@@ -2,7 +2,7 @@ import type { TimeTrust } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Permit } from '../formats/permit.ts';
 import type { Target } from './request.ts';
-import type { AuthorityGroup, EnforcementResult, GateResult } from './verdict.ts';
+import type { AuthorityGroup, EnforcementResult, RecordedGate } from './verdict.ts';
 
 export type DecisionStatus =
   | 'draft'
@@ -49,7 +49,7 @@ export interface Decision {
     labels: Record<string, string>;
   };
   policy: {
-    gates: GateResult[];
+    gates: RecordedGate[];
     exceptions: { gate: string; principal: string; reason: string; at: string }[];
   };
   risk: { band: string | null; score: number | null; reasons: string[] };

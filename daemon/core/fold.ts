@@ -1,9 +1,9 @@
 import type { Entry } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
-import { type Permit, permitOf, type ResolvedCall } from '../formats/permit.ts';
+import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import { authoritySatisfied, missingAuthority } from './authority.ts';
+import type { FirstData, RecordedContext } from './create.ts';
 import type { Decision, DecisionStatus, PermitState } from './decision.ts';
-import type { EnforcementResult } from './verdict.ts';
 
 /** A decision with what the engine needs beside the wire object. */
 export interface DecisionRecord {
@@ -41,15 +41,16 @@ export function foldDecision(stream: readonly Recorded[]): DecisionRecord {
 
 function begin({ index, entry }: Recorded): DecisionRecord {
   const data = entry.data as unknown as FirstData;
-  const permit = permitOf(entry);
+  const { permit } = data;
+  const { action } = data;
   const decision: Decision = {
     decision_id: entry.stream,
     policy_version: data.policy?.version ?? null,
     policy_digest: data.policy?.digest ?? null,
-    action_digest: data.action_digest,
+    action_digest: permit?.action_digest ?? data.action_digest ?? '',
     status: lastOf(data.transitions) ?? 'draft',
-    action: data.action,
-    context: data.context,
+    action: { class: action.class, intent: action.intent, target: action.target, payload: action.payload },
+    context: contextOf(entry, data.context),
     policy: { gates: data.gates, exceptions: [] },
     risk: data.risk,
     authority: { required: data.authority.required, received: [], satisfied: false },
@@ -61,22 +62,32 @@ function begin({ index, entry }: Recorded): DecisionRecord {
       reasons: data.enforcement.reasons,
     },
     timestamps: { created_at: entry.at, updated_at: entry.at },
-    expires_at: data.expires_at,
-    linked_to: data.linked_to,
+    expires_at: permit?.expires_at ?? data.expires_at ?? null,
+    linked_to: data.linked_to ?? null,
     time_trust: entry.time_trust,
-    permit_state: permit === null ? 'none' : 'issued',
+    permit_state: permit === undefined ? 'none' : 'issued',
     outcome: null,
     reviews: [],
   };
-  if (permit !== null) decision.permit = permit;
+  if (permit !== undefined) decision.permit = permit;
   return {
     decision,
-    permit_index: permit === null ? null : index,
-    call: permit?.call ?? data.call,
-    tool: data.tool,
-    audience: data.audience,
-    permit_ttl_ms: data.permit_ttl_ms,
+    permit_index: permit === undefined ? null : index,
+    call: permit?.call ?? data.call ?? null,
+    tool: permit?.tool ?? data.tool ?? null,
+    audience: permit?.audience ?? data.audience ?? '',
+    permit_ttl_ms: data.permit_ttl_ms ?? 0,
     acts: 0,
+  };
+}
+
+function contextOf(entry: Entry, recorded: RecordedContext): Decision['context'] {
+  return {
+    actor: { id: entry.actor.id, role: entry.actor.role },
+    environment: recorded.environment,
+    request_source: recorded.request_source ?? null,
+    trace: recorded.trace ?? { correlation_id: null, parent_id: null },
+    labels: recorded.labels ?? {},
   };
 }
 
@@ -87,8 +98,8 @@ function apply(record: DecisionRecord, { index, entry }: Recorded): void {
   decision.timestamps.updated_at = entry.at;
   const status = lastOf((data.transitions ?? []) as DecisionStatus[]);
   if (status !== null) decision.status = status;
-  const permit = permitOf(entry);
-  if (permit !== null) grant(record, permit, index);
+  const permit = data.permit as unknown as Permit | undefined;
+  if (permit !== undefined) grant(record, permit, index);
   switch (entry.type) {
     case 'approval.added':
       record.acts++;
@@ -182,25 +193,6 @@ export function openExceptions(decision: Decision): Decision['policy']['gates'] 
 
 function lastOf(transitions: readonly DecisionStatus[]): DecisionStatus | null {
   return transitions.at(-1) ?? null;
-}
-
-/** `data` of a stream's first entry, as `decide` writes it. */
-interface FirstData {
-  transitions: DecisionStatus[];
-  action: Decision['action'];
-  context: Decision['context'];
-  action_digest: string;
-  policy: { version: string; digest: string } | null;
-  gates: Decision['policy']['gates'];
-  risk: Decision['risk'];
-  authority: { route: string | null; required: Decision['authority']['required'] };
-  enforcement: { result: EnforcementResult; reasons: string[] };
-  expires_at: string | null;
-  permit_ttl_ms: number;
-  linked_to: string | null;
-  tool: string | null;
-  audience: string;
-  call: ResolvedCall | null;
 }
 
 interface ApprovalData {

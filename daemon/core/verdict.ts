@@ -12,6 +12,9 @@ export interface GateResult {
   exception_role?: string;
 }
 
+/** A gate as entries and decisions hold it: a passed one without its reason, which the pinned policy has. */
+export type RecordedGate = Omit<GateResult, 'reason'> & { reason?: string };
+
 /** One AND-group of an authority route: `min_signatures` distinct people, each holding one of `roles`. */
 export interface AuthorityGroup {
   group: string;

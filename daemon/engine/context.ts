@@ -34,6 +34,7 @@ export interface EngineState {
 export interface Recorded {
   index: number;
   entry: Entry;
+  bytes: Uint8Array;
 }
 
 /** One batch: a fixed instant, and the entries appended so far. Nothing in it is durable before the commit. */
@@ -65,11 +66,12 @@ export class Batch {
       actor,
       data,
     };
-    const index = ledger.append(stream, encodeEntry(entry));
+    const bytes = encodeEntry(entry);
+    const index = ledger.append(stream, bytes);
     projections.apply(index, entry);
     const transitions = (data.transitions ?? []) as Decision['status'][];
     this.events.push({ index, stream, type, status: transitions.at(-1) ?? null });
-    return { index, entry };
+    return { index, entry, bytes };
   }
 
   /** The decision as its entries say, those of this batch included; null when there is no such stream. */
@@ -86,11 +88,11 @@ export function loadDecision(state: EngineState, id: string): DecisionRecord | n
 
 /**
  * The C2SP tlog-proof of a committed entry under the newest checkpoint, with the entry's bytes in `extra`. For an allow
- * entry this text is the permit file.
+ * entry this text is the permit file. `known` saves reading the bytes again right after they were written.
  */
-export function proofOf(state: EngineState, index: number): string {
+export function proofOf(state: EngineState, index: number, known: Uint8Array | null = null): string {
   const { ledger } = state;
-  const bytes = ledger.entry(index);
+  const bytes = known ?? ledger.entry(index);
   const checkpoint = ledger.checkpoint();
   if (bytes === null || checkpoint === null)
     throw new Error(`proof: entry ${index} is not under a checkpoint`);

@@ -1,6 +1,6 @@
 import type { DecisionStatus, PermitState } from '../core/decision.ts';
 import type { Entry } from '../formats/entry.ts';
-import { permitOf } from '../formats/permit.ts';
+import type { Permit } from '../formats/permit.ts';
 import type { Database, Statement } from '../ledger/database.ts';
 
 /*
@@ -155,13 +155,9 @@ function prepareAll(database: Database) {
 export function rowAfter(before: DecisionRow | null, index: number, entry: Entry): DecisionRow {
   if ((before === null) !== (entry.seq === 0))
     throw new Error(`projections: ${entry.stream} is out of order`);
-  const { transitions, expires_at } = entry.data as {
-    transitions?: DecisionStatus[];
-    expires_at?: string | null;
-  };
+  const { transitions, expires_at, permit: granted } = entry.data as unknown as RowData;
   const status = transitions?.at(-1) ?? before?.status ?? 'evaluated';
-  const granted = permitOf(entry);
-  const permit = granted === null ? permitStateAfter(entry, before?.permit ?? 'none') : 'issued';
+  const permit = granted === undefined ? permitStateAfter(entry, before?.permit ?? 'none') : 'issued';
   const until = granted?.expires_at ?? expires_at ?? null;
   const due = until === null ? (before?.expires_at ?? null) : Date.parse(until);
   return {
@@ -171,6 +167,13 @@ export function rowAfter(before: DecisionRow | null, index: number, entry: Entry
     last_idx: index,
     expires_at: canExpire(status, permit) ? due : null,
   };
+}
+
+/** What a row is made of, wherever in a stream the entry stands. */
+interface RowData {
+  transitions?: DecisionStatus[];
+  expires_at?: string;
+  permit?: Permit;
 }
 
 function canExpire(status: DecisionStatus, permit: PermitState): boolean {

@@ -34,17 +34,27 @@ const PENDING = ['evaluated', 'pending_authority'];
 
 /**
  * Decision with its proofs: `permit.proof` whenever there is a permit; `ledger.proof` unless the newest entry is the
- * permit itself. 202 while the decision waits, 200 otherwise.
+ * permit itself. 202 while the decision waits, 200 otherwise. `written` are the newest entry's bytes, if at hand.
  */
-export function decisionReply(state: EngineState, record: DecisionRecord): EngineReply {
+export function decisionReply(
+  state: EngineState,
+  record: DecisionRecord,
+  written: Uint8Array | null = null,
+): EngineReply {
   const { decision, permit_index } = record;
   const newest = decision.ledger.record_id;
   const status = PENDING.includes(decision.status) ? 202 : 200;
   if (decision.permit !== undefined && permit_index !== null) {
-    const permit = { ...decision.permit, proof: proofOf(state, permit_index) };
+    const permit = {
+      ...decision.permit,
+      proof: proofOf(state, permit_index, newest === permit_index ? written : null),
+    };
     const ledger =
       newest === permit_index ? decision.ledger : { ...decision.ledger, proof: proofOf(state, newest) };
     return reply(status, { ...decision, ledger, permit });
   }
-  return reply(status, { ...decision, ledger: { ...decision.ledger, proof: proofOf(state, newest) } });
+  return reply(status, {
+    ...decision,
+    ledger: { ...decision.ledger, proof: proofOf(state, newest, written) },
+  });
 }

@@ -222,7 +222,7 @@ function checkGrant(entry: Entry): void {
 }
 
 function checkBinding(entry: Entry, permit: Permit): void {
-  const { action, action_digest: digest, policy, context } = entry.data;
+  const { action, policy, context } = entry.data;
   if (permit.decision_id !== entry.stream || permit.id !== entry.stream.replace(/^dec_/, 'prm_')) {
     throw mismatch('decision');
   }
@@ -230,7 +230,7 @@ function checkBinding(entry: Entry, permit: Permit): void {
     // The action lies in the decision's first entry; here the digest alone speaks of it.
     return;
   }
-  if (!isAction(action) || digest !== permit.action_digest || actionDigest(action) !== digest) {
+  if (!isAction(action) || actionDigest(action) !== permit.action_digest) {
     throw mismatch('action');
   }
   if (canonicalText(action.target) !== canonicalText({ id: permit.target.id, type: permit.target.type })) {

@@ -128,7 +128,7 @@ export function renderExplanation(decision: DecisionReply): string {
   const gates = policy.gates.map((gate) => [
     gate.result === 'pass' ? 'pass' : paint(gate.result === 'fail' ? 'red' : 'yellow', gate.result),
     plain(gate.id + (gate.field === undefined ? '' : ` (${gate.field})`)),
-    plain(gate.reason),
+    plain(gate.reason ?? ''),
   ]);
   return [
     headline(decision),

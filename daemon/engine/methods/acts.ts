@@ -1,5 +1,5 @@
 import { type AcceptedAct, completesAuthority, groupOf, judgeAct } from '../../core/approve.ts';
-import { isoTime, permitIdOf } from '../../core/create.ts';
+import { issuePermit } from '../../core/create.ts';
 import type { DecisionStatus } from '../../core/decision.ts';
 import { type DecisionRecord, openExceptions } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle, type LifecycleCommand } from '../../core/lifecycle.ts';
@@ -182,7 +182,7 @@ function except(
     command: 'except',
     type: 'exception.granted',
     transitions: complete ? ['authorized'] : [],
-    extra: { gate: gate.id },
+    extra: { gate: gate.id, answer: 'approve' },
   });
   return changed(batch, decision.decision_id);
 }
@@ -233,8 +233,7 @@ function permitFor(batch: Batch, record: DecisionRecord): Permit {
   if (call === null || tool === null || target === null || decision.policy_digest === null) {
     throw new Error('acts: a pending decision without a resolved call');
   }
-  return {
-    id: permitIdOf(decision.decision_id),
+  return issuePermit({
     decision_id: decision.decision_id,
     audience: record.audience,
     action_digest: decision.action_digest,
@@ -244,7 +243,7 @@ function permitFor(batch: Batch, record: DecisionRecord): Permit {
     environment: decision.context.environment,
     target,
     profile: batch.state.profile,
-    not_before: isoTime(batch.now),
-    expires_at: isoTime(batch.now + record.permit_ttl_ms),
-  };
+    now_ms: batch.now,
+    ttl_ms: record.permit_ttl_ms,
+  });
 }

@@ -48,7 +48,7 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const recorded = batch.record(decision_id, draft.type, recordable.context.actor, draft.data);
   if (sealed !== null && verdict.result !== 'deny') sealValues(batch, decision_id, sealed);
   const record = foldDecision([recorded]);
-  return (state) => decisionReply(state, record);
+  return (state) => decisionReply(state, record, recorded.bytes);
 }
 
 /** The policy of the environment; any other one to say that an unknown environment is unknown; null denies. */
