@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { stringify } from 'yaml';
+import { type Document, isMap, isScalar } from 'yaml';
+import { BoundaryError } from '../../formats/boundary-error.ts';
 import { toBase64 } from '../../formats/digest.ts';
 import { publicKeyOf } from '../../formats/ed25519.ts';
 import { encodePrivateKey } from '../../formats/openssh-key.ts';
@@ -8,51 +9,37 @@ import { makeDir, writeDurable } from '../../host/durable-file.ts';
 import { randomBytes } from '../../host/random.ts';
 import { writeSecretFile } from '../../host/secret-file.ts';
 
-/** Who can approve what at a dev site. Each gets a key file: on a real site these would be five people and five tokens. */
-const PEOPLE = [
-  { id: 'operator', display_name: 'Operator on shift', roles: ['L2'] },
-  { id: 'alice', display_name: 'Alice, senior operator', roles: ['L3'] },
-  { id: 'bob', display_name: 'Bob, safety officer', roles: ['safety_officer'] },
-  { id: 'carol', display_name: 'Carol, site lead', roles: ['L4'] },
-  { id: 'dave', display_name: 'Dave, head of operations', roles: ['L5'] },
-] as const;
+const HEAD = ` Keys made by "holdfast init --profile dev": whoever can read publisher/people/ can sign as any of these people.
+ A real site lists public keys only, and each private half stays with its person.`;
 
-/** What asks without a person; agents and services hold no approval keys. */
-const MACHINES = {
-  'agent:ops-1': {
-    kind: 'agent',
-    display_name: 'Operations agent',
-    roles: ['agent'],
-    status: 'active',
-    owner: 'operator',
-  },
-  'service:scheduler': {
-    kind: 'service',
-    display_name: 'Local scheduler',
-    roles: ['service'],
-    status: 'active',
-    owner: 'operator',
-  },
-} as const;
-
-const HEAD = `# Made by "holdfast init --profile dev": whoever can read publisher/people/ can sign as any of these people.
-# Real sites list real people here, with public keys only.
-`;
-
-/** Makes a key pair per person in `dir` (NAME 0600, NAME.pub) and returns the text of `principals.yaml` that enrols them. */
-export function createPeople(dir: string, site: string): { names: string[]; principals: string } {
+/**
+ * Gives every human of a `principals.yaml` a new key pair in `dir` (ID 0600, ID.pub) and enrols it in `principals` in
+ * place of the keys there. Returns their ids. Throws BoundaryError `init.bad_policy` when the document lists nobody.
+ */
+export function enrolPeople(principals: Document, dir: string, site: string): string[] {
+  const ids = humans(principals);
+  if (ids.length === 0)
+    throw new BoundaryError(
+      'init.bad_policy',
+      'principals.yaml of the policy lists no human, so nobody could approve anything; no site was made.',
+      { at: 'principals.yaml' },
+    );
   makeDir(dir, 0o700);
-  const people = PEOPLE.map(({ id, display_name, roles }) => {
+  for (const id of ids) {
     const public_key = createPersonKey(join(dir, id), `${id}@${site}`);
-    return [
-      id,
-      { kind: 'human', display_name, roles, status: 'active', keys: [{ public_key, status: 'active' }] },
-    ] as const;
-  });
-  return {
-    names: PEOPLE.map(({ id }) => id),
-    principals: HEAD + stringify({ ...Object.fromEntries(people), ...MACHINES }, { lineWidth: 0 }),
-  };
+    principals.setIn([id, 'keys'], principals.createNode([{ public_key }]));
+  }
+  principals.commentBefore = HEAD;
+  return ids;
+}
+
+function humans(principals: Document): string[] {
+  if (!isMap(principals.contents)) return [];
+  const ids = principals.contents.items.map(({ key }) => (isScalar(key) ? String(key.value) : ''));
+  // An id becomes a file name here, before the policy as a whole has been checked.
+  return ids.filter(
+    (id) => /^[a-z][a-z0-9:_.@-]{0,127}$/.test(id) && principals.getIn([id, 'kind']) === 'human',
+  );
 }
 
 function createPersonKey(path: string, comment: string): string {

@@ -20,9 +20,9 @@ import { type ImportResult, importUpdate } from '../../policy/import.ts';
 import { readPolicyDirectory } from '../../policy/source.ts';
 import { PolicyStore } from '../../policy/store.ts';
 import { profileOfRoot, ROOT_MAX_BYTES, readRoot } from '../../policy/update-root.ts';
-import { createPeople } from './people.ts';
+import { enrolPeople } from './people.ts';
 import { makeDirectories, makeSite } from './skeleton.ts';
-import { adoptPolicy, copyPolicy, STARTER_POLICY } from './starter.ts';
+import { adoptPolicy, copyPolicy, editYaml, STARTER_POLICY } from './starter.ts';
 
 export interface InitOptions {
   dir: string;
@@ -63,16 +63,17 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
   try {
     const paths = sitePaths(building);
     makeDirectories(paths);
-    const root = pinned ?? makePublisher(paths, site, clock.now());
+    const publisher =
+      pinned === null ? makePublisher(paths, site, clock.now(), options.policyDir ?? STARTER_POLICY) : null;
     const made = makeSite(paths, {
       site,
       profile: options.profile,
-      root,
-      operatorActor: pinned === null ? 'operator' : null,
+      root: pinned ?? publisher?.root ?? new Uint8Array(),
+      operatorActor: publisher?.people[0] ?? null,
       now: clock.now(),
     });
-    const publisher =
-      pinned === null ? await firstPolicy(paths, site, clock, options.policyDir ?? STARTER_POLICY) : null;
+    const policy =
+      publisher === null ? null : await firstPolicy(paths, site, clock, publisher.people[0] ?? null);
     chmodSync(building, 0o755);
     syncDir(building);
     // The point of no return: the site exists from here on.
@@ -85,7 +86,10 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
       origin: made.origin,
       vkey: made.vkey,
       root_digest: made.rootDigest,
-      publisher: publisher && { dir: sitePaths(dir).publisher, ...publisher },
+      publisher:
+        publisher === null || policy === null
+          ? null
+          : { dir: sitePaths(dir).publisher, people: publisher.people, policy },
     };
   } catch (error) {
     rmSync(building, { recursive: true, force: true });
@@ -147,43 +151,54 @@ function rootToPin({ profile, rootFile, policyDir }: InitOptions): Uint8Array | 
   return bytes;
 }
 
-function makePublisher(paths: SitePaths, site: string, now: number): Uint8Array {
+/** Dev: publisher keys, an empty repository, and the starter policy with keys for its people. */
+function makePublisher(
+  paths: SitePaths,
+  site: string,
+  now: number,
+  starter: string,
+): { root: Uint8Array; people: string[] } {
   makeDir(paths.publisher, 0o700);
-  return createDevPublisher(paths.publisher, { name: site, now }).root;
+  const { root } = createDevPublisher(paths.publisher, { name: site, now });
+  const source = join(paths.publisher, 'policy');
+  copyPolicy(starter, source);
+  adoptPolicy(source, { site, issuedAt: `${new Date(now).toISOString().slice(0, 19)}Z` });
+  const keys = join(paths.publisher, 'people');
+  return {
+    root,
+    people: editYaml(join(source, 'principals.yaml'), (document) => enrolPeople(document, keys, site)),
+  };
 }
 
-/** Starter policy → publisher → import, the same way in that every later update takes. */
+/** The policy of `publisher/policy` goes the same way in that every later update takes. */
 async function firstPolicy(
   paths: SitePaths,
   site: string,
   clock: Clock,
-  starter: string,
-): Promise<{ people: string[]; policy: ImportResult }> {
-  const { names, principals } = createPeople(join(paths.publisher, 'people'), site);
-  const source = join(paths.publisher, 'policy');
-  copyPolicy(starter, source);
-  adoptPolicy(source, { site, issuedAt: `${new Date(clock.now()).toISOString().slice(0, 19)}Z`, principals });
-  const { bundle, bytes } = readPolicyDirectory(source);
+  who: string | null,
+): Promise<ImportResult> {
+  const { bundle, bytes } = readPolicyDirectory(join(paths.publisher, 'policy'));
+  const { name, version } = bundle.metadata;
   publishFrom(paths.publisher, {
-    bundle: { name: bundle.metadata.name, version: bundle.metadata.version, bytes },
+    bundle: { name, version, bytes },
     site,
     environments: Object.keys(bundle.environments),
     now: clock.now(),
   });
   const engine = await openInlineEngine(paths.root);
   try {
-    const policy = await importUpdate({
+    const request = {
       path: repositoryDir(paths.publisher),
       source: 'publisher/repository',
       paths,
       site,
       engine,
-      store: new PolicyStore(paths.policy),
       clock,
-      who: 'operator',
-    });
+      who,
+    };
+    const policy = await importUpdate({ ...request, store: new PolicyStore(paths.policy) });
     if (!policy.applied) throw new BoundaryError(policy.code, policy.reason);
-    return { people: names, policy };
+    return policy;
   } finally {
     await engine.stop('site created');
   }

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseDocument } from 'yaml';
+import { type Document, isMap, parseDocument } from 'yaml';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { makeDir, readBounded, writeDurable } from '../../host/durable-file.ts';
 
@@ -21,23 +21,28 @@ export function copyPolicy(from: string, to: string): void {
   copyYaml(join(from, 'tests'), join(to, 'tests'));
 }
 
-/** Makes a copied policy this site's own: who it is for, when it was issued, who its people are. Comments stay. */
-export function adoptPolicy(
-  dir: string,
-  { site, issuedAt, principals }: { site: string; issuedAt: string; principals: string },
-): void {
-  const path = join(dir, 'metadata.yaml');
+/** Makes a copied policy this site's own: who it is for, when it was issued. Comments stay. */
+export function adoptPolicy(dir: string, { site, issuedAt }: { site: string; issuedAt: string }): void {
+  editYaml(join(dir, 'metadata.yaml'), (document) => {
+    document.set('sites', [site]);
+    document.set('issued_at', issuedAt);
+  });
+}
+
+/** Edits a YAML file in place, keeping its comments. Throws BoundaryError `init.bad_policy` when it is not YAML. */
+export function editYaml<T>(path: string, edit: (document: Document) => T): T {
   const document = parseDocument(Buffer.from(readBounded(path, FILE_MAX_BYTES)).toString('utf8'));
-  if (document.errors.length > 0)
+  const [error] = document.errors;
+  if (error !== undefined || !isMap(document.contents)) {
     throw new BoundaryError(
       'init.bad_policy',
-      `${basename(path)} of the policy is not YAML: ${document.errors[0]?.message ?? ''}`,
+      `${basename(path)} of the policy is not a YAML map${error === undefined ? '' : `: ${error.message}`}. No site was made.`,
       { at: path },
     );
-  document.set('sites', [site]);
-  document.set('issued_at', issuedAt);
+  }
+  const result = edit(document);
   writeDurable(path, Buffer.from(document.toString({ lineWidth: 0 }), 'utf8'), 0o644);
-  writeDurable(join(dir, 'principals.yaml'), Buffer.from(principals, 'utf8'), 0o644);
+  return result;
 }
 
 function copyYaml(from: string, to: string): void {
