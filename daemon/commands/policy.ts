@@ -1,0 +1,147 @@
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { BundleDefects, describeDefect } from '../core/bundle-defects.ts';
+import { writeDurable } from '../host/durable-file.ts';
+import { type PolicySource, readPolicyDirectory } from '../policy/source.ts';
+import { type CaseResult, runTableTests } from '../policy/table-test.ts';
+import { EXIT, endWith } from './exit.ts';
+import { print, printJson } from './render/output.ts';
+import { count, paint, rows, table } from './render/text.ts';
+
+interface PolicyOptions {
+  json?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  holdfast policy lint policies/field-site
+  holdfast policy test policies/field-site
+  holdfast policy build policies/field-site -o field-site.json
+
+Exit codes: 0 done · 2 the policy has defects · 3 a test case got another verdict than expected`;
+
+/** `holdfast policy …`: write, test and build bundles. Works on files alone; needs neither site nor daemon. */
+export function policyCommand(): Command {
+  return new Command('policy')
+    .description('Write, test and build policy bundles.')
+    .addHelpText('after', EXAMPLES)
+    .addCommand(lintCommand())
+    .addCommand(testCommand())
+    .addCommand(buildCommand());
+}
+
+function lintCommand(): Command {
+  return new Command('lint')
+    .description('Check a policy directory: every defect with file, line and what to write instead.')
+    .argument('<dir>', 'directory of YAML files')
+    .action((dir: string, options: PolicyOptions) => {
+      const source = readOrReport(dir, options);
+      if (source === null) return;
+      if (options.json) printJson({ ok: true, ...summary(source), defects: [] });
+      else print(`${paint('green', 'NO DEFECTS')}  ${dir}\n${render(source)}`);
+    });
+}
+
+function testCommand(): Command {
+  return new Command('test')
+    .description("Run the policy's own table tests, DIR/tests/*.yaml.")
+    .argument('<dir>', 'directory of YAML files')
+    .action((dir: string, options: PolicyOptions) => {
+      const source = readOrReport(dir, options);
+      const results = source === null ? null : testOrReport(dir, source, options);
+      if (source === null || results === null) return;
+      const failed = results.filter(({ differences }) => differences.length > 0).length;
+      if (options.json) {
+        printJson({
+          ok: failed === 0,
+          ...summary(source),
+          passed: results.length - failed,
+          failed,
+          cases: results,
+        });
+      } else print(renderResults(dir, results, failed));
+      endWith(failed === 0 ? EXIT.done : EXIT.refused);
+    });
+}
+
+function buildCommand(): Command {
+  return new Command('build')
+    .description('Build a policy directory into one bundle file (canonical JSON).')
+    .argument('<dir>', 'directory of YAML files')
+    .requiredOption('-o, --output <file>', 'where the bundle goes')
+    .action((dir: string, options: PolicyOptions & { output: string }) => {
+      const source = readOrReport(dir, options);
+      if (source === null) return;
+      writeDurable(resolve(options.output), source.bytes, 0o644);
+      if (options.json) printJson({ ok: true, ...summary(source), output: options.output });
+      else print(`${paint('green', 'BUILT')}  ${options.output}\n${render(source)}`);
+    });
+}
+
+/** The policy, or null after its defects have been said. */
+function readOrReport(dir: string, options: PolicyOptions): PolicySource | null {
+  return orReport(dir, options, () => readPolicyDirectory(dir));
+}
+
+function testOrReport(dir: string, { compiled }: PolicySource, options: PolicyOptions): CaseResult[] | null {
+  return orReport(dir, options, () => runTableTests(dir, compiled));
+}
+
+function orReport<T>(dir: string, options: PolicyOptions, read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof BundleDefects)) throw error;
+    if (options.json) printJson({ ok: false, defects: error.defects });
+    else {
+      const head = `${paint('red', 'DEFECTIVE')}  ${dir}: ${count(error.defects.length, 'defect')}; a site would refuse it whole`;
+      print([head, ...error.defects.map((defect) => `  ${describeDefect(defect)}`)].join('\n'));
+    }
+    endWith(EXIT.usage);
+    return null;
+  }
+}
+
+function summary({ bundle, bytes, digest }: PolicySource) {
+  const { name, version } = bundle.metadata;
+  return { name, version, digest, bytes: bytes.length };
+}
+
+function render({ bundle, bytes, digest }: PolicySource): string {
+  const { name, version, sites } = bundle.metadata;
+  return rows([
+    ['policy', `${name}@${version}`],
+    ['digest', digest],
+    ['size', count(bytes.length, 'byte')],
+    ['sites', sites.join(', ')],
+    ['classes', Object.keys(bundle.actions).join(', ')],
+    [
+      'rules',
+      `${count(bundle.gates.length, 'gate')}, ${count(bundle.risk.factors.length, 'risk factor')}, ${count(bundle.authority.routes.length, 'route')}`,
+    ],
+  ]);
+}
+
+function renderResults(dir: string, results: readonly CaseResult[], failed: number): string {
+  if (results.length === 0) return `${dir} has no table tests. Put them into ${dir}/tests/NAME.yaml.`;
+  const body = results.map(({ name, result, band, differences }) => [
+    differences.length === 0 ? 'ok' : 'FAILED',
+    result,
+    band ?? '–',
+    name,
+  ]);
+  const wrong = results
+    .filter(({ differences }) => differences.length > 0)
+    .map(({ file, line, name, differences, reasons }) =>
+      [
+        `${file}:${line}  ${name}`,
+        ...differences.map((text) => `  ${text}`),
+        ...reasons.map((text) => `  because: ${text}`),
+      ].join('\n'),
+    );
+  const verdict =
+    failed === 0
+      ? paint('green', `${count(results.length, 'case')} as expected`)
+      : paint('red', `${failed} of ${count(results.length, 'case')} not as expected`);
+  return [table(['', 'result', 'band', 'case'], body), '', ...wrong, verdict].join('\n');
+}
