@@ -110,7 +110,7 @@ function progress(text: string): void {
 function stopOnSignal(cleanup: AsyncDisposableStack): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
-      cleanup.disposeAsync().finally(() => process.exit(130));
+      void cleanup.disposeAsync().finally(() => process.exit(130));
     });
   }
 }

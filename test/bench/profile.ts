@@ -16,7 +16,11 @@ const WINDOW = 256;
 const CONNECTIONS = 16;
 const SHOWN = 45;
 
+const WARM_MS = 4_000;
+
 interface CpuProfile {
+  /** µs on the monotonic clock, as `process.hrtime`. */
+  startTime: number;
   nodes: {
     id: number;
     callFrame: { functionName: string; url: string; lineNumber: number };
@@ -39,13 +43,16 @@ async function profile(): Promise<void> {
   try {
     await makeSite(dir);
     const daemon = await startRole(dir, 'daemon', ['--cpu-prof', `--cpu-prof-dir=${join(scratch, 'cpu')}`]);
-    const plan = { ...FULL, warmupMs: 0, durationMs: Number(options.ms) };
+    const plan = { ...FULL, warmupMs: WARM_MS, durationMs: Number(options.ms) };
     const load = new SiteLoad({ plan, loader, questions: makeQuestions(64), dir });
-    const { perSecond } = await (options.http ? load.http(CONNECTIONS) : load.stream(WINDOW));
+    const run = await (options.http ? load.http(CONNECTIONS) : load.stream(WINDOW));
+    const until = Number(process.hrtime.bigint() / 1_000n);
     await daemon.stop();
-    const decisions = (perSecond * plan.durationMs) / 1_000;
-    console.log(`${Math.round(perSecond)} decisions/s while profiled`);
-    for (const name of readdirSync(join(scratch, 'cpu'))) report(join(scratch, 'cpu', name), decisions);
+    const window = { from: until - plan.durationMs * 1_000, until };
+    const decisions = (run.perSecond * plan.durationMs) / 1_000;
+    console.log(`${Math.round(run.perSecond)} decisions/s while profiled`);
+    for (const name of readdirSync(join(scratch, 'cpu')))
+      report(join(scratch, 'cpu', name), window, decisions);
   } finally {
     await loader.stop();
     rmSync(scratch, { recursive: true, force: true });
@@ -53,11 +60,14 @@ async function profile(): Promise<void> {
 }
 
 /** Prints one thread: the functions with the most time of their own, and those with the most beneath them. */
-function report(path: string, decisions: number): void {
+function report(path: string, window: { from: number; until: number }, decisions: number): void {
   const cpu = JSON.parse(readFileSync(path, 'utf8')) as CpuProfile;
   const own = new Map<number, number>();
+  let now = cpu.startTime;
   cpu.samples.forEach((id, at) => {
-    own.set(id, (own.get(id) ?? 0) + (cpu.timeDeltas[at] ?? 0));
+    const delta = cpu.timeDeltas[at] ?? 0;
+    now += delta;
+    if (now >= window.from && now < window.until) own.set(id, (own.get(id) ?? 0) + delta);
   });
   const byId = new Map(cpu.nodes.map((node) => [node.id, node]));
   const selfTime = new Map<string, number>();

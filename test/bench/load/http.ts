@@ -52,7 +52,7 @@ function runConnection(job: HttpLoad, requests: Buffer[], first: number, recorde
       const answer = received;
       received = Buffer.alloc(0);
       const now = performance.now();
-      if (answer.latin1Slice(9, 12) !== '200' || answer.indexOf(expect, body) === -1) {
+      if (answer.toString('latin1', 9, 12) !== '200' || answer.indexOf(expect, body) === -1) {
         finish(new Error(`unexpected answer: ${answer.toString('utf8').slice(0, 600)}`));
       } else if (recorder.answer(sentAt, now, () => answer.toString('utf8', body))) {
         send();
@@ -67,7 +67,7 @@ function runConnection(job: HttpLoad, requests: Buffer[], first: number, recorde
 function completeBody(answer: Buffer): number | null {
   const headEnd = answer.indexOf(HEAD_END);
   if (headEnd === -1) return null;
-  const head = answer.latin1Slice(0, headEnd);
+  const head = answer.toString('latin1', 0, headEnd);
   const length = /\r\ncontent-length: *([0-9]+)/i.exec(head)?.[1];
   if (length === undefined) throw new Error(`answer without Content-Length: ${head}`);
   const body = headEnd + HEAD_END.length;

@@ -32,7 +32,7 @@ function open(job: StreamLoad): Promise<Socket> {
     let head = '';
     socket.on('error', reject);
     socket.on('data', function read(chunk: Buffer) {
-      head += chunk.latin1Slice();
+      head += chunk.toString('latin1');
       if (!head.includes('\r\n\r\n')) return;
       socket.removeListener('data', read);
       if (head.startsWith('HTTP/1.1 101 ')) resolve(socket);
@@ -115,7 +115,7 @@ function nextFrame(bytes: Buffer): Frame | null {
 
 /** Answers begin with their `id`, a number as it was sent; -1 when this one does not. */
 function slotOf(payload: Buffer): number {
-  if (payload.latin1Slice(0, 6) !== '{"id":') return -1;
+  if (payload.toString('latin1', 0, 6) !== '{"id":') return -1;
   let slot = 0;
   let at = 6;
   for (
