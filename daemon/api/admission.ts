@@ -17,6 +17,8 @@ export interface ClientBudget {
   inFlight: number;
   tokens: number;
   refilledAt: number;
+  /** Nothing more can be read from it: what is under way is answered, then it is closed. */
+  closing: boolean;
 }
 
 /**
@@ -37,7 +39,12 @@ export class Admission {
   }
 
   newClient(): ClientBudget {
-    return { inFlight: 0, tokens: this.limits.requests_per_second_per_client, refilledAt: performance.now() };
+    return {
+      inFlight: 0,
+      tokens: this.limits.requests_per_second_per_client,
+      refilledAt: performance.now(),
+      closing: false,
+    };
   }
 
   /** Lets a call in (null; the caller must `leave` when it is answered), or says why not. */

@@ -1,4 +1,4 @@
-import type { EngineHandle, EngineReply, Problem } from '../engine/protocol.ts';
+import type { EngineHandle, EngineMethod, EngineReply, Problem } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 import { durationMs } from './duration.ts';
@@ -73,14 +73,13 @@ export class Dispatcher {
 
   /** Checks the call and has it answered. Never rejects: what fails is answered with a problem and logged. */
   call(method: BoundMethod, request: MethodRequest): Promise<Answer> {
-    let args: Record<string, string>;
     try {
-      args = checkedArgs(method, request);
+      const args = checkedArgs(method, request);
       checkBody(method, request);
+      return this.#answer(method, args, request).catch((error: unknown) => this.#refusal(method, error));
     } catch (error) {
       return Promise.resolve(this.#refusal(method, error));
     }
-    return this.#answer(method, args, request).catch((error: unknown) => this.#refusal(method, error));
   }
 
   #answer(method: BoundMethod, args: Record<string, string>, request: MethodRequest): Promise<Answer> {
@@ -88,17 +87,12 @@ export class Dispatcher {
     if (row.kind === 'own') return this.#options.own[row.name]();
     if (row.kind === 'host') return this.#host(row.name, args, request);
     if (row.kind === 'stream') throw new Error(`${row.name} reached the dispatcher`);
-    const wait = args.wait;
+    const { wait, ...others } = args;
     if (wait === undefined) return this.#engine(row.name, args, request);
-    const { wait: _, ...others } = args;
     return this.#untilDecided(row.name, others, request, durationMs(wait));
   }
 
-  #engine(
-    name: Parameters<EngineHandle['call']>[0]['method'],
-    args: Record<string, string>,
-    request: MethodRequest,
-  ): Promise<Answer> {
+  #engine(name: EngineMethod, args: Record<string, string>, request: MethodRequest): Promise<Answer> {
     const { engine, socket } = this.#options;
     if (engine === null || socket === 'gateway') throw new Error(`${name} needs an engine`);
     const body = request.body === null ? null : request.body.text;
@@ -116,7 +110,7 @@ export class Dispatcher {
   }
 
   async #untilDecided(
-    name: 'decisions.create' | 'decisions.get' | Parameters<EngineHandle['call']>[0]['method'],
+    name: EngineMethod,
     args: Record<string, string>,
     request: MethodRequest,
     waitMs: number,

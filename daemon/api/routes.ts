@@ -107,6 +107,7 @@ function admit(incoming: IncomingMessage, outgoing: ServerResponse, context: Rou
   }
   outgoing.once('close', () => {
     admission.leave(budget);
+    if (budget.closing && budget.inFlight === 0) incoming.socket.end();
     metrics.answered(
       socket,
       responses.get(outgoing) ?? 'none',

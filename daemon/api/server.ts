@@ -1,8 +1,9 @@
 import { createServer, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FastifyInstance, fastify } from 'fastify';
-import type { EngineHandle } from '../engine/protocol.ts';
+import type { EngineHandle, Problem } from '../engine/protocol.ts';
 import type { SiteLimits } from '../host/config.ts';
 import type { Logger } from '../host/log.ts';
 import { VERSION } from '../host/version.ts';
@@ -114,7 +115,7 @@ class RunningServer implements ApiServer {
     this.#streams = new Streams({ ...shared, engine }, patience.heartbeat);
     this.#app = fastify({
       serverFactory: (handler) => hardenedServer(handler, patience),
-      clientErrorHandler: refuseGarbage,
+      clientErrorHandler: (error, socket) => this.#unreadable(error, socket),
       bodyLimit: limits.body_bytes,
       exposeHeadRoutes: false,
       routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 128 },
@@ -149,6 +150,14 @@ class RunningServer implements ApiServer {
     this.#connections.stop();
     await closed;
     await this.#app.close();
+  }
+
+  /** Garbage must not overtake the answer to a good request before it on the same connection. */
+  #unreadable(error: Error & { code?: string }, socket: Socket): void {
+    const budget = this.#connections.budget(socket);
+    if (!socket.writable) socket.destroy();
+    else if (budget !== null && budget.inFlight > 0) budget.closing = true;
+    else endWith(socket, rawProblem(unreadable(error.code)));
   }
 
   #accept(): void {
@@ -192,22 +201,16 @@ function ownServices(socket: SocketKind, metrics: Metrics): OwnServices {
   };
 }
 
-/** What the HTTP parser could not read, or waited for in vain. */
-function refuseGarbage(error: Error & { code?: string }, socket: Duplex): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
+/** What is said about bytes that the HTTP parser could not read, or waited for in vain. */
+function unreadable(code: string | undefined): Problem {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return problem('request.timeout', 'the request did not arrive in time; nothing was done');
   }
-  const document =
-    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? problem('request.timeout', 'the request did not arrive in time; nothing was done')
-      : error.code === 'HPE_HEADER_OVERFLOW'
-        ? problem(
-            'request.headers_too_large',
-            `the head of the request is over ${HEADER_MAX_BYTES} bytes; nothing was done`,
-          )
-        : problem('request.malformed', 'this is not HTTP/1.1; nothing was done');
-  endWith(socket, rawProblem(document));
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    const detail = `the head of the request is over ${HEADER_MAX_BYTES} bytes; nothing was done`;
+    return problem('request.headers_too_large', detail);
+  }
+  return problem('request.malformed', 'this is not HTTP/1.1; nothing was done');
 }
 
 function endWith(socket: Duplex, text: string): void {

@@ -56,8 +56,8 @@ export class FakeEngine implements EngineHandle {
       case 'status.get':
         return json(200, { ready: true, site: 'test.example', degraded: [] });
       case 'ledger.entries': {
-        const from = Number(call.args['from'] ?? 0);
-        const entries = this.entries.slice(from, from + Number(call.args['limit'] ?? 64));
+        const from = Number(call.args.from ?? 0);
+        const entries = this.entries.slice(from, from + Number(call.args.limit ?? 64));
         return json(200, { size: this.entries.length, entries });
       }
       case 'ledger.checkpoint':

@@ -26,7 +26,7 @@ export interface ServingOptions {
   socket?: SocketKind;
   limits?: Partial<SiteLimits>;
   patience?: ApiServerOptions['patience'];
-  host?: HostServices;
+  host?: HostServices | ((engine: FakeEngine) => HostServices);
 }
 
 /** A server of one kind on a real socket in a temporary directory, in front of a fake engine. */
@@ -40,7 +40,7 @@ export async function serve(options: ServingOptions = {}): Promise<Serving> {
     socket,
     listen: { path },
     engine: socket === 'gateway' ? null : engine,
-    host: options.host ?? {},
+    host: typeof options.host === 'function' ? options.host(engine) : (options.host ?? {}),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     ...(options.patience === undefined ? {} : { patience: options.patience }),
     metrics,
