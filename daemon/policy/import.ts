@@ -62,15 +62,14 @@ export async function importUpdate(request: ImportRequest): Promise<ImportResult
     return refuseUpdate(request, error.code, error.message);
   }
   // Durable before the entry that makes it count: an entry must never name a bundle that a power cut took away.
-  request.store.keep(update);
-  return apply(request, update, before.updateId);
+  const isNew = request.store.keep(update);
+  const result = await apply(request, update);
+  // What was in force once stays: decisions of that time are pinned to it.
+  if (!result.applied && isNew) request.store.drop(update.updateId);
+  return result;
 }
 
-async function apply(
-  request: ImportRequest,
-  update: VerifiedUpdate,
-  activeId: string | null,
-): Promise<ImportResult> {
+async function apply(request: ImportRequest, update: VerifiedUpdate): Promise<ImportResult> {
   const { updateId, versions, siteTarget } = update;
   const answer = await ask(request.engine, 'policy.apply', {
     update_id: updateId,
@@ -95,7 +94,6 @@ async function apply(
       record_id: recordOf(answer.body),
     };
   }
-  if (updateId !== activeId) request.store.drop(updateId);
   const { code, detail } = answer.body;
   return refuseUpdate(
     request,

@@ -31,18 +31,23 @@ export class PolicyStore {
     makeDir(this.#updates, 0o700);
   }
 
-  /** Stores an update and its bundles. Durable on return. Harmless to repeat, also after a crash midway. */
-  keep(update: VerifiedUpdate): void {
+  /**
+   * Stores an update and its bundles. Durable on return. Harmless to repeat, also after a crash midway. Returns false
+   * when the update was here before.
+   */
+  keep(update: VerifiedUpdate): boolean {
     for (const [digest, bytes] of update.bundles)
       writeDurable(join(this.#bundles, `${digest}.json`), bytes, 0o600);
     const dir = join(this.#updates, update.updateId);
+    const isNew = !existsSync(dir);
     for (const [name, bytes] of update.files) {
       makeDirs(dir, dirname(name));
       writeDurable(join(dir, name), bytes, 0o600);
     }
+    return isNew;
   }
 
-  /** Forgets an update that was not put in force. Bundles stay: another update may share them. */
+  /** Forgets an update that was never put in force. Bundles stay: another update may share them. */
   drop(updateId: string): void {
     rmSync(join(this.#updates, updateId), { recursive: true, force: true });
   }
