@@ -23,6 +23,7 @@ export interface SitePaths {
   publisher: string;
 }
 
+/** The paths of the site in `root`. Says nothing about what is there. */
 export function sitePaths(root: string): SitePaths {
   const state = join(root, 'state');
   return {

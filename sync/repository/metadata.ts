@@ -27,6 +27,7 @@ export interface RootOptions {
   lifetimes: Lifetimes;
 }
 
+/** A root file. Whoever verifies it wants `thresholds.root` of the new and of the old root's keys. */
 export function signRoot({
   version,
   keys,
@@ -55,16 +56,19 @@ export function signRoot({
   return finish(new Metadata(root), signers);
 }
 
+/** What the roles below root have in common. */
 export interface Signing {
   version: number;
   signers: RoleSigners[RoleName];
   expires: string;
 }
 
+/** The list of targets, by name. */
 export function signTargets(targets: Record<string, TargetFile>, signing: Signing): SignedFile {
   return finish(new Metadata(new Targets({ ...common(signing), targets })), signing.signers);
 }
 
+/** Binds the targets file by version, length and digest. */
 export function signSnapshot(targets: SignedFile, signing: Signing): SignedFile {
   return finish(
     new Metadata(new Snapshot({ ...common(signing), meta: { 'targets.json': metaFile(targets) } })),
@@ -72,6 +76,7 @@ export function signSnapshot(targets: SignedFile, signing: Signing): SignedFile 
   );
 }
 
+/** Binds the snapshot the same way; the shortest-lived file, where readers start. */
 export function signTimestamp(snapshot: SignedFile, signing: Signing): SignedFile {
   return finish(
     new Metadata(new Timestamp({ ...common(signing), snapshotMeta: metaFile(snapshot) })),
