@@ -21,6 +21,8 @@ interface Files {
   inPlace: boolean;
 }
 
+/** Below this the time is that of starting threads, and a rate would mislead. */
+const WORTH_A_RATE = 10_000;
 /** Findings shown to people; `--json` has more. */
 const SHOWN = 20;
 
@@ -94,7 +96,10 @@ function render(report: VerifyReport, { ledgerPath, trust }: Files, seconds: num
     'red',
     `The verifier answered ${report.code}.`,
   ];
-  const rate = seconds > 0 ? ` (${count(Math.round(report.entries / seconds), 'entry', 'entries')}/s)` : '';
+  const rate =
+    report.entries >= WORTH_A_RATE
+      ? ` (${count(Math.round(report.entries / seconds), 'entry', 'entries')}/s)`
+      : '';
   const lines = [
     `${paint(style, paint('bold', word))}  ${meaning}`,
     rows([

@@ -24,7 +24,7 @@ Examples:
   holdfast permit verify relay.permit --policy tlog-policy     needs nothing but these two files
   holdfast permit verify relay.permit --trust site-trust.json
 
-Exit codes: 0 genuine · 10 does not match or is not genuine · 13 signed by an unknown key · 2 no such file
+Exit codes: 0 genuine · 3 genuine, but no permit · 10 does not match · 13 signed by an unknown key · 2 no such file
 Genuine is not the same as usable: the answer also says whether it has expired. Whether it was redeemed only the
 ledger knows.`;
 
@@ -71,10 +71,7 @@ function check(text: string, trust: LogTrust): Checked {
 
 function report(checked: Checked, options: SiteOptions): void {
   if (!checked.ok) {
-    const { code, message } = checked.error;
-    if (options.json) printJson({ verified: false, code, message });
-    else print(`${paint('red', paint('bold', 'NOT GENUINE'))}  ${message} [${code}]\nDo not act on it.`);
-    endWith(UNKNOWN_KEY_CODES.includes(code) ? EXIT.unknownKey : EXIT.tampered);
+    reportFailure(checked.error, options);
     return;
   }
   const { permit, index, checkpoint, entry } = checked.verified;
@@ -90,6 +87,16 @@ function report(checked: Checked, options: SiteOptions): void {
     });
   } else print(render(checked.verified, state));
   endWith(EXIT.done);
+}
+
+function reportFailure({ code, message }: BoundaryError, options: SiteOptions): void {
+  // A proof of an entry that grants nothing is a true statement, just no permit.
+  const genuine = code === 'permit.none';
+  if (options.json) printJson({ verified: false, code, message });
+  else if (genuine) print(`${paint('yellow', paint('bold', 'NO PERMIT'))}  ${message} [${code}]`);
+  else print(`${paint('red', paint('bold', 'NOT GENUINE'))}  ${message} [${code}]\nDo not act on it.`);
+  if (genuine) endWith(EXIT.refused);
+  else endWith(UNKNOWN_KEY_CODES.includes(code) ? EXIT.unknownKey : EXIT.tampered);
 }
 
 /** No signature by any key that the reader believes, as opposed to one that does not match. */

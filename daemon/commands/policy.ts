@@ -1,10 +1,12 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { BundleSchema } from '../core/bundle.ts';
 import { BundleDefects, describeDefect } from '../core/bundle-defects.ts';
 import { writeDurable } from '../host/durable-file.ts';
 import { type PolicySource, readPolicyDirectory } from '../policy/source.ts';
 import { type CaseResult, runTableTests } from '../policy/table-test.ts';
 import { EXIT, endWith } from './exit.ts';
+import { policyShowCommand, policyStatusCommand } from './policy-in-force.ts';
 import { print, printJson } from './render/output.ts';
 import { count, paint, rows, table } from './render/text.ts';
 
@@ -20,14 +22,17 @@ Examples:
 
 Exit codes: 0 done · 2 the policy has defects · 3 a test case got another verdict than expected`;
 
-/** `holdfast policy …`: write, test and build bundles. Works on files alone; needs neither site nor daemon. */
+/** `holdfast policy …`: write, test and build bundles, which works on files alone; and see what a site runs. */
 export function policyCommand(): Command {
   return new Command('policy')
-    .description('Write, test and build policy bundles.')
+    .description('Write, test and build policy bundles; see which ones are in force.')
     .addHelpText('after', EXAMPLES)
     .addCommand(lintCommand())
     .addCommand(testCommand())
-    .addCommand(buildCommand());
+    .addCommand(buildCommand())
+    .addCommand(schemaCommand())
+    .addCommand(policyStatusCommand())
+    .addCommand(policyShowCommand());
 }
 
 function lintCommand(): Command {
@@ -76,6 +81,23 @@ function buildCommand(): Command {
       if (options.json) printJson({ ok: true, ...summary(source), output: options.output });
       else print(`${paint('green', 'BUILT')}  ${options.output}\n${render(source)}`);
     });
+}
+
+/** For editors and other tools; `policies/schema/bundle.schema.json` is this command's output. */
+function schemaCommand(): Command {
+  return new Command('schema')
+    .description('Print the JSON Schema of a bundle.')
+    .action(() => print(bundleSchemaText()));
+}
+
+/** JSON Schema (2020-12) of the built bundle. Each YAML file of a policy directory is one member of it. */
+export function bundleSchemaText(): string {
+  const schema = {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Holdfast policy bundle v1',
+    ...BundleSchema,
+  };
+  return JSON.stringify(schema, null, 2);
 }
 
 /** The policy, or null after its defects have been said. */

@@ -37,7 +37,10 @@ export async function signerOf(
   // A review is recorded under a role, but no route demands a certain one: the first that its owner holds will do.
   const role = asked === null ? choices[0] : choices.length === 1 ? choices[0] : undefined;
   if (role !== undefined) return { principal, role, fingerprint };
-  throw choices.length === 0 ? noRole(asked, held, principal) : severalRoles(choices);
+  if (choices.length > 0) throw severalRoles(choices);
+  const couldExcept =
+    wanted.kind === 'approval' && (askedRoles(decision, 'exception') ?? []).some((r) => held?.includes(r));
+  throw noRole(asked, held, principal, couldExcept);
 }
 
 /** Roles that the decision waits for in acts of this kind; null when any will do. */
@@ -80,16 +83,21 @@ function unique(roles: string[]): string[] {
   return [...new Set(roles)];
 }
 
-function noRole(asked: string[] | null, held: string[] | null, principal: string | null): BoundaryError {
+function noRole(
+  asked: string[] | null,
+  held: string[] | null,
+  principal: string | null,
+  couldExcept: boolean,
+): BoundaryError {
   const waits = asked === null ? '' : ` The decision waits for ${asked.join(', ') || 'nobody'}.`;
   const has =
     held === null
       ? 'The policy in force knows no owner of this key.'
       : `${principal} holds ${held.join(', ') || 'no role'}.`;
-  return new BoundaryError(
-    'role.none',
-    `${has}${waits} Nothing was signed; name a role with --role to sign all the same.`,
-  );
+  const instead = couldExcept
+    ? 'It also waits for an exception that this key may grant: add --exception.'
+    : 'Name a role with --role to sign all the same.';
+  return new BoundaryError('role.none', `${has}${waits} Nothing was signed. ${instead}`);
 }
 
 function severalRoles(choices: string[]): BoundaryError {

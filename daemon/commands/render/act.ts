@@ -1,7 +1,7 @@
 import type { DecisionReply } from '../../api/client.ts';
 import type { SignedAct } from '../../formats/signed-act.ts';
 import type { Signer } from '../signer-role.ts';
-import { inline, instant, paint, plain, rows, span } from './text.ts';
+import { inline, moment, paint, plain, rows, span } from './text.ts';
 
 const VERBS: Record<string, string> = {
   approve: 'APPROVE',
@@ -42,7 +42,7 @@ export function renderAct(act: SignedAct, decision: DecisionReply, signer: Signe
         'key',
         `${signer.fingerprint ?? 'told after signing'}${signer.principal === null ? '' : plain(` of ${signer.principal}`)}`,
       ],
-      ['valid', `${span(act.ttl_seconds * 1000)} from ${instant(act.issued_at)}`],
+      ['valid', `${span(act.ttl_seconds * 1000)} from ${moment(act.issued_at)}`],
       ['nonce', act.nonce],
     ]),
   ].join('\n');

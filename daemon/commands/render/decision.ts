@@ -1,7 +1,7 @@
 import type { DecisionReply } from '../../api/client.ts';
 import type { Decision } from '../../core/decision.ts';
 import type { AuthorityGroup } from '../../core/verdict.ts';
-import { inline, instant, paint, plain, rows, type Style, span, table } from './text.ts';
+import { inline, instant, moment, paint, plain, rows, type Style, span, table } from './text.ts';
 
 /** The verdict in one word, loudest first thing on the screen. */
 export function headline(decision: Decision): string {
@@ -48,12 +48,13 @@ export function renderDecision(decision: DecisionReply, permitFile?: string): st
     headline(decision),
     rows([
       ['decision', decision.decision_id],
-      ['why', decision.enforcement.reasons.map(plain).join('\n')],
+      ['why', whyLines(decision).map(plain).join('\n')],
       ['intent', decision.action.intent === null ? '' : plain(decision.action.intent)],
       ['asked by', actorLine(decision)],
       ['risk', riskLine(decision)],
       ['needs', isWaiting(decision) ? needs(decision).join('\n') : ''],
-      ['have', isWaiting(decision) ? received(decision) : ''],
+      [isWaiting(decision) ? 'have' : 'answered', received(decision)],
+      ['exceptions', exceptionLines(decision)],
       [isWaiting(decision) ? 'waits until' : '', isWaiting(decision) ? instant(expires_at) : ''],
       ['permit', permit === undefined ? '' : `${permit.id} for ${plain(permit.audience)}`],
       [
@@ -62,10 +63,17 @@ export function renderDecision(decision: DecisionReply, permitFile?: string): st
       ],
       ['permit file', permitFile ?? ''],
       ['outcome', outcome === null ? '' : outcomeLine(decision)],
+      ['reviewed', reviewLines(decision)],
       ['recorded', `ledger entry ${decision.ledger.record_id}, ${decision.ledger.write_state}`],
       ['next', nextStep(decision)],
     ]),
   ].join('\n');
+}
+
+/** Reasons that no other row tells: risk and signatures have rows of their own. */
+function whyLines({ risk, enforcement }: Decision): string[] {
+  const risks = risk.reasons.map((reason) => `Risk: ${reason}`);
+  return enforcement.reasons.filter((reason) => !risks.includes(reason) && !reason.startsWith('Needs '));
 }
 
 function isWaiting({ status }: Decision): boolean {
@@ -83,7 +91,7 @@ function actorLine({ context: { actor } }: Decision): string {
 
 function riskLine({ risk }: Decision): string {
   if (risk.band === null) return '';
-  return plain([`${risk.band}, ${risk.score ?? 'not computed'}`, ...risk.reasons].join('; '));
+  return [`${risk.band}, ${risk.score ?? 'not computed'}`, ...risk.reasons].map(plain).join('\n');
 }
 
 function needs(decision: Decision): string[] {
@@ -93,7 +101,19 @@ function needs(decision: Decision): string[] {
 
 function received({ authority }: Decision): string {
   return authority.received
-    .map(({ principal, role, answer, at }) => plain(`${answer} by ${principal} as ${role}, ${instant(at)}`))
+    .map(({ principal, role, answer, at }) => plain(`${answer} by ${principal} as ${role}, ${moment(at)}`))
+    .join('\n');
+}
+
+function reviewLines({ reviews }: Decision): string {
+  return reviews
+    .map(({ principal, note, at }) => plain(`by ${principal}, ${moment(at)}: ${note}`))
+    .join('\n');
+}
+
+function exceptionLines({ policy }: Decision): string {
+  return policy.exceptions
+    .map(({ gate, principal, reason, at }) => plain(`${gate} by ${principal}, ${moment(at)}: ${reason}`))
     .join('\n');
 }
 
@@ -106,9 +126,17 @@ function outcomeLine({ outcome }: Decision): string {
     typeof detail.signal === 'string' ? `signal ${detail.signal}` : '',
     typeof detail.http_status === 'number' ? `HTTP ${detail.http_status}` : '',
     typeof detail.duration_ms === 'number' ? span(detail.duration_ms) : '',
-    typeof detail.reason === 'string' ? detail.reason : '',
+    typeof detail.reason === 'string' ? reasonLine(detail.reason) : '',
   ].filter((fact) => fact !== '');
   return plain(facts.length === 0 ? result : `${result}: ${facts.join(', ')}`);
+}
+
+/** The gateway's reasons are codes with a detail; the commonest one in words. */
+function reasonLine(reason: string): string {
+  const notStarted = /^not_started(?:: (.*))?$/.exec(reason);
+  if (notStarted === null) return reason;
+  const missing = notStarted[1] === 'ENOENT' ? ' (there is no such program)' : '';
+  return `the tool could not be started${missing}: ${notStarted[1] ?? 'unknown cause'}`;
 }
 
 function nextStep(decision: Decision): string {
@@ -116,7 +144,10 @@ function nextStep(decision: Decision): string {
   if (decision.permit_state === 'unknown') {
     return `find out what happened, then: holdfast decision reconcile ${id} --result succeeded|failed --note TEXT --key KEY`;
   }
-  if (isWaiting(decision)) return `holdfast approvals sign ${id} --key KEY`;
+  if (isWaiting(decision)) {
+    const signatures = decision.enforcement.allow_if.some((wanted) => !wanted.startsWith('exception '));
+    return `holdfast approvals sign ${id} --key KEY${signatures ? '' : ' --exception'}`;
+  }
   if (usable(decision)) return `holdfast exec --decision ${id}`;
   if (decision.status === 'executed') return `holdfast decision review ${id} --note TEXT`;
   return decision.status === 'denied' ? `holdfast decision explain ${id}` : '';
@@ -152,14 +183,13 @@ export function renderExplanation(decision: DecisionReply): string {
     ...(authority.required.length === 0
       ? ['  no approval required']
       : authority.required.map((g) => `  ${groupLine(g)}`)),
-    ...policy.exceptions.map((e) => plain(`  exception for ${e.gate} by ${e.principal}: ${e.reason}`)),
-    ...(authority.received.length === 0 ? [] : [indent(received(decision))]),
+    ...[exceptionLines(decision), received(decision)].filter((text) => text !== '').map(indent),
     '',
     paint('bold', 'Result'),
     `  ${enforcement.result}; without all of this the answer is ${enforcement.default}`,
-    ...enforcement.reasons.map((reason) => `  - ${plain(reason)}`),
+    ...whyLines(decision).map((reason) => `  - ${plain(reason)}`),
     ...enforcement.allow_if.map((condition) => `  - allowed if: ${plain(condition)}`),
-    ...decision.reviews.map((r) => plain(`  reviewed by ${r.principal}, ${instant(r.at)}: ${r.note}`)),
+    ...(decision.reviews.length === 0 ? [] : ['', paint('bold', 'Reviews'), indent(reviewLines(decision))]),
   ].join('\n');
 }
 
@@ -177,7 +207,7 @@ export function renderDecisions(decisions: readonly Decision[]): string {
       decision.status,
       actionLine(decision),
       actorLine(decision),
-      instant(decision.timestamps.created_at),
+      moment(decision.timestamps.created_at),
     ]),
   );
 }

@@ -1,5 +1,5 @@
 import type { Entry } from '../../formats/entry.ts';
-import { inline, paint, plain, rows, table } from './text.ts';
+import { inline, moment, paint, plain, rows, table } from './text.ts';
 
 interface Indexed {
   index: number;
@@ -13,7 +13,7 @@ export function renderEntries(entries: readonly Indexed[]): string {
     ['index', 'at', 'type', 'stream', 'by'],
     entries.map(({ index, entry }) => [
       String(index),
-      `${entry.at.slice(0, 10)} ${entry.at.slice(11, 19)}Z`,
+      moment(entry.at),
       entry.type,
       plain(entry.stream),
       plain(entry.actor.id ?? '-'),

@@ -80,5 +80,10 @@ export function instant(iso: string | null, now = Date.now()): string {
   const at = Date.parse(iso);
   if (Number.isNaN(at)) return plain(iso);
   const distance = at >= now ? `in ${span(at - now)}` : `${span(now - at)} ago`;
-  return `${iso.slice(0, 10)} ${iso.slice(11, 19)}Z (${distance})`;
+  return `${moment(iso)} (${distance})`;
+}
+
+/** An instant in a table: `2026-11-21 01:40:12Z`. */
+export function moment(iso: string | null): string {
+  return iso === null ? '' : plain(`${iso.slice(0, 10)} ${iso.slice(11, 19)}Z`);
 }
