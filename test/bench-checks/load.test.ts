@@ -1,0 +1,99 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { runHttpLoad } from '../bench/load/http.ts';
+import type { HttpLoad, StreamLoad } from '../bench/load/job.ts';
+import { runStreamLoad } from '../bench/load/stream.ts';
+
+let place: string;
+let server: Server;
+const common = { bodies: ['{"a":1}'], expect: '"permit":{', warmupMs: 0, durationMs: 60, samples: 3 };
+
+beforeEach(() => {
+  place = mkdtempSync(join(tmpdir(), 'load-'));
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  await new Promise((closed) => server.close(closed));
+  rmSync(place, { recursive: true });
+});
+
+async function listen(made: Server): Promise<string> {
+  server = made;
+  const socket = join(place, 's.sock');
+  await new Promise<void>((ready) => made.listen(socket, ready));
+  return socket;
+}
+
+function httpServer(answer: string, status = 200): Server {
+  return createServer((request, response) => {
+    request.resume();
+    request.on('end', () => {
+      response.writeHead(status, { 'content-length': Buffer.byteLength(answer) });
+      // In two pieces, as a long answer comes.
+      response.write(answer.slice(0, 7));
+      setImmediate(() => response.end(answer.slice(7)));
+    });
+  });
+}
+
+describe('the HTTP load', () => {
+  const job = (socket: string): HttpLoad => ({ ...common, kind: 'http', socket, path: '/x', connections: 3 });
+
+  it('counts answers and hands some back whole', async () => {
+    const body = '{"permit":{"id":"prm_1"},"name":"Grüße"}';
+    const result = await runHttpLoad(job(await listen(httpServer(body))));
+    expect(result.answers).toBeGreaterThan(0);
+    expect(result.samples.length).toBeGreaterThan(0);
+    expect(new Set(result.samples)).toEqual(new Set([body]));
+    expect(result.p50).toBeLessThanOrEqual(result.p99);
+  });
+
+  it('ends at an answer without permit, and at another status', async () => {
+    const socket = await listen(httpServer('{"permit":null}'));
+    await expect(runHttpLoad(job(socket))).rejects.toThrow('unexpected answer');
+    server.close();
+    rmSync(socket, { force: true });
+    const refusing = await listen(httpServer('{"permit":{}}', 503));
+    await expect(runHttpLoad(job(refusing))).rejects.toThrow('unexpected answer');
+  });
+});
+
+describe('the stream load', () => {
+  const job = (socket: string): StreamLoad => ({
+    ...common,
+    kind: 'stream',
+    socket,
+    path: '/v1/stream',
+    method: 'decisions.create',
+    window: 12,
+  });
+
+  function streamServer(result: string): Server {
+    const http = createServer();
+    new WebSocketServer({ server: http, path: '/v1/stream' }).on('connection', (socket) => {
+      socket.on('message', (frame: Buffer) => {
+        const { id, params } = JSON.parse(frame.toString()) as { id: number; params: { a: number } };
+        socket.send(params.a === 1 ? `{"id":${id},"result":${result}}` : '{"id":0,"problem":{}}');
+      });
+    });
+    return http;
+  }
+
+  it.each([10, 300, 70_000])('reads answers of %i bytes and keeps the window full', async (size) => {
+    const result = await runStreamLoad(
+      job(await listen(streamServer(`{"permit":{"x":"${'y'.repeat(size)}"}}`))),
+    );
+    expect(result.answers).toBeGreaterThanOrEqual(12);
+    expect(JSON.parse(result.samples[0] ?? '')).toEqual({ permit: { x: 'y'.repeat(size) } });
+  });
+
+  it('ends at an answer without permit', async () => {
+    await expect(runStreamLoad(job(await listen(streamServer('{"permit":null}'))))).rejects.toThrow(
+      'unexpected answer',
+    );
+  });
+});
