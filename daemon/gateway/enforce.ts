@@ -205,12 +205,16 @@ function engineSaidNo(
   if (error instanceof ApiUnreachable) {
     return refuse(
       'gateway.engine_unreachable',
-      `${what}: ${error.message} No tool was started. Check that the daemon runs.`,
+      `${what}: ${sentence(error.message)} No tool was started. Check that the daemon runs.`,
     );
   }
   if (error instanceof ApiProblem) {
-    const refused = refuse(code, `${what}: ${error.detail} No tool was started.`, error.code);
+    const refused = refuse(code, `${what}: ${sentence(error.detail)} No tool was started.`, error.code);
     return { ...refused, status: error.status };
   }
   throw error;
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }

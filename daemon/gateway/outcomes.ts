@@ -16,8 +16,8 @@ export interface Outcome {
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 30_000;
 
-/** The engine's word that there is nothing (more) to report. */
-const SETTLED = new Set(['permit.outcome_known', 'permit.not_redeemed', 'permit.not_found']);
+/** HTTP statuses with which the engine says that nothing is open for this permit: unknown, not redeemed, or known already. */
+const SETTLED = [404, 409, 410];
 
 /**
  * Tells the engine how runs ended, until it has acknowledged each. What it could not be told before the process ends
@@ -82,7 +82,7 @@ export class OutcomeReporter {
     } catch (error) {
       if (error instanceof ApiUnreachable) return 'unreachable';
       if (!(error instanceof ApiProblem)) throw error;
-      if (!SETTLED.has(error.code)) {
+      if (!SETTLED.includes(error.status)) {
         this.#log.error(
           { permit, code: error.code },
           'the engine did not take an outcome; it will be told again',
