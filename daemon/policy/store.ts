@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { toBase64 } from '../formats/digest.ts';
+import { parseSiteTarget, SITE_TARGET_MAX_BYTES } from '../formats/site-target.ts';
 import { makeDir, readBounded, writeDurable } from '../host/durable-file.ts';
 import type { VerifiedUpdate } from './verify-update.ts';
 
@@ -60,16 +61,24 @@ export class PolicyStore {
   }
 
   /**
-   * The update under which the bundle `digest` was authorized (the active one first, when it holds it), or the active
-   * update when `digest` is null. Null when there is none.
+   * The update under which the bundle `digest` was authorized, or the active update when `digest` is null. Null when
+   * there is none. Several updates may hold one bundle, for different environments: with `environment` only one that
+   * pins the bundle there counts (a decision may be carried out after a newer policy moved its environment on). The
+   * active update comes first.
    */
-  readUpdate(digest: string | null, activeId: string | null): StoredUpdate | null {
+  readUpdate(
+    digest: string | null,
+    activeId: string | null,
+    environment: string | null = null,
+  ): StoredUpdate | null {
     const stored = readdirSync(this.#updates)
       .filter((id) => ID.test(id))
       .sort();
     const candidates = activeId === null ? stored : [activeId, ...stored.filter((id) => id !== activeId)];
     const id =
-      digest === null ? activeId : (candidates.find((candidate) => this.#holds(candidate, digest)) ?? null);
+      digest === null
+        ? activeId
+        : (candidates.find((candidate) => this.#pins(candidate, digest, environment)) ?? null);
     if (id === null || !stored.includes(id)) return null;
     const names = filesUnder(join(this.#updates, id));
     return {
@@ -80,10 +89,14 @@ export class PolicyStore {
     };
   }
 
-  #holds(id: string, digest: string): boolean {
-    // With consistent snapshots a bundle's file name begins with its digest.
-    return filesUnder(join(this.#updates, id)).some(
-      (name) => name.startsWith('targets/bundles/') && name.includes(`/${digest}.`),
+  /** Whether the update gives the bundle to the environment (to any, when it is null). */
+  #pins(id: string, digest: string, environment: string | null): boolean {
+    const dir = join(this.#updates, id);
+    const file = filesUnder(dir).find((name) => name.startsWith('targets/sites/'));
+    if (file === undefined) return false;
+    const { environments } = parseSiteTarget(readBounded(join(dir, file), SITE_TARGET_MAX_BYTES));
+    return Object.entries(environments).some(
+      ([name, pinned]) => pinned.digest === digest && (environment === null || name === environment),
     );
   }
 }

@@ -199,6 +199,24 @@ describe('PolicyStore', () => {
     expect(store.readUpdate(null, engine.updateId)?.update_id).toBe(engine.updateId);
   });
 
+  it('finds the update that gave a bundle to an environment, after a newer one moved that environment on', async () => {
+    const { publisher, engine, store, run } = world();
+    publisher.publish(1, { environments: ['production', 'staging'] });
+    await run();
+    const first = engine.updateId;
+    publisher.publish(2, { environments: ['production'] });
+    await run();
+    const digest = sha256Hex(bundleBytes(1));
+    const find = (environment: string | null) =>
+      store.readUpdate(digest, engine.updateId, environment)?.update_id ?? null;
+    expect([find('production'), find('staging'), find(null), find('moon')]).toEqual([
+      first,
+      engine.updateId,
+      engine.updateId,
+      null,
+    ]);
+  });
+
   it('knows nothing of other digests, and takes no path for one', async () => {
     const { engine, store, run } = world();
     await run();
