@@ -1,15 +1,24 @@
+import { canonicalText } from '../formats/canonical-json.ts';
+import { sha256Hex } from '../formats/digest.ts';
 import type { EntryType } from '../formats/entry.ts';
-import type { JsonObject } from '../formats/json.ts';
-import { actionDigest, type Permit, type ResolvedCall } from '../formats/permit.ts';
+import type { Json, JsonObject } from '../formats/json.ts';
+import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import type { DecisionStatus } from './decision.ts';
 import type { DecisionRequest, Target } from './request.ts';
 import type { EnforcementResult, GateResult, RecordedGate, Verdict } from './verdict.ts';
 
-/** What one command wants recorded: the entry's type and data, named after the result. */
+/** The first entry of a decision, named after the result. */
 export interface Draft {
   type: EntryType;
   transitions: DecisionStatus[];
   data: JsonObject;
+  printed: PrintedData;
+}
+
+/** The canonical text of an entry's data and of each member: printed once, for the entry and for the reply. */
+export interface PrintedData {
+  text: string;
+  members: Readonly<Record<string, string>>;
 }
 
 /** What `draftDecision` needs beside the verdict; all of it is input, so that it stays pure. */
@@ -44,7 +53,9 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
     status === null ? ['draft', 'evaluated'] : ['draft', 'evaluated', status];
   const { class: actionClass, intent, payload, target } = request.action;
   const action = { class: actionClass, intent, payload, target: orderedTarget(target) };
-  const action_digest = actionDigest(action as unknown as Parameters<typeof actionDigest>[0]);
+  // Same bytes as `actionDigest` hashes: the members are in canonical order.
+  const actionText = canonicalText(action as unknown as JsonObject);
+  const action_digest = sha256Hex(actionText);
   const waits = verdict.result === 'escalate' || verdict.result === 'queue';
   const data: FirstData = {
     action,
@@ -66,7 +77,20 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
     ...(waits ? { tool: facts.tool } : {}),
     transitions,
   };
-  return { type, transitions, data: data as unknown as JsonObject };
+  const members = data as unknown as JsonObject;
+  return { type, transitions, data: members, printed: printData(members, actionText) };
+}
+
+function printData(data: JsonObject, action: string): PrintedData {
+  const members: Record<string, string> = { action };
+  let text = `{"action":${action}`;
+  for (const name in data) {
+    if (name === 'action') continue;
+    const member = canonicalText(data[name] as Json);
+    members[name] = member;
+    text += `,"${name}":${member}`;
+  }
+  return { text: `${text}}`, members };
 }
 
 /** `data` of a decision's first entry. What is absent is null, false or empty. */

@@ -136,6 +136,10 @@ function grant(record: DecisionRecord, permit: Permit, index: number): void {
   record.decision.permit_state = 'issued';
   record.decision.expires_at = permit.expires_at;
   record.decision.enforcement.result = 'allow';
+  record.decision.enforcement.reasons = [
+    'Everything that the policy demanded was given.',
+    ...record.decision.risk.reasons.map((reason) => `Risk: ${reason}`),
+  ];
   record.permit_index = index;
 }
 

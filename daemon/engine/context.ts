@@ -50,8 +50,8 @@ export class Batch {
     this.trust = time.trust;
   }
 
-  /** Appends one entry to its stream and brings the projections along. */
-  record(stream: string, type: EntryType, actor: EntryActor, data: JsonObject): Recorded {
+  /** Appends one entry to its stream and brings the projections along. `dataText`: `data` as canonical text, if printed. */
+  record(stream: string, type: EntryType, actor: EntryActor, data: JsonObject, dataText?: string): Recorded {
     const { ledger, projections, site } = this.state;
     const { seq, prev } = ledger.streamHead(stream);
     const entry: Entry = {
@@ -66,7 +66,7 @@ export class Batch {
       actor,
       data,
     };
-    const bytes = encodeEntry(entry);
+    const bytes = encodeEntry(entry, dataText);
     const index = ledger.append(stream, bytes);
     projections.apply(index, entry);
     const transitions = (data.transitions ?? []) as Decision['status'][];

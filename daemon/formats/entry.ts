@@ -94,12 +94,14 @@ const encoder = new TextEncoder();
  * RFC 8785 bytes of an entry. The outer members are written in their canonical order directly, because every entry
  * passes here; the tests hold the result against the general canonicalizer.
  *
+ * `dataText` is the canonical text of `entry.data`, where the caller has it already.
+ *
  * Throws `BoundaryError` `entry.too_large` above 65,535 bytes.
  */
-export function encodeEntry(entry: Entry): Uint8Array {
+export function encodeEntry(entry: Entry, dataText: string = canonicalText(entry.data)): Uint8Array {
   const bytes = encoder.encode(
     `{"actor":${canonicalText({ id: entry.actor.id, role: entry.actor.role })}` +
-      `,"at":${canonicalText(entry.at)},"data":${canonicalText(entry.data)},"prev":${canonicalText(entry.prev)}` +
+      `,"at":${canonicalText(entry.at)},"data":${dataText},"prev":${canonicalText(entry.prev)}` +
       `,"seq":${canonicalText(entry.seq)},"site":${canonicalText(entry.site)},"stream":${canonicalText(entry.stream)}` +
       `,"time_trust":${canonicalText(entry.time_trust)},"type":${canonicalText(entry.type)},"v":${entry.v}}`,
   );

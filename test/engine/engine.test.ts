@@ -365,3 +365,21 @@ describe('time', () => {
     expect(create(fixture, ask('read_telemetry', 'sensor:t-1')).body.time_trust).toBe('floor');
   });
 });
+
+describe('the reply to an allowed request', () => {
+  test.each([
+    ['plain', {}],
+    [
+      'with everything',
+      { context: { labels: { mission: 'é "q" \\ 😀' }, trace: { correlation_id: 'c-1', parent_id: null } } },
+    ],
+  ])('%s, printed from the texts of its entry, says what the general way says', (_, changes) => {
+    const bundle = { ...testBundle(), labels: ['mission'] };
+    const fixture = site(bundle);
+    const { body } = create(fixture, ask('read_telemetry', 'sensor:t-1', changes));
+    expect(body.status).toBe('authorized');
+    const again = fixture.call('decisions.get', { args: { id: String(body.decision_id) } }).body;
+    expect(body).toEqual(again);
+    expect(Object.keys(body)).toEqual(Object.keys(again));
+  });
+});

@@ -11,6 +11,7 @@ import { sha256Hex } from '../../formats/digest.ts';
 import { decodeEntry } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
+import { firstReply } from '../first-reply.ts';
 import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
@@ -45,10 +46,10 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const facts = factsOf(batch, decision_id, request, policy, idempotency);
   const draft = draftDecision(recordable, verdict, facts);
   assertTransition('create', draft.type, draft.transitions);
-  const recorded = batch.record(decision_id, draft.type, recordable.context.actor, draft.data);
+  const { actor } = recordable.context;
+  const recorded = batch.record(decision_id, draft.type, actor, draft.data, draft.printed.text);
   if (sealed !== null && verdict.result !== 'deny') sealValues(batch, decision_id, sealed);
-  const record = foldDecision([recorded]);
-  return (state) => decisionReply(state, record, recorded.bytes);
+  return (state) => firstReply(state, recorded, draft.printed);
 }
 
 /** The policy of the environment; any other one to say that an unknown environment is unknown; null denies. */
