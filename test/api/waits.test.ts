@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { ApiClient } from '../../daemon/api/client.ts';
 import { Waits } from '../../daemon/api/waits.ts';
@@ -22,6 +23,11 @@ function pending(serving: Serving): { decide: () => void } {
       serving.engine.commit(ID, 'approval.added', 'authorized');
     },
   };
+}
+
+async function inFlight(serving: Serving): Promise<number> {
+  const { body } = await serving.metrics.text();
+  return Number(/holdfast_requests_in_flight\{socket="operator"\} (\d+)/.exec(body)?.[1]);
 }
 
 describe('?wait', () => {
@@ -90,11 +96,10 @@ describe('?wait', () => {
     const controller = new AbortController();
     const asked = client.getDecision(ID, { wait: '60s', signal: controller.signal });
     await until(() => serving.engine.calls.length === 2);
-    const metric = async () => (await serving.metrics.text()).body;
-    expect(await metric()).toContain('holdfast_requests_in_flight{socket="operator"} 1');
+    expect(await inFlight(serving)).toBe(1);
     controller.abort();
     await expect(asked).rejects.toMatchObject({ reason: 'aborted' });
-    for (;;) if ((await metric()).includes('holdfast_requests_in_flight{socket="operator"} 0')) break;
+    while ((await inFlight(serving)) > 0) await setTimeout(2);
     client.close();
   });
 
