@@ -59,7 +59,7 @@ function unreachable(error: Error): string {
   const mayHaveArrived = 'sent' in error && error.sent === true;
   const sequel = mayHaveArrived
     ? 'The request may have been acted on: look with `holdfast decision list` before you repeat it.'
-    : 'Nothing was asked and nothing ran. See `holdfast daemon --help` and `holdfast gateway --help`.';
+    : `Nothing was asked and nothing ran. Start it with: holdfast ${error.message.includes('gateway.sock') ? 'gateway' : 'daemon'}`;
   return `${error.message}\n${sequel}`;
 }
 

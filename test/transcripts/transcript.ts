@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs';
  *     ! holdfast daemon              stops it (SIGTERM) and waits for its end; `!9` kills it
  *
  * Placeholders in output: {DEC} {PRM} {HEX} {TIME} {N} {ANY}; `{name=DEC}` also remembers what stood there, and `{name}`
- * anywhere later is that text. `...` alone on a line stands for any number of lines. A line `| text` in a command's
+ * anywhere later is that text; `{dir}` is the working directory and `{root}` the checkout. `...` alone on a line stands for any number of lines. A line `| text` in a command's
  * output is taken literally. `$ANY` of the environment is not expanded: there is no shell.
  */
 

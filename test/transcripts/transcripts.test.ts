@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ROOT } from '../structure/sources.ts';
 import { Machine } from './machine.ts';
 import { fill, mismatch, readTranscript, words } from './transcript.ts';
 
@@ -11,7 +12,10 @@ describe('transcripts', () => {
     '%s',
     async (name) => {
       const machine = new Machine();
-      const known = new Map<string, string>();
+      const known = new Map([
+        ['root', ROOT.replace(/\/$/, '')],
+        ['dir', machine.dir],
+      ]);
       try {
         for (const step of readTranscript(join(HERE, name))) {
           const command = fill(step.command, known);
