@@ -110,9 +110,12 @@ export class ApiClient {
     return this.#json({ verb: 'GET', path: '/v1/policy' });
   }
 
-  /** The signed files under which the bundle with this digest was authorized; unverified. */
-  policyUpdate(digest?: string, options: CallOptions = {}): Promise<PolicyUpdate> {
-    return this.#json({ verb: 'GET', path: '/v1/policy/update', query: { digest }, ...options });
+  /** The signed files under which the bundle with this digest was authorized (for `environment`); unverified. */
+  policyUpdate(
+    digest?: string,
+    { environment, ...options }: CallOptions & { environment?: string } = {},
+  ): Promise<PolicyUpdate> {
+    return this.#json({ verb: 'GET', path: '/v1/policy/update', query: { digest, environment }, ...options });
   }
 
   importPolicy(path: string, options: CallOptions = {}): Promise<JsonObject> {

@@ -188,10 +188,13 @@ export const METHODS: readonly Method[] = [
     name: 'policy.update',
     kind: 'host',
     summary:
-      'The signed repository files under which a bundle was authorized (default: the newest), to be verified by the reader.',
+      'The signed repository files under which a bundle was authorized (default: the newest), for an environment if one is named; to be verified by the reader.',
     sockets: ['redeem', 'operator'],
     http: { verb: 'GET', path: '/v1/policy/update' },
-    query: Type.Object({ digest: Type.Optional(schema.Digest) }, closed),
+    query: Type.Object(
+      { digest: Type.Optional(schema.Digest), environment: Type.Optional(schema.Environment) },
+      closed,
+    ),
     reply: reply.PolicyUpdate,
   },
   {

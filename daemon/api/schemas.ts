@@ -25,6 +25,7 @@ export const PermitId = Type.String({
   description: 'prm_ and the UUIDv7 of its decision',
 });
 export const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'a SHA-256 in lower-case hex' });
+export const Environment = Type.String({ pattern: '^[a-z][a-z0-9_-]{0,31}$' });
 export const Audience = Type.String({
   pattern: '^[a-z][a-z0-9_.-]{0,63}$',
   description: 'a short lower-case name',

@@ -11,8 +11,11 @@ export type ImportResult =
 /** What the daemon's process adds to its engine. */
 export interface DaemonParts {
   engine: EngineHandle;
-  /** The files under which the bundle with this digest (null: what is in force) was authorized; null if unknown. */
-  policyUpdate(digest: string | null): Promise<{ update_id: string; files: Record<string, string> } | null>;
+  /** The files under which the bundle with this digest (null: what is in force) was given to the environment (null: any); null if unknown. */
+  policyUpdate(
+    digest: string | null,
+    environment: string | null,
+  ): Promise<{ update_id: string; files: Record<string, string> } | null>;
   importPolicy(path: string): Promise<ImportResult>;
   /** What the process knows beside the engine: uptime, sockets, schedules. */
   extraStatus(): JsonObject;
@@ -22,7 +25,7 @@ export interface DaemonParts {
 export function daemonServices(parts: DaemonParts): HostServices {
   return {
     'policy.update': async ({ args }) => {
-      const update = await parts.policyUpdate(args.digest ?? null);
+      const update = await parts.policyUpdate(args.digest ?? null, args.environment ?? null);
       if (update !== null) return { status: 200, body: JSON.stringify(update) };
       return problemReply(
         problem(

@@ -20,13 +20,13 @@ interface VerifiedBundle {
  * files, it does not vouch for them. Verified bundles are kept in memory; failures are not.
  */
 export class BundleCache {
-  #fetch: (digest: string) => Promise<PolicyUpdate>;
+  #fetch: (digest: string, environment: string) => Promise<PolicyUpdate>;
   #trust: GatewayTrust;
   #now: () => number;
   #known = new Map<string, VerifiedBundle>();
 
   constructor(options: {
-    fetch: (digest: string) => Promise<PolicyUpdate>;
+    fetch: (digest: string, environment: string) => Promise<PolicyUpdate>;
     trust: GatewayTrust;
     now: () => number;
   }) {
@@ -42,8 +42,8 @@ export class BundleCache {
   async get(digest: string, environment: string): Promise<Bundle> {
     const known = this.#known.get(digest);
     if (known?.environments.has(environment) === true) return known.bundle;
-    const loaded = await this.#load(digest);
-    // A later publication may have given the same bundle to more environments; what was verified before stays true.
+    const loaded = await this.#load(digest, environment);
+    // Several publications may have given the same bundle to different environments; each was verified and stays true.
     for (const name of known?.environments ?? []) loaded.environments.add(name);
     this.#keep(digest, loaded);
     if (loaded.environments.has(environment)) return loaded.bundle;
@@ -59,8 +59,8 @@ export class BundleCache {
     if (this.#known.size > MAX_BUNDLES && oldest !== undefined) this.#known.delete(oldest);
   }
 
-  async #load(digest: string): Promise<VerifiedBundle> {
-    const update = await this.#fetch(digest);
+  async #load(digest: string, environment: string): Promise<VerifiedBundle> {
+    const update = await this.#fetch(digest, environment);
     const { site, root, profile } = this.#trust;
     // The engine has judged the update's age when it applied it; here only its signatures and content count.
     const verified = await verifyUpdate({

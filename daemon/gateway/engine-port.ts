@@ -21,7 +21,7 @@ export interface EnginePort {
   redeem(permitId: string, actionDigest: string): Promise<Redeemed>;
   outcome(permitId: string, result: RunResult, detail: OutcomeDetail): Promise<DecisionReply>;
   openPermits(): Promise<OpenPermit[]>;
-  policyUpdate(digest: string): Promise<PolicyUpdate>;
+  policyUpdate(digest: string, environment: string): Promise<PolicyUpdate>;
   /** Whether the engine could allow anything right now. */
   ready(): Promise<Readiness>;
   close(): void;
@@ -38,7 +38,7 @@ export function engineOverSockets(paths: SitePaths, audience: string): EnginePor
     redeem: (id, actionDigest) => permits.redeem(id, { audience, action_digest: actionDigest }),
     outcome: (id, result, detail) => permits.outcome(id, { audience, result, detail }),
     openPermits: () => permits.openPermits(audience),
-    policyUpdate: (digest) => permits.policyUpdate(digest),
+    policyUpdate: (digest, environment) => permits.policyUpdate(digest, { environment }),
     ready: () => requests.ready({ timeoutMs: 5_000 }),
     close: () => {
       requests.close();

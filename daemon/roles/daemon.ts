@@ -35,7 +35,8 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const startedAt = systemClock.monotonic();
   const host = daemonServices({
     engine,
-    policyUpdate: async (digest) => store.readUpdate(digest, await activeUpdate(engine)),
+    policyUpdate: async (digest, environment) =>
+      store.readUpdate(digest, await activeUpdate(engine), environment),
     importPolicy: (path) =>
       importUpdate({ path, engine, store, clock: systemClock, site: config.site, paths, who: 'operator' }),
     extraStatus: () => ({ uptime_ms: Math.round(systemClock.monotonic() - startedAt), pid: process.pid }),

@@ -78,7 +78,8 @@ async function openDesk(parts: {
   const journal = await Journal.open(join(paths.gateway, 'journal'));
   const clock = systemClock;
   const reporter = new OutcomeReporter({ engine, journal, clock, log });
-  const bundles = new BundleCache({ fetch: (digest) => engine.policyUpdate(digest), trust, now: clock.now });
+  const fetch: EnginePort['policyUpdate'] = (digest, environment) => engine.policyUpdate(digest, environment);
+  const bundles = new BundleCache({ fetch, trust, now: clock.now });
   const run: Gatekeeper['run'] = (call) => runTool(call, config.gateway.path, ending);
   const gate: Gatekeeper = { trust, engine, bundles, journal, reporter, clock, log, run };
   const actions = new ActionDesk(gate, MAX_ACTIONS);
