@@ -9,6 +9,7 @@ import { isStorageError } from '../ledger/database.ts';
 import { type HeadStore, openHeadStore, saveHead } from '../ledger/head-store.ts';
 import type { NoteSigner } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open.ts';
+import { lockWriter, type WriterLock } from '../ledger/writer-lock.ts';
 import { Batch, type EngineState } from './context.ts';
 import { systemStarted, timeChanged } from './methods/system.ts';
 import { READS, WRITES } from './methods/table.ts';
@@ -46,6 +47,7 @@ const REOPEN_AFTER_MS = 1_000;
  */
 export class Engine {
   readonly #options: EngineOptions;
+  readonly #lock: WriterLock;
   readonly #head: HeadStore;
   readonly #time: TimeKeeper;
   #state: EngineState | null;
@@ -56,7 +58,8 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.#head = openHeadStore(options.paths.head, { create: false });
+    this.#lock = lockWriter(options.paths.ledger);
+    this.#head = openHeadStore(options.paths.head);
     this.#time = new TimeKeeper(options.clock, this.#head.read(options.signer.name)?.floorMs ?? 0);
     this.#startedAt = options.clock.now();
     this.#state = this.#open();
@@ -276,6 +279,7 @@ export class Engine {
     this.#state?.ledger.close();
     this.#state = null;
     this.#head.close();
+    this.#lock.release();
   }
 }
 

@@ -111,6 +111,22 @@ export function isCorruption(error: unknown): boolean {
   return error instanceof BetterSqlite3.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
 }
 
+/**
+ * Takes an exclusive lock on a file (made when missing) that lasts until `release` or the end of the process. SQLite's
+ * locks are the only ones that Node reaches without native code of our own. Throws SQLite's error when it is held.
+ */
+export function lockFile(path: string): { release(): void } {
+  if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600));
+  const connection = new BetterSqlite3(path, { timeout: 0 });
+  try {
+    connection.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+  return { release: () => connection.close() };
+}
+
 function createFile(path: string): void {
   let file: number;
   try {
