@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ApiClient, ApiUnreachable, type DecisionReply } from '../../daemon/api/client.ts';
-import { ask, mustBeRefused, mustRun } from './asking.ts';
+import { ask, later, mustBeRefused, mustRun } from './asking.ts';
 import { must, type Narrator } from './narrator.ts';
 import type { Stage } from './stage.ts';
 
@@ -78,4 +80,52 @@ export async function crashUnderLoad(stage: Stage, tell: Narrator): Promise<Deci
   );
   mustRun(tell, await stage.act(ask('read_telemetry', 'sensor:pump-1', 'back to work', { lines: 1 })));
   return acknowledged;
+}
+
+export async function gatewayKilled(stage: Stage, tell: Narrator): Promise<void> {
+  tell.step(
+    'kill -9 of the gateway while a tool runs',
+    'Nobody knows how it ended, so the record says that; people find out and sign what was the case.',
+  );
+  const log = join(stage.work, 'network.log');
+  const rung = () => readFileSync(log, 'utf8').split('/tools/siren').length - 1;
+  const decision = await stage.requests.createDecision(
+    ask('agent_tool_call', 'tool:siren', 'test the siren', { arguments: ['1'] }),
+  );
+  const call = stage.act(later(decision.decision_id)).catch((error: unknown) => error);
+  await stage.until('the tool to run', async () => rung() === 1);
+  await stage.end('gateway', 'SIGKILL');
+  must((await call) instanceof ApiUnreachable, 'the caller should lose its connection');
+  tell.line('kill -9', 'the gateway is gone; the tool had been called');
+  tell.line('gateway', 'started again: ready', await stage.start('gateway'));
+  const state = async () => (await stage.requests.getDecision(decision.decision_id)).permit_state;
+  await stage.until('the outcome to be reported', async () => (await state()) === 'unknown');
+  tell.good('UNKNOWN', 'that is what it reports, and it does not run the permit again');
+  const again = await stage.act(later(decision.decision_id));
+  mustBeRefused(tell, again.problem, 'gateway.already_used', again.ms);
+  must(rung() === 1, 'the tool must have been called once');
+  const key = join(stage.paths.publisher, 'people/carol');
+  const note = 'heard it on the mast';
+  const signed = await stage.holdfast(
+    'decision',
+    'reconcile',
+    decision.decision_id,
+    '--key',
+    key,
+    '--result',
+    'succeeded',
+    '--note',
+    note,
+    '--yes',
+    '--json',
+  );
+  must(
+    signed.code === 0 && (await state()) === 'succeeded',
+    `the reconciliation should be accepted: ${signed.stderr}`,
+  );
+  tell.line(
+    'carol',
+    `signed what was the case (holdfast decision reconcile …): succeeded, "${note}"`,
+    signed.ms,
+  );
 }

@@ -12,7 +12,7 @@ import {
   restartService,
 } from './actions.ts';
 import { changedAction, flippedByte, replay } from './attacks.ts';
-import { crashUnderLoad } from './crash.ts';
+import { crashUnderLoad, gatewayKilled } from './crash.ts';
 import { DemoFailure, must, Narrator } from './narrator.ts';
 import { provePast } from './proofs.ts';
 import { Stage } from './stage.ts';
@@ -28,6 +28,7 @@ async function play(stage: Stage, tell: Narrator): Promise<void> {
   await replay(stage, tell, restarted);
   await changedAction(stage, tell);
   const promised = await crashUnderLoad(stage, tell);
+  await gatewayKilled(stage, tell);
   const entries = await provePast(stage, tell, promised);
   await flippedByte(stage, tell);
   tell.say();

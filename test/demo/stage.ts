@@ -98,7 +98,7 @@ export class Stage {
     const started = performance.now();
     this.#spawn(role, [MAIN, role, '--dir', this.paths.root]);
     const client = role === 'daemon' ? this.requests : this.gateway;
-    await this.#until(
+    await this.until(
       `the ${role} to be ready`,
       async () => (await client.ready().catch(() => null))?.ready === true,
     );
@@ -108,7 +108,7 @@ export class Stage {
   /** Starts one of the services that the site's tools talk to. */
   async startService(name: string, script: string, args: string[], sign: string): Promise<void> {
     this.#spawn(name, [join(TOOLS, script), ...args]);
-    await this.#until(`${name} to start`, async () => existsSync(sign));
+    await this.until(`${name} to start`, async () => existsSync(sign));
   }
 
   #spawn(name: string, args: string[]): void {
@@ -130,7 +130,8 @@ export class Stage {
     await ended;
   }
 
-  async #until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  /** Waits until something holds; fails the run when it does not in time. */
+  async until(what: string, holds: () => Promise<boolean>): Promise<void> {
     const deadline = performance.now() + GIVE_UP_MS;
     while (!(await holds())) {
       must(performance.now() < deadline, `waited ${GIVE_UP_MS / 1_000} s for ${what}`);

@@ -10,7 +10,9 @@ createServer((request, response) => {
   });
   request.on('end', () => {
     appendFileSync(log, `${request.method} ${request.url} ${body}\n`);
-    response.end('joined\n');
+    // A tool that takes its time: long enough for its caller to die meanwhile.
+    if (request.url?.endsWith('/siren')) setTimeout(() => response.end('rang\n'), 1_000);
+    else response.end('joined\n');
   });
 }).listen(socket);
 process.on('SIGTERM', () => process.exit(0));
