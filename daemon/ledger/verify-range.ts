@@ -1,11 +1,12 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { openCheckpoint } from '../formats/checkpoint.ts';
-import { equalBytes, sha256, toHex } from '../formats/digest.ts';
-import { decodeEntry, type Entry } from '../formats/entry.ts';
-import { leafHash, nodeHash } from '../formats/merkle.ts';
+import { equalBytes, sha256Hex } from '../formats/digest.ts';
+import { decodeEntry, type Entry, encodeEntry } from '../formats/entry.ts';
+import { nodeHash } from '../formats/merkle.ts';
 import { parseVkey, type Vkey } from '../formats/signed-note.ts';
 import { TILE_WIDTH } from '../formats/tile.ts';
-import type { Database, Statement } from './database.ts';
+import { type Database, isCorruption, type Statement } from './database.ts';
+import { scanEntry } from './entry-scan.ts';
 import { type Finding, tampered } from './finding.ts';
 import type { StreamMarks } from './stream-marks.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
@@ -40,7 +41,8 @@ export interface RangeResult {
   findings: Finding[];
 }
 
-type EntryRow = [idx: number, prevIdx: number | null, bytes: Uint8Array];
+/** The text of an entry costs half of its bytes to read; where it is not UTF-8, the hash of it will show. */
+type EntryRow = [idx: number, prevIdx: number | null, text: string];
 
 /**
  * Verifies one range of entries on its own: order, canonical form, stream links, leaf hashes, level-0 tiles, and the
@@ -54,13 +56,16 @@ export class RangeVerifier {
   readonly #tiles: Statement<[id: number, hashes: Uint8Array]>;
   readonly #notes: Statement<[size: number, note: string]>;
   readonly #site: string;
+  /** Entry types that `decodeEntry` has let pass. */
+  readonly #types = new Set<string>();
+  readonly #leaf = Buffer.alloc(HASH_BYTES);
 
   constructor(database: Database, trust: LedgerTrust, marks: StreamMarks) {
     this.#trust = { origin: trust.origin, vkeys: trust.vkeys.map((vkey) => parseVkey(vkey)) };
     this.#marks = marks;
     this.#site = trust.origin.replace(/\/ledger(?:\/[0-9]+)?$/, '');
     this.#rows = database.prepareTuple(
-      'SELECT idx, prev_idx, bytes FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx',
+      'SELECT idx, prev_idx, CAST(bytes AS TEXT) FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx',
     );
     this.#bytes = database.prepareColumn('SELECT bytes FROM entries WHERE idx = ?');
     this.#tiles = database.prepareTuple('SELECT id, hashes FROM tiles WHERE id >= ? AND id < ? ORDER BY id');
@@ -71,18 +76,30 @@ export class RangeVerifier {
 
   verify(range: Range): RangeResult {
     const result: RangeResult = { tileRoots: [], signed: [], border: null, findings: [] };
+    try {
+      this.#verify(range, result);
+    } catch (error) {
+      if (!isCorruption(error)) throw error;
+      result.findings.push(
+        tampered('file', `entries[${range.from}…${range.to - 1}]`, (error as Error).message),
+      );
+    }
+    return result;
+  }
+
+  #verify(range: Range, result: RangeResult): void {
     const notes = this.#notes.all(range.from, range.to);
     const tiles = this.#storedTiles(range);
-    const hashes = new Uint8Array((range.to - range.from) * HASH_BYTES);
+    const hashes: string[] = [];
     let tile = new TileNodes();
     let next = range.from;
     let nextNote = 0;
-    for (const [idx, prevIdx, bytes] of this.#rows.iterate(range.from, range.to)) {
+    for (const [idx, prevIdx, text] of this.#rows.iterate(range.from, range.to)) {
       if (idx !== next) break;
-      hashes.set(sha256(bytes), (idx - range.from) * HASH_BYTES);
-      const defect = this.#entryDefect(idx, prevIdx, bytes, range.from, hashes);
+      hashes.push(sha256Hex(text));
+      const defect = this.#entryDefect(idx, prevIdx, text, range.from, hashes);
       if (defect !== null) result.findings.push(tampered('entry', `entries[${idx}]`, defect, idx));
-      tile.push(leafHash(bytes));
+      tile.push(this.#leafHash(text));
       next++;
       for (; notes[nextNote]?.[0] === next; nextNote++) this.#checkpoint(notes[nextNote], tile, result);
       if (tile.width < TILE_WIDTH) continue;
@@ -93,34 +110,46 @@ export class RangeVerifier {
       result.findings.push(tampered('entry', `entries[${next}]`, 'the entry is missing', next));
     }
     result.border = borderOf(tile);
-    return result;
+  }
+
+  /** RFC 6962 leaf hash of an entry's text. A view that the next call overwrites. */
+  #leafHash(text: string): Uint8Array {
+    this.#leaf.write(sha256Hex(`\0${text}`), 'hex');
+    return this.#leaf;
   }
 
   /** What is wrong with an entry; null when it is canonical, of this site, and the next of its stream. */
   #entryDefect(
     idx: number,
     prevIdx: number | null,
-    bytes: Uint8Array,
+    text: string,
     from: number,
-    hashes: Uint8Array,
+    hashes: readonly string[],
   ): string | null {
-    let entry: Entry;
-    try {
-      entry = decodeEntry(bytes);
-    } catch (error) {
-      if (!(error instanceof BoundaryError)) throw error;
-      return error.message;
-    }
+    const entry = scanEntry(text, this.#types) ?? this.#decode(idx);
+    if (typeof entry === 'string') return entry;
     if (entry.site !== this.#site) return `it is of site ${entry.site}, the ledger of ${this.#site}`;
     this.#marks.place(idx, entry.stream, entry.seq);
     if (prevIdx === null)
       return entry.seq === 0 ? null : 'it is not the first of its stream and names no predecessor';
     if (entry.seq === 0 || prevIdx >= idx || prevIdx < 0)
       return `it cannot have entry ${prevIdx} as predecessor`;
-    const before = prevIdx < from ? this.#placeEarlier(prevIdx) : toHex(hashAt(hashes, prevIdx - from));
+    const before = prevIdx < from ? this.#placeEarlier(prevIdx) : hashes[prevIdx - from];
     if (before !== entry.prev) return `its prev is not the hash of entry ${prevIdx}`;
     if (!this.#marks.follows(prevIdx, idx)) return `it is not the next of the stream of entry ${prevIdx}`;
     return this.#marks.claim(prevIdx) ? null : `another entry has entry ${prevIdx} as its predecessor, too`;
+  }
+
+  /** Decides about an entry for good; a string is what is wrong with it. */
+  #decode(index: number): Entry | string {
+    try {
+      const entry = decodeEntry(this.#bytes.get(index) ?? new Uint8Array(0));
+      this.#types.add(entry.type);
+      return entry;
+    } catch (error) {
+      if (!(error instanceof BoundaryError)) throw error;
+      return error.message;
+    }
   }
 
   /**
@@ -128,16 +157,10 @@ export class RangeVerifier {
    * missing or malformed, which is reported where it belongs.
    */
   #placeEarlier(index: number): string | null {
-    const bytes = this.#bytes.get(index);
-    if (bytes === undefined) return null;
-    try {
-      const entry = decodeEntry(bytes);
-      this.#marks.place(index, entry.stream, entry.seq);
-    } catch (error) {
-      if (error instanceof BoundaryError) return null;
-      throw error;
-    }
-    return toHex(sha256(bytes));
+    const entry = this.#decode(index);
+    if (typeof entry === 'string') return null;
+    this.#marks.place(index, entry.stream, entry.seq);
+    return sha256Hex(encodeEntry(entry));
   }
 
   #storedTiles(range: Range): Map<number, Uint8Array> {
@@ -178,10 +201,6 @@ export class RangeVerifier {
   }
 }
 
-function hashAt(hashes: Uint8Array, index: number): Uint8Array {
-  return hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
-}
-
 /** A checkpoint that could not be opened: by a key that nobody vouched for, or damaged. */
 export function checkpointFinding(where: string, error: BoundaryError): Finding {
   const unknown = error.code === 'note.no_known_signature' || error.code === 'checkpoint.not_signed_by_log';
@@ -198,4 +217,10 @@ export function borderOf(tile: TileNodes): Uint8Array | null {
     hash = hash === null ? Uint8Array.from(node) : nodeHash(node, hash);
   }
   return hash;
+}
+
+/** SQLite's own look at its pages: a lost cell shows here even where no other row names it. */
+export function pageDefects(database: Database): Finding[] {
+  const messages = database.prepareColumn<string>('PRAGMA quick_check(10)').all();
+  return messages.filter((message) => message !== 'ok').map((message) => tampered('file', 'pages', message));
 }

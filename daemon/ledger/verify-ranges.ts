@@ -1,9 +1,16 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Database } from './database.ts';
+import type { Finding } from './finding.ts';
 import type { StreamMarks } from './stream-marks.ts';
-import { type LedgerTrust, type Range, type RangeResult, RangeVerifier } from './verify-range.ts';
-import type { VerifyWorkerData } from './verify-worker.ts';
+import {
+  type LedgerTrust,
+  pageDefects,
+  type Range,
+  type RangeResult,
+  RangeVerifier,
+} from './verify-range.ts';
+import type { VerifyTask, VerifyWorkerData } from './verify-worker.ts';
 
 /** A multiple of 256; small enough that threads end together and progress moves. */
 const RANGE_ENTRIES = 16_384;
@@ -18,6 +25,7 @@ export interface RangesJob {
   trust: LedgerTrust;
   marks: StreamMarks;
   threads: number | undefined;
+  acceptPages(findings: readonly Finding[]): void;
   /** Called with the results in order of the ranges. */
   accept(result: RangeResult, range: Range): void;
 }
@@ -31,6 +39,7 @@ export async function verifyRanges(job: RangesJob): Promise<void> {
   const wanted = job.threads ?? (job.size < WORTH_THREADS ? 1 : availableParallelism());
   const threads = Math.min(wanted, MAX_THREADS, ranges.length);
   if (threads > 1) return onThreads(job, ranges, threads);
+  job.acceptPages(pageDefects(job.database));
   const verifier = new RangeVerifier(job.database, job.trust, job.marks);
   for (const range of ranges) job.accept(verifier.verify(range), range);
 }
@@ -50,9 +59,10 @@ async function onThreads(job: RangesJob, ranges: readonly Range[], threads: numb
   let accepted = 0;
   try {
     await Promise.all(
-      workers.map(async (worker) => {
+      workers.map(async (worker, first) => {
+        if (first === 0) job.acceptPages(await ask<Finding[]>(worker, 'pages'));
         for (const [index, range] of queue) {
-          early.set(index, await ask(worker, range));
+          early.set(index, await ask<RangeResult>(worker, range));
           for (let ready = early.get(accepted); ready !== undefined; ready = early.get(accepted)) {
             early.delete(accepted);
             job.accept(ready, ranges[accepted] ?? range);
@@ -66,17 +76,17 @@ async function onThreads(job: RangesJob, ranges: readonly Range[], threads: numb
   }
 }
 
-function ask(worker: Worker, range: Range): Promise<RangeResult> {
-  return new Promise((resolve, reject) => {
-    const settle = (done: () => void): void => {
-      worker.removeAllListeners();
-      done();
-    };
-    worker.once('message', (result: RangeResult) => settle(() => resolve(result)));
-    worker.once('error', (error) => settle(() => reject(error)));
-    worker.once('exit', (code) =>
-      settle(() => reject(new Error(`verify: a thread ended with code ${code}`))),
-    );
-    worker.postMessage(range);
+/** One question to a thread at a time. Rejects when the thread fails instead of answering. */
+function ask<Answer>(worker: Worker, task: VerifyTask): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const onExit = (code: number): void => reject(new Error(`verify: a thread ended with code ${code}`));
+  worker.once('message', resolve);
+  worker.once('error', reject);
+  worker.once('exit', onExit);
+  worker.postMessage(task);
+  return promise.finally(() => {
+    worker.off('message', resolve);
+    worker.off('error', reject);
+    worker.off('exit', onExit);
   });
 }

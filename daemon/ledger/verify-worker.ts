@@ -2,9 +2,12 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { openDatabase } from './database.ts';
 import { LEDGER_KIND } from './schema.ts';
 import { type SharedMarks, StreamMarks } from './stream-marks.ts';
-import { type LedgerTrust, type Range, RangeVerifier } from './verify-range.ts';
+import { type LedgerTrust, pageDefects, type Range, RangeVerifier } from './verify-range.ts';
 
-/** What a verifying thread is started with. It then answers each `Range` it is sent with a `RangeResult`. */
+/** A `Range` is answered with its `RangeResult`, `pages` with the `Finding[]` of `pageDefects`. */
+export type VerifyTask = Range | 'pages';
+
+/** What a verifying thread is started with. */
 export interface VerifyWorkerData {
   path: string;
   trust: LedgerTrust;
@@ -16,7 +19,7 @@ const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true });
 database.beginRead();
 const verifier = new RangeVerifier(database, trust, new StreamMarks(marks));
 
-parentPort?.on('message', (range: Range) => {
-  parentPort?.postMessage(verifier.verify(range));
+parentPort?.on('message', (task: VerifyTask) => {
+  parentPort?.postMessage(task === 'pages' ? pageDefects(database) : verifier.verify(task));
 });
 parentPort?.on('close', () => database.close());

@@ -160,7 +160,6 @@ async function verifySnapshot(
 ): Promise<Pick<VerifyReport, 'entries' | 'checkpoint'>> {
   database.beginRead();
   findings.addAll(schemaDefects(database).map((defect) => tampered('schema', 'sqlite_schema', defect)));
-  findings.addAll(pageDefects(database, options.ledgerPath));
   const entries = countEntries(database, findings);
   const marks = StreamMarks.ofSize(entries);
   const tree = new TreeVerifier(findings);
@@ -170,6 +169,7 @@ async function verifySnapshot(
     trust: options.trust,
     marks,
     threads: options.threads,
+    acceptPages: (found) => findings.addAll(found),
     accept(result, range) {
       tree.accept(result, range);
       options.onProgress?.(range.to, entries);
@@ -181,12 +181,6 @@ async function verifySnapshot(
   if (files.head !== null) verifyHead(files.head, { database, entries, tree, options, findings });
   findings.addAll(options.projectionChecks?.(database) ?? []);
   return { entries, checkpoint };
-}
-
-/** SQLite's own look at its pages: a lost cell shows here even where no other row names it. */
-function pageDefects(database: Database, where: string): Finding[] {
-  const messages = database.prepareColumn<string>('PRAGMA quick_check(10)').all();
-  return messages.filter((message) => message !== 'ok').map((message) => tampered('file', where, message));
 }
 
 /** How many entries there should be by the largest index. No page holds more than 256 rows of ours. */
