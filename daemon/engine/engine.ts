@@ -58,12 +58,17 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.#lock = lockWriter(options.paths.ledger);
-    this.#head = openHeadStore(options.paths.head);
-    this.#time = new TimeKeeper(options.clock, this.#head.read(options.signer.name)?.floorMs ?? 0);
     this.#startedAt = options.clock.now();
-    this.#state = this.#open();
-    this.#recordStart(this.#state);
+    this.#lock = lockWriter(options.paths.ledger);
+    try {
+      this.#head = openHeadStore(options.paths.head);
+      this.#time = new TimeKeeper(options.clock, this.#head.read(options.signer.name)?.floorMs ?? 0);
+      this.#state = this.#open();
+      this.#recordStart(this.#state);
+    } catch (error) {
+      this.#lock.release();
+      throw error;
+    }
   }
 
   /** Runs one batch. Every reply to a write is durable when this returns; it never throws for a caller's fault. */
@@ -254,6 +259,11 @@ export class Engine {
       // Another process wrote under this origin, or the second disk failed: either way nobody may build on this ledger.
       this.#fail(state, error);
     }
+  }
+
+  /** For idle moments: moves what the log holds into the main file, so that commits under load need not. */
+  settle(): void {
+    this.#state?.ledger.settle();
   }
 
   status(): object {

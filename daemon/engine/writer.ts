@@ -27,7 +27,9 @@ const HEAD_SYNC_MS = 500;
 function main(port: MessagePort): void {
   const engine = new Engine(composeEngine(workerData as { dir: string }));
   const queue: [number, import('./protocol.ts').EngineCall][] = [];
+  /** What was committed since the second copy was brought along, and since the log was last moved. */
   let dirty = false;
+  let unsettled = false;
   let stopping: string | null = null;
 
   const take = (message: ToWriter): void => {
@@ -58,7 +60,13 @@ function main(port: MessagePort): void {
     port.postMessage({ replies: [], events } satisfies FromWriter);
   }, TICK_MS);
   const follower = setInterval(() => {
-    if (dirty) engine.syncHead();
+    if (dirty) {
+      engine.syncHead();
+      unsettled = true;
+    } else if (unsettled) {
+      engine.settle();
+      unsettled = false;
+    }
     dirty = false;
   }, HEAD_SYNC_MS);
   const finish = (reason: string): void => {
