@@ -17,8 +17,6 @@ export interface ClientBudget {
   inFlight: number;
   tokens: number;
   refilledAt: number;
-  /** Nothing more can be read from it: what is under way is answered, then it is closed. */
-  closing: boolean;
 }
 
 /**
@@ -43,7 +41,6 @@ export class Admission {
       inFlight: 0,
       tokens: this.limits.requests_per_second_per_client,
       refilledAt: performance.now(),
-      closing: false,
     };
   }
 

@@ -1,11 +1,16 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Admission, ClientBudget } from './admission.ts';
 import { problem } from './problem.ts';
 import { rawProblem } from './reply.ts';
 
 /** What is known of one connection. */
-interface Connection {
-  budget: ClientBudget;
+export interface Connection {
+  readonly budget: ClientBudget;
+  /** Admitted requests that are not answered yet. */
+  readonly requests: Set<IncomingMessage>;
+  /** Nothing more can be read from it: what was asked is answered, then it is closed. */
+  closing: boolean;
   /** Bytes that had been written out when last looked at, while more were waiting. */
   stalledAt: number | null;
 }
@@ -38,13 +43,18 @@ export class Connections {
       socket.end(rawProblem(problem('server.busy', detail)), () => socket.destroy());
       return;
     }
-    this.#connections.set(socket, { budget: this.#admission.newClient(), stalledAt: null });
+    this.#connections.set(socket, {
+      budget: this.#admission.newClient(),
+      requests: new Set(),
+      closing: false,
+      stalledAt: null,
+    });
     socket.once('close', () => this.#connections.delete(socket));
   }
 
-  /** The budget of a connection; null for one that was turned away. */
-  budget(socket: Socket): ClientBudget | null {
-    return this.#connections.get(socket)?.budget ?? null;
+  /** What is known of a connection; null for one that was turned away. */
+  of(socket: Socket): Connection | null {
+    return this.#connections.get(socket) ?? null;
   }
 
   stop(): void {
@@ -62,4 +72,10 @@ export class Connections {
       else connection.stalledAt = socket.bytesWritten - socket.writableLength;
     }
   }
+}
+
+/** Whether a request was read whole and its answer is still to come. */
+export function owesAnswer({ requests }: Connection): boolean {
+  for (const request of requests) if (request.complete) return true;
+  return false;
 }

@@ -7,7 +7,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 import { type JsonLimits, parseStrict } from '../formats/strict-json.ts';
 import type { Admission } from './admission.ts';
-import type { Connections } from './connections.ts';
+import { type Connections, owesAnswer } from './connections.ts';
 import { type BoundMethod, type Dispatcher, internalProblem, payloadOf } from './dispatch.ts';
 import { elsewhere, METHODS, type SocketKind, STREAM_PATH } from './methods.ts';
 import type { Metrics } from './metrics.ts';
@@ -71,7 +71,7 @@ function addRoute(app: FastifyInstance, method: BoundMethod, context: RouteConte
     handler: (request, reply) => {
       reply.hijack();
       const { raw } = reply;
-      responses.set(raw, name);
+      dispatched.set(raw, name);
       const params = request.params as Record<string, unknown>;
       const call = {
         path: wildcard === undefined ? params : { [wildcard]: params['*'] },
@@ -88,29 +88,32 @@ function addRoute(app: FastifyInstance, method: BoundMethod, context: RouteConte
   });
 }
 
-/** Which method a response belongs to, for the metrics. */
-const responses = new WeakMap<ServerResponse, string>();
+/** Responses to requests that were read whole and given to a method, with its name. */
+const dispatched = new WeakMap<ServerResponse, string>();
 
 /** Counts a request in before its body is read, and out when its response is over, whatever became of it. */
 function admit(incoming: IncomingMessage, outgoing: ServerResponse, context: RouteContext): boolean {
   const { admission, connections, metrics, socket } = context;
-  const budget = connections.budget(incoming.socket);
-  const denied =
-    budget === null || context.stopping()
-      ? problem('server.stopping', 'the service is stopping; nothing was done, try again when it is back')
-      : (bodyOfGet(incoming) ?? admission.enter(budget));
+  const connection = connections.of(incoming.socket);
   const started = performance.now();
-  if (denied !== null || budget === null) {
-    if (denied !== null) sendProblem(outgoing, denied, true);
+  const denied =
+    connection === null || context.stopping()
+      ? problem('server.stopping', 'the service is stopping; nothing was done, try again when it is back')
+      : (bodyOfGet(incoming) ?? admission.enter(connection.budget));
+  if (denied !== null || connection === null) {
+    if (denied !== null)
+      sendProblem(outgoing, denied, denied.code === 'request.malformed' || context.stopping());
     metrics.answered(socket, 'none', outgoing.statusCode, performance.now() - started);
     return false;
   }
+  connection.requests.add(incoming);
   outgoing.once('close', () => {
-    admission.leave(budget);
-    if (budget.closing && budget.inFlight === 0) incoming.socket.end();
+    admission.leave(connection.budget);
+    connection.requests.delete(incoming);
+    if (connection.closing && !owesAnswer(connection)) incoming.socket.destroySoon();
     metrics.answered(
       socket,
-      responses.get(outgoing) ?? 'none',
+      dispatched.get(outgoing) ?? 'none',
       outgoing.statusCode,
       performance.now() - started,
     );

@@ -8,7 +8,7 @@ import type { SiteLimits } from '../host/config.ts';
 import type { Logger } from '../host/log.ts';
 import { VERSION } from '../host/version.ts';
 import { Admission } from './admission.ts';
-import { Connections } from './connections.ts';
+import { Connections, owesAnswer } from './connections.ts';
 import { Dispatcher, type HostServices, type OwnServices } from './dispatch.ts';
 import { type ListenTarget, listenOn } from './listen.ts';
 import { type SocketKind, STREAM_PATH } from './methods.ts';
@@ -154,16 +154,16 @@ class RunningServer implements ApiServer {
 
   /** Garbage must not overtake the answer to a good request before it on the same connection. */
   #unreadable(error: Error & { code?: string }, socket: Socket): void {
-    const budget = this.#connections.budget(socket);
+    const connection = this.#connections.of(socket);
     if (!socket.writable) socket.destroy();
-    else if (budget !== null && budget.inFlight > 0) budget.closing = true;
+    else if (connection !== null && owesAnswer(connection)) connection.closing = true;
     else endWith(socket, rawProblem(unreadable(error.code)));
   }
 
   #accept(): void {
     this.#http.on('connection', (socket) => this.#connections.add(socket));
     this.#http.on('upgrade', (request, socket, head) => {
-      const budget = this.#connections.budget(request.socket);
+      const budget = this.#connections.of(request.socket)?.budget ?? null;
       const path = (request.url ?? '').split('?', 1)[0];
       if (budget === null || this.#stopping) {
         endWith(socket, rawProblem(problem('server.stopping', 'the service is stopping; nothing was done')));

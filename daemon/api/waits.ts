@@ -30,13 +30,14 @@ export class Waits {
     const deadline = AbortSignal.any([options.signal, AbortSignal.timeout(options.waitMs)]);
     for (;;) {
       const change = this.#nextChange(id, deadline);
-      const reply = await read();
-      if (reply.status !== PENDING_STATUS || deadline.aborted || this.#stopped) {
+      try {
+        const reply = await read();
+        if (reply.status !== PENDING_STATUS) return reply;
+        if (!deadline.aborted && !this.#stopped) await change.promise;
+        if (deadline.aborted || this.#stopped) return reply;
+      } finally {
         change.cancel();
-        return reply;
       }
-      await change.promise;
-      if (deadline.aborted || this.#stopped) return reply;
     }
   }
 

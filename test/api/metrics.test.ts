@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { Metrics } from '../../daemon/api/metrics.ts';
+import { exchange, openStream } from './exchange.ts';
+import { FakeEngine, json } from './fake-engine.ts';
+import { serve } from './serving.ts';
+
+/** The value of one series; null when it is not there. */
+function series(text: string, name: string): number | null {
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
+  return line === undefined ? null : Number(line.slice(name.length + 1));
+}
+
+test('requests are counted by method and status, over HTTP and on the stream', async () => {
+  await using serving = await serve();
+  serving.engine.script = (call) =>
+    call.method === 'policy.get' ? json(409, { code: 'policy.none' }) : undefined;
+  await exchange(serving.path, '/v1/decisions', { body: {} });
+  await exchange(serving.path, '/v1/decisions', { body: { acton: 1 } });
+  await exchange(serving.path, '/v1/nothing');
+  const stream = await openStream(serving.path);
+  stream.send({ id: 1, method: 'decisions.create', params: {} });
+  stream.send({ id: 2, method: 'policy.get' });
+  await stream.take(2);
+  const reply = await exchange(serving.path, '/metrics');
+  expect(reply.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
+  const total = (method: string, status: number) =>
+    series(reply.text, `holdfast_requests_total{socket="operator",method="${method}",status="${status}"}`);
+  expect(total('decisions.create', 200)).toBe(2);
+  expect(total('decisions.create', 400)).toBe(1);
+  expect(total('none', 404)).toBe(1);
+  expect(total('policy.get', 409)).toBe(1);
+  expect(
+    series(reply.text, 'holdfast_request_seconds_count{socket="operator",method="decisions.create"}'),
+  ).toBe(3);
+  expect(series(reply.text, 'holdfast_requests_in_flight{socket="operator"}')).toBe(1);
+});
+
+test('paths that strangers invent make no new series', async () => {
+  await using serving = await serve();
+  for (let n = 0; n < 50; n += 1) await exchange(serving.path, `/v1/x${n}`);
+  const { body } = await serving.metrics.text();
+  expect(body.split('\n').filter((line) => line.startsWith('holdfast_requests_total{'))).toHaveLength(1);
+});
+
+test('the ledger’s growth is followed', async () => {
+  const engine = new FakeEngine();
+  const metrics = new Metrics();
+  const stop = metrics.followLedger(engine);
+  expect(series((await metrics.text()).body, 'holdfast_ledger_entries')).toBe(0);
+  for (let n = 0; n < 3; n += 1) engine.commit('system');
+  expect(series((await metrics.text()).body, 'holdfast_ledger_entries')).toBe(3);
+  stop();
+  expect(engine.listeners).toBe(0);
+});
