@@ -1,6 +1,6 @@
 import { celEnv, isCelError, parse, plan } from '@bufbuild/cel';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { compilePattern } from './pattern.ts';
+import { compilePattern, type Pattern } from './pattern.ts';
 
 /** What a condition may look at, by name; `condition-types.ts` says which type each has. */
 export const VARIABLES = ['action', 'payload', 'actor', 'environment', 'context', 'labels', 'time'] as const;
@@ -16,11 +16,11 @@ export interface Condition {
   evaluate(bindings: Bindings): boolean | null;
 }
 
-/** Bounds of one condition: nodes after macro expansion, nested loops, items of a list literal, RE2 input. */
-const NODES_MAX = 1_000;
+/** Bounds of one condition: nodes after macro expansion, nested loops, items of a list literal, characters that patterns are sized for. */
+const NODES_MAX = 400;
 const LOOP_NESTING_MAX = 2;
 const LIST_MAX = 100;
-const TEXT_MAX = 16_384;
+const TEXT_MAX = 2_000;
 
 const FUNCTIONS = new Set([
   ...['_||_', '_&&_', '!_', '_==_', '_!=_', '_<_', '_<=_', '_>_', '_>=_', '_?_:_', '_[_]', '@in'],
@@ -28,7 +28,10 @@ const FUNCTIONS = new Set([
   ...['size', 'contains', 'startsWith', 'endsWith', 'matches', 'int', 'double', 'string', 'bool'],
 ]);
 
-const environment = celEnv({});
+/** Patterns stand in the rules as literals, so they are compiled once, not at every evaluation. */
+const patterns = new Map<string, Pattern>();
+const PATTERNS_MAX = 5_000;
+const environment = celEnv({ re2: { compile: (pattern) => ({ test: literalPattern(pattern).foundIn }) } });
 type Expr = ReturnType<typeof parse>['expr'];
 
 /**
@@ -168,10 +171,20 @@ function checkPattern(argument: Expr | undefined): void {
   const pattern = textOf(argument);
   if (pattern === null) throw refuse('pattern', 'matches() takes its pattern as a text literal.');
   try {
-    compilePattern(pattern, TEXT_MAX / 16);
+    literalPattern(pattern);
   } catch (error) {
     throw error instanceof BoundaryError ? refuse('pattern', error.message) : error;
   }
+}
+
+function literalPattern(source: string): Pattern {
+  let pattern = patterns.get(source);
+  if (pattern === undefined) {
+    pattern = compilePattern(source, TEXT_MAX);
+    if (patterns.size >= PATTERNS_MAX) patterns.clear();
+    patterns.set(source, pattern);
+  }
+  return pattern;
 }
 
 function textOf(expr: Expr | undefined): string | null {

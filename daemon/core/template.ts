@@ -110,8 +110,8 @@ function argvElements(parts: TemplatePart[], values: Values): string[] {
   const [first] = parts;
   if (parts.length === 1 && typeof first === 'object' && first.from === 'payload') {
     const value = memberOf(values.payload, first.field);
-    if (Array.isArray(value))
-      return value.map((item) => guarded(scalarText(item, first.field), true, first.field));
+    const at = fieldName(first);
+    if (Array.isArray(value)) return value.map((item) => guarded(scalarText(item, at), true, at));
   }
   let element = '';
   for (const part of parts) {
@@ -167,15 +167,14 @@ function guarded(text: string, startsElement: boolean, field: string): string {
 function valueText(part: Placeholder, { target, payload, environment, decision_id }: Values): string | null {
   if (part.from === 'payload') {
     const value = memberOf(payload, part.field);
-    return value === undefined ? null : scalarText(value, part.field);
+    return value === undefined ? null : scalarText(value, fieldName(part));
   }
   return { 'target.id': target.id, 'target.type': target.type, environment, decision_id }[part.from];
 }
 
-function scalarText(value: Json, field: string): string {
+function scalarText(value: Json, at: string): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  const at = `payload.${field}`;
   if (isCommitment(value)) {
     throw new BoundaryError(
       'call.sensitive_argument',
