@@ -1,3 +1,4 @@
+import { checkProjections } from '../engine/projection-check.ts';
 import type { VerifyReport } from '../ledger/verify.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import { openSite, type SiteOptions } from './access.ts';
@@ -33,6 +34,7 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
   const progress = process.stderr.isTTY === true && options.json !== true ? showProgress : undefined;
   const report = await verifyLedger({
     ...files,
+    projectionChecks: checkProjections,
     ...(progress === undefined ? {} : { onProgress: progress }),
   });
   if (progress !== undefined) process.stderr.write('\r\u001b[K');

@@ -9,20 +9,48 @@ import type { Database, Statement } from '../ledger/database.ts';
  * Keys are time-ordered where they are on the hot path: the rows of one batch then share pages, and the WAL that a
  * commit must sync stays small.
  */
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS decisions (
+export const PROJECTION_OBJECTS: readonly { type: 'table' | 'index'; name: string; sql: string }[] = [
+  {
+    type: 'table',
+    name: 'decisions',
+    sql: `CREATE TABLE decisions (
   id TEXT PRIMARY KEY, status TEXT NOT NULL, permit TEXT NOT NULL, last_idx INTEGER NOT NULL,
   expires_at INTEGER
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS decisions_open ON decisions (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX IF NOT EXISTS decisions_waiting ON decisions (status, id)
-  WHERE status IN ('evaluated', 'pending_authority');
-CREATE INDEX IF NOT EXISTS permits_open ON decisions (permit, id) WHERE permit IN ('redeemed', 'unknown');
-CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, request TEXT NOT NULL, decision TEXT NOT NULL)
-  STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, idx INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sealed (decision TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
-`;
+) STRICT, WITHOUT ROWID`,
+  },
+  {
+    type: 'index',
+    name: 'decisions_open',
+    sql: 'CREATE INDEX decisions_open ON decisions (expires_at) WHERE expires_at IS NOT NULL',
+  },
+  {
+    type: 'index',
+    name: 'decisions_waiting',
+    sql: `CREATE INDEX decisions_waiting ON decisions (status, id)
+  WHERE status IN ('evaluated', 'pending_authority')`,
+  },
+  {
+    type: 'index',
+    name: 'permits_open',
+    sql: `CREATE INDEX permits_open ON decisions (permit, id) WHERE permit IN ('redeemed', 'unknown')`,
+  },
+  {
+    type: 'table',
+    name: 'idempotency',
+    sql: `CREATE TABLE idempotency (key TEXT PRIMARY KEY, request TEXT NOT NULL, decision TEXT NOT NULL)
+  STRICT, WITHOUT ROWID`,
+  },
+  {
+    type: 'table',
+    name: 'nonces',
+    sql: 'CREATE TABLE nonces (nonce TEXT PRIMARY KEY, idx INTEGER NOT NULL) STRICT, WITHOUT ROWID',
+  },
+  {
+    type: 'table',
+    name: 'sealed',
+    sql: 'CREATE TABLE sealed (decision TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID',
+  },
+];
 
 /** The WHERE terms repeat those of the partial indexes, or SQLite would scan the table instead. */
 const COUNTS = `
@@ -50,7 +78,9 @@ export class Projections {
   readonly #sql: ReturnType<typeof prepareAll>;
 
   constructor(database: Database) {
-    database.exec(SCHEMA);
+    for (const { sql } of PROJECTION_OBJECTS) {
+      database.exec(sql.replace(/^CREATE (TABLE|INDEX)/, 'CREATE $1 IF NOT EXISTS'));
+    }
     this.#sql = prepareAll(database);
   }
 

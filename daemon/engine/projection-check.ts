@@ -1,0 +1,220 @@
+import type { Entry } from '../formats/entry.ts';
+import type { Database, Statement } from '../ledger/database.ts';
+import { type Finding, tampered } from '../ledger/finding.ts';
+import {
+  type DecisionRow,
+  idempotencyOf,
+  nonceOf,
+  PROJECTION_OBJECTS,
+  REBUILT,
+  rowAfter,
+} from './projections.ts';
+
+/** More would not tell a person more. */
+const MAX_FINDINGS = 100;
+/** First name behind all that start with `dec_`: the character after the underscore. */
+const AFTER_DECISIONS = 'dec`';
+
+/**
+ * Compares the engine's projections with what the entries say, for `verifyLedger`: every decision has exactly the row
+ * that its stream makes, every answered idempotency key and every used nonce is there, nothing else is, and SQLite's
+ * indexes name the same rows. `entries` and `streams` are verified by the ledger itself and believed here.
+ *
+ * Reads every entry of a decision once, one stream at a time. Ends early after 100 findings.
+ */
+export function checkProjections(database: Database): Finding[] {
+  const findings = new Found();
+  const tables = countTables(database);
+  // A site that never had a daemon has none of them, and no decision that could miss its row.
+  if (tables === 0 && !anyDecision(database)) return [];
+  checkSchema(database, findings);
+  if (tables < REBUILT.length) return findings.all;
+  for (const table of REBUILT) checkIndexes(database, table, findings);
+  const check = new RowCheck(database, findings);
+  check.everyDecision();
+  return findings.all;
+}
+
+class Found {
+  readonly all: Finding[] = [];
+
+  get full(): boolean {
+    return this.all.length >= MAX_FINDINGS;
+  }
+
+  add(where: string, detail: string, index?: number): void {
+    this.all.push(tampered('projection', where, detail, index));
+  }
+}
+
+function countTables(database: Database): number {
+  const names = database.prepareColumn<string>(`SELECT name FROM sqlite_schema WHERE type = 'table'`).all();
+  return REBUILT.filter((table) => names.includes(table)).length;
+}
+
+function anyDecision(database: Database): boolean {
+  const any = 'SELECT 1 FROM streams WHERE stream >= ? AND stream < ? LIMIT 1';
+  return database.prepare(any).get('dec_', AFTER_DECISIONS) !== undefined;
+}
+
+/** A foreign trigger or an altered index would make the tables lie from the next write on. */
+function checkSchema(database: Database, findings: Found): void {
+  const rows = database
+    .prepare<{ name: string; tbl_name: string; sql: string | null }>(
+      'SELECT name, tbl_name, sql FROM sqlite_schema',
+    )
+    .all();
+  const ours = new Set(PROJECTION_OBJECTS.map(({ name }) => name));
+  for (const { type, name, sql } of PROJECTION_OBJECTS) {
+    const row = rows.find((candidate) => candidate.name === name);
+    if (row === undefined) findings.add('sqlite_schema', `${type} ${name} is missing`);
+    else if (row.sql !== sql) findings.add('sqlite_schema', `${type} ${name} was altered`);
+  }
+  for (const { name, tbl_name: table, sql } of rows) {
+    // Without SQL it is SQLite's own index of a primary key.
+    if (sql === null || ours.has(name) || !ours.has(table)) continue;
+    findings.add('sqlite_schema', `${name} does not belong to ${table}`);
+  }
+}
+
+/** The ledger's own look at the pages (`quick_check`) does not compare indexes with their tables. */
+function checkIndexes(database: Database, table: string, findings: Found): void {
+  const messages = database.prepareColumn<string>(`PRAGMA integrity_check(${table})`).all();
+  for (const message of messages) if (message !== 'ok') findings.add(table, message);
+}
+
+/** A stream's newest entry beside the decision's row, whose columns are null when it is missing. */
+type Joined = [
+  stream: string,
+  head: number,
+  id: string | null,
+  status: DecisionRow['status'],
+  permit: DecisionRow['permit'],
+  lastIdx: number,
+  expiresAt: number | null,
+  prevIdx: number | null,
+  /** Null when the stream names an entry that is not there. */
+  text: string | null,
+];
+
+const JOINED = `
+SELECT stream, streams.last_idx, id, status, permit, decisions.last_idx, expires_at, prev_idx, CAST(bytes AS TEXT)
+FROM streams LEFT JOIN decisions ON id = stream LEFT JOIN entries ON idx = streams.last_idx
+WHERE stream >= ? AND stream < ?`;
+
+class RowCheck {
+  readonly #database: Database;
+  readonly #findings: Found;
+  readonly #link: Statement<[prevIdx: number | null, text: string]>;
+  readonly #kept: Statement<{ request: string; decision: string }>;
+  readonly #burnt: Statement<number>;
+  /** How many rows each table should have. */
+  readonly #expected = { decisions: 0, idempotency: 0, nonces: 0 };
+  #site: string | null = null;
+
+  constructor(database: Database, findings: Found) {
+    this.#database = database;
+    this.#findings = findings;
+    this.#link = database.prepareTuple('SELECT prev_idx, CAST(bytes AS TEXT) FROM entries WHERE idx = ?');
+    this.#kept = database.prepare('SELECT request, decision FROM idempotency WHERE key = ?');
+    this.#burnt = database.prepareColumn('SELECT idx FROM nonces WHERE nonce = ?');
+  }
+
+  everyDecision(): void {
+    for (const joined of this.#database.prepareTuple<Joined>(JOINED).iterate('dec_', AFTER_DECISIONS)) {
+      this.#expected.decisions++;
+      if (this.#site === null || !isUnusedGrant(joined, this.#site)) this.#decision(joined);
+      if (this.#findings.full) return;
+    }
+    for (const table of REBUILT) {
+      const rows = this.#database.prepareColumn<number>(`SELECT count(*) FROM ${table}`).get();
+      const expected = this.#expected[table];
+      if (rows !== expected) this.#findings.add(table, `it has ${rows} rows, the entries make ${expected}`);
+    }
+  }
+
+  /** Follows one stream from its first entry to its last, and compares the row that they make. */
+  #decision([stream, head, id, status, permit, last_idx, expires_at]: Joined): void {
+    const where = `decisions[${stream}]`;
+    let expected: DecisionRow | null = null;
+    for (const [index, text] of this.#chain(head)) {
+      try {
+        const entry = JSON.parse(text) as Entry;
+        expected = rowAfter(expected, index, entry);
+        this.#idempotency(entry);
+        this.#nonce(entry, index);
+        this.#site ??= entry.site;
+      } catch (error) {
+        // A damaged entry: in which way is the ledger's own finding.
+        this.#findings.add(where, `entry ${index} cannot be followed: ${(error as Error).message}`, index);
+        return;
+      }
+    }
+    if (id === null) this.#findings.add(where, 'the row is missing', head);
+    else if (!sameRow(expected, { id, status, permit, last_idx, expires_at })) {
+      this.#findings.add(where, 'the row is not what the entries say', head);
+    }
+  }
+
+  /** First to last, read backwards from the newest. Ends where the links do not lead backwards. */
+  #chain(head: number): [index: number, text: string][] {
+    const chain: [number, string][] = [];
+    for (let index: number | null = head; index !== null; ) {
+      const link = this.#link.get(index);
+      if (link === undefined) break;
+      const [previous, text]: [number | null, string] = link;
+      chain.push([index, text]);
+      index = previous !== null && previous < index ? previous : null;
+    }
+    return chain.reverse();
+  }
+
+  #idempotency(entry: Entry): void {
+    const answered = idempotencyOf(entry);
+    if (answered === null) return;
+    this.#expected.idempotency++;
+    const row = this.#kept.get(answered.key);
+    if (row?.request === answered.request && row.decision === entry.stream) return;
+    this.#findings.add(`idempotency[${answered.key}]`, `it does not say what ${entry.stream} answered`);
+  }
+
+  #nonce(entry: Entry, index: number): void {
+    const nonce = nonceOf(entry);
+    if (nonce === null) return;
+    this.#expected.nonces++;
+    if (this.#burnt.get(nonce) === index) return;
+    this.#findings.add(`nonces[${nonce}]`, 'it does not name the entry that used it', index);
+  }
+}
+
+function sameRow(expected: DecisionRow | null, row: DecisionRow): boolean {
+  return (
+    expected?.id === row.id &&
+    expected.status === row.status &&
+    expected.permit === row.permit &&
+    expected.last_idx === row.last_idx &&
+    expected.expires_at === row.expires_at
+  );
+}
+
+/**
+ * Whether a row is surely right, told without parsing: most decisions of a busy site are allowed at once, and most of the
+ * time of this check would go into their JSON. True only for the one entry of an allow whose permit is unused, when row and
+ * entry agree. The looks are exact because in canonical JSON a quote inside a string is escaped, `transitions` is the last
+ * member of `data`, and what stands beside the expiry is the permit's own id.
+ */
+export function isUnusedGrant(joined: Joined, site: string): boolean {
+  const [stream, head, id, status, permit, lastIdx, expiresAt, prevIdx, text] = joined;
+  if (id !== stream || status !== 'authorized' || permit !== 'issued' || lastIdx !== head) return false;
+  if (text === null || prevIdx !== null || expiresAt === null) return false;
+  const until = new Date(expiresAt);
+  if (Number.isNaN(until.getTime())) return false;
+  return (
+    text.endsWith(
+      `"authorized"]},"prev":null,"seq":0,"site":"${site}","stream":"${stream}",` +
+        `"time_trust":"floor","type":"decision.authorized","v":1}`,
+    ) &&
+    text.includes(`"expires_at":"${until.toISOString()}","id":"prm_${stream.slice(4)}","not_before":"`) &&
+    !text.includes('"idempotency":{')
+  );
+}
