@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ActionDesk } from '../../daemon/gateway/actions.ts';
 import type { ToolRun } from '../../daemon/gateway/connectors/run.ts';
-import { makeWorld, request, succeeded, type World } from './world.ts';
+import { makeWorld, request, succeeded, until, type World } from './world.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -10,16 +10,15 @@ beforeEach(async () => {
 afterEach(() => world.close());
 
 /** A desk whose tools run until `finish` is called. */
-function slowDesk(limit: number): { desk: ActionDesk; finish: () => void } {
+function slowDesk(limit: number): { desk: ActionDesk; tools: () => number; finish: () => void } {
   const waiting: (() => void)[] = [];
   const run = () => new Promise<ToolRun>((resolve) => waiting.push(() => resolve(succeeded)));
   const finish = () => {
     for (const end of waiting.splice(0)) end();
   };
-  return { desk: new ActionDesk({ ...world.gate, run }, limit), finish };
+  return { desk: new ActionDesk({ ...world.gate, run }, limit), tools: () => waiting.length, finish };
 }
 
-const tick = () => new Promise((done) => setTimeout(done, 20));
 const printed = async (stdout: Uint8Array, truncated: boolean) => {
   const run = async (): Promise<ToolRun> => ({
     ...succeeded,
@@ -31,12 +30,12 @@ const printed = async (stdout: Uint8Array, truncated: boolean) => {
 
 describe('the desk', () => {
   it('lets in as many as it is allowed to, and turns the rest away before anything is asked', async () => {
-    const { desk, finish } = slowDesk(2);
+    const { desk, tools, finish } = slowDesk(2);
     const running = [desk.answer(request(), null), desk.answer(request(), null)];
     expect(desk.running).toBe(2);
     const { status, body } = await desk.answer(request(), null);
     expect([status, JSON.parse(body).code]).toEqual([503, 'gateway.overloaded']);
-    await tick();
+    await until(() => tools() === 2);
     expect(world.engine.decisions.size).toBe(2);
     finish();
     expect((await Promise.all(running)).map((answer) => answer.status)).toEqual([200, 200]);
@@ -44,9 +43,9 @@ describe('the desk', () => {
   });
 
   it('closes when what is under way has ended, and lets nothing new in', async () => {
-    const { desk, finish } = slowDesk(2);
+    const { desk, tools, finish } = slowDesk(2);
     const running = desk.answer(request(), null);
-    await tick();
+    await until(() => tools() === 1);
     let closed = false;
     const closing = desk.close().then(() => {
       closed = true;

@@ -3,7 +3,7 @@ import type { ToolRun } from '../../daemon/gateway/connectors/run.ts';
 import { enforce } from '../../daemon/gateway/enforce.ts';
 import { recover } from '../../daemon/gateway/recover.ts';
 import { unreachable } from './fake-engine.ts';
-import { makeWorld, request, succeeded, type World } from './world.ts';
+import { makeWorld, request, succeeded, until, type World } from './world.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -13,9 +13,15 @@ afterEach(() => world.close());
 const never = new AbortController().signal;
 const actor = { id: 'agent:ops-1' };
 
-/** The process is gone in the middle of it: nothing that was awaited goes on. */
-const crash = () => new Promise<never>(() => {});
-const soon = () => new Promise((done) => setTimeout(done, 30));
+/** The process is gone in the middle of it: what was called was reached, and nothing that was awaited goes on. */
+function crashPoint(): { crash: () => Promise<never>; reached: () => boolean } {
+  let reached = false;
+  const crash = () => {
+    reached = true;
+    return new Promise<never>(() => {});
+  };
+  return { crash, reached: () => reached };
+}
 
 async function crashed(
   where: 'before the start is journaled' | 'while the tool runs' | 'before the report',
@@ -23,15 +29,17 @@ async function crashed(
   const { engine, gate } = world;
   const decision = await engine.createDecision(request());
   const submission = { decision_id: decision.decision_id, context: { actor } };
+  const { crash, reached } = crashPoint();
   if (where === 'before the start is journaled') {
     await engine.redeem(decision.permit?.id ?? '', decision.action_digest);
   } else if (where === 'while the tool runs') {
-    enforce({ ...gate, run: crash as () => Promise<ToolRun> }, submission).catch(() => {});
+    enforce({ ...gate, run: crash }, submission).catch(() => {});
+    await until(reached);
   } else {
     engine.outcome = crash;
     enforce(gate, submission).catch(() => {});
+    await until(reached);
   }
-  await soon();
   // @ts-expect-error the instance's override goes, the class's own is back
   delete engine.outcome;
   await world.restart();
@@ -87,13 +95,15 @@ describe('at the next start', () => {
   });
 
   it('leaves alone what is running now', async () => {
+    let started = false;
     let finish: (run: ToolRun) => void = () => {};
     const run = () =>
       new Promise<ToolRun>((resolve) => {
+        started = true;
         finish = resolve;
       });
     const running = enforce({ ...world.gate, run }, request());
-    await soon();
+    await until(() => started);
     expect(await world.engine.openPermits()).toHaveLength(1);
     // A recovery that had to wait for the engine meets a permit that was redeemed meanwhile.
     const { journal } = world.gate;

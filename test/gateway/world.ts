@@ -29,6 +29,11 @@ export interface World {
   close(): Promise<void>;
 }
 
+/** Waits until something holds. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((tick) => setTimeout(tick, 5));
+}
+
 export async function makeWorld(): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-gateway-'));
   const policy = testBundle({

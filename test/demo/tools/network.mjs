@@ -3,6 +3,7 @@ import { appendFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 const [socket = '', log = ''] = process.argv.slice(2);
+appendFileSync(log, '');
 createServer((request, response) => {
   let body = '';
   request.setEncoding('utf8').on('data', (chunk) => {
