@@ -10,6 +10,7 @@ interface Schema {
   properties?: Record<string, Schema>;
   required?: string[];
   patternProperties?: Record<string, Schema>;
+  additionalProperties?: boolean;
   minProperties?: number;
   maxProperties?: number;
   items?: Schema;
@@ -82,33 +83,34 @@ function explainUnion(options: Schema[], value: Json, pointer: string, out: Defe
 
 function explainObject(schema: Schema, value: { [key: string]: Json }, pointer: string, out: Defect[]): void {
   const known = schema.properties ?? {};
-  const keys = Object.keys(value);
   const [record] = Object.entries(schema.patternProperties ?? {});
   for (const key of schema.required ?? []) {
     if (!Object.hasOwn(value, key)) {
       out.push({ pointer, found: `no "${key}"`, write_instead: `add "${key}"${meaning(known[key])}` });
     }
   }
-  for (const key of keys) {
+  for (const [key, member] of Object.entries(value)) {
     const at = `${pointer}/${pointerToken(key)}`;
-    const member = value[key] ?? null;
-    if (Object.hasOwn(known, key)) explain(known[key] ?? {}, member, at, out);
-    else if (record !== undefined && new RegExp(record[0], 'u').test(key))
-      explain(record[1], member, at, out);
-    else if (record !== undefined) {
-      out.push({
-        pointer: at,
-        found: `the name ${show(key)}`,
-        write_instead: `use a name that matches ${record[0]}`,
-      });
-    } else
-      out.push({
-        pointer: at,
-        found: `the unknown key ${show(key)}`,
-        write_instead: suggestion(key, Object.keys(known)),
-      });
+    const memberSchema = Object.hasOwn(known, key) ? known[key] : recordMember(record, key);
+    if (memberSchema !== undefined) explain(memberSchema, member, at, out);
+    else if (schema.additionalProperties === false) {
+      out.push({ pointer: at, ...unknownKey(key, Object.keys(known), record) });
+    }
   }
-  bounds(keys.length, schema.minProperties, schema.maxProperties, 'members', pointer, out);
+  const { minProperties, maxProperties } = schema;
+  bounds(Object.keys(value).length, minProperties, maxProperties, 'members', pointer, out);
+}
+
+/** A record has one pattern for its keys and one schema for its members. */
+function recordMember(record: [string, Schema] | undefined, key: string): Schema | undefined {
+  return record !== undefined && new RegExp(record[0], 'u').test(key) ? record[1] : undefined;
+}
+
+function unknownKey(key: string, known: string[], record: [string, Schema] | undefined) {
+  if (record !== undefined) {
+    return { found: `the name ${show(key)}`, write_instead: `use a name that matches ${record[0]}` };
+  }
+  return { found: `the unknown key ${show(key)}`, write_instead: suggestion(key, known) };
 }
 
 function explainList(schema: Schema, value: Json[], pointer: string, out: Defect[]): void {
