@@ -169,7 +169,7 @@ describe('what ends a program early', () => {
     ['that listens to SIGTERM', false, 'SIGTERM'],
     ['that ignores SIGTERM', true, 'SIGKILL'],
   ])('kills the whole group of a program %s when its time is up', async (_what, stubborn, signal) => {
-    const run = await runExec(call(script(family(stubborn)), { timeout_ms: 700 }), { path: PATH });
+    const run = await runExec(call(script(family(stubborn)), { timeout_ms: 3_000 }), { path: PATH });
     expect(run.result).toBe('failed');
     expect(run.detail).toMatchObject({ reason: 'timeout', signal });
     const pids: number[] = JSON.parse(text(run.output?.stdout));
