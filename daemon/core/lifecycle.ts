@@ -67,12 +67,18 @@ export const LIFECYCLE: Readonly<Record<LifecycleCommand, Row>> = {
 
 const TERMINAL: readonly DecisionStatus[] = ['denied', 'expired', 'cancelled', 'reviewed'];
 
+const SPENT: readonly PermitState[] = ['redeemed', 'succeeded', 'failed', 'unknown'];
+
 /** Null when the table lets `command` meet a decision that stands like this; the refusal otherwise. */
 export function checkLifecycle(
   command: LifecycleCommand,
   decision: { decision_id: string; status: DecisionStatus; permit_state: PermitState },
 ): Refusal | null {
   const row = LIFECYCLE[command];
+  // Whatever state a spent permit left the decision in: "used before" is what its holder has to hear.
+  if (command === 'redeem' && SPENT.includes(decision.permit_state)) {
+    return refuse(...permitRefusal(command, decision.decision_id, decision.permit_state));
+  }
   if (row.from.includes(decision.status)) {
     if (row.permit === undefined || row.permit.includes(decision.permit_state)) return null;
     return refuse(...permitRefusal(command, decision.decision_id, decision.permit_state));

@@ -55,6 +55,16 @@ describe('the lifecycle table', () => {
     }
   });
 
+  test.each(['authorized', 'executed', 'reviewed'] as const)(
+    'redeeming a spent permit of a decision that is %s says that it was used',
+    (status) => {
+      for (const permit_state of ['redeemed', 'succeeded', 'failed', 'unknown'] as const) {
+        const refusal = checkLifecycle('redeem', { decision_id: 'dec_1', status, permit_state });
+        expect(refusal?.refused).toBe('permit.already_redeemed');
+      }
+    },
+  );
+
   test('a redeemed permit cannot be redeemed, cancelled or expired', () => {
     for (const command of ['redeem', 'cancel', 'expire'] as const) {
       const refusal = checkLifecycle(command, {
