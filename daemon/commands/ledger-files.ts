@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
-import { rebuildProjections } from '../engine/rebuild.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
+import { type RebuiltTable, rebuildProjections } from '../engine/rebuild.ts';
 import { exportTiles } from '../ledger/export.ts';
 import { viewLedger } from '../ledger/open.ts';
-import { connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { lockWriter } from '../ledger/writer-lock.ts';
+import { openSite, type SiteOptions } from './access.ts';
 import { print, printJson } from './render/output.ts';
 import { count, table } from './render/text.ts';
 import { trustOf } from './site.ts';
@@ -24,12 +24,11 @@ export function exportAndReport(options: SiteOptions & { tiles: string }): void 
   }
 }
 
-/** Derives the projections from the entries again and says which rows were wrong before. */
-export async function rebuildAndReport(options: SiteOptions): Promise<void> {
+/** Derives the projections from the entries again and says which rows were wrong before. The daemon must not run. */
+export function rebuildAndReport(options: SiteOptions): void {
   const site = openSite(options);
-  await assertStopped(site);
   const onEntries = progress(options, 'rebuilding');
-  const tables = rebuildProjections(site.paths.ledger, (entries) => onEntries?.(entries, entries));
+  const tables = rebuildLocked(site.paths.ledger, (entries) => onEntries?.(entries, entries));
   clearProgress(options);
   if (options.json) {
     printJson({ tables });
@@ -47,19 +46,14 @@ export async function rebuildAndReport(options: SiteOptions): Promise<void> {
   );
 }
 
-/** The daemon is the one writer; a second one beside it would be two. */
-async function assertStopped(site: Site): Promise<void> {
-  const client = connect(site, 'operator');
-  const answered = await client.ready().then(
-    () => true,
-    () => false,
-  );
-  client.close();
-  if (!answered) return;
-  throw new BoundaryError(
-    'daemon.running',
-    'The daemon is running and is the only writer; nothing was rebuilt. Stop it first, then repeat this.',
-  );
+/** The daemon is the one writer; while it holds the lock, nothing is rebuilt (`ledger.in_use`). */
+function rebuildLocked(path: string, onProgress: (entries: number) => void): RebuiltTable[] {
+  const lock = lockWriter(path);
+  try {
+    return rebuildProjections(path, onProgress);
+  } finally {
+    lock.release();
+  }
 }
 
 function isShown(options: SiteOptions): boolean {

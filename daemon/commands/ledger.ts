@@ -150,6 +150,6 @@ function rebuildCommand(): Command {
     .description('Derive the tables of streams and decisions from the entries again. Stop the daemon first.')
     .action(async (options: SiteOptions) => {
       const { rebuildAndReport } = await import('./ledger-files.ts');
-      await rebuildAndReport(options);
+      rebuildAndReport(options);
     });
 }
