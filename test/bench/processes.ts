@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -79,4 +79,15 @@ export function residentMemory(pid: number): { now: number; peak: number } {
   const read = (name: string): number =>
     (Number(new RegExp(`^${name}:\\s+([0-9]+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) * 1_024) / 1e6;
   return { now: read('VmRSS'), peak: read('VmHWM') };
+}
+
+/** CPU time that each thread of a process has used, in µs, by thread id; with the thread's name. */
+export function threadTimes(pid: number): Map<string, number> {
+  const times = new Map<string, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const name = readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8').trim();
+    const [onCpu = '0'] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ');
+    times.set(`${thread} ${name}`, Number(onCpu) / 1_000);
+  }
+  return times;
 }

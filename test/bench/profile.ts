@@ -1,5 +1,5 @@
 /*
- * `node test/bench/profile.ts [--http] [--ms 4000]`: where the daemon's time goes under load, in µs per decision, by
+ * `node test/bench/profile.ts [--http] [--no-samples] [--ms 4000]`: where the daemon's time goes under load, in µs per decision, by
  * function and thread. Not part of the figures: a profiled daemon is slower than one that is not.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Loader } from './load/loader.ts';
 import { FULL } from './plan.ts';
+import { threadTimes } from './processes.ts';
 import { makeQuestions } from './questions.ts';
 import { makeSite, startRole } from './site.ts';
 import { SiteLoad } from './site-load.ts';
@@ -31,7 +32,11 @@ interface CpuProfile {
 }
 
 const { values: options } = parseArgs({
-  options: { http: { type: 'boolean', default: false }, ms: { type: 'string', default: '4000' } },
+  options: {
+    http: { type: 'boolean', default: false },
+    'no-samples': { type: 'boolean', default: false },
+    ms: { type: 'string', default: '4000' },
+  },
 });
 await profile();
 
@@ -42,15 +47,27 @@ async function profile(): Promise<void> {
   const loader = new Loader();
   try {
     await makeSite(dir);
-    const daemon = await startRole(dir, 'daemon', ['--cpu-prof', `--cpu-prof-dir=${join(scratch, 'cpu')}`]);
-    const plan = { ...FULL, warmupMs: WARM_MS, durationMs: Number(options.ms) };
-    const load = new SiteLoad({ plan, loader, questions: makeQuestions(64), dir });
-    const run = await (options.http ? load.http(CONNECTIONS) : load.stream(WINDOW));
+    const cpu = join(scratch, 'cpu');
+    mkdirSync(cpu);
+    const sampling = options['no-samples'] ? (process.env.XF ?? '').split(' ').filter(Boolean) : ['--cpu-prof', `--cpu-prof-dir=${cpu}`];
+    const daemon = await startRole(dir, 'daemon', sampling);
+    const plan = { ...FULL, warmupMs: 0, durationMs: Number(options.ms) };
+    const warm = { ...plan, durationMs: WARM_MS };
+    const [first, second] = [warm, plan].map(
+      (phase) => new SiteLoad({ plan: phase, loader, questions: makeQuestions(64), dir }),
+    ) as [SiteLoad, SiteLoad];
+    const run = (load: SiteLoad) => (options.http ? load.http(CONNECTIONS) : load.stream(WINDOW));
+    await run(first);
+    const before = threadTimes(daemon.process.pid ?? 0);
+    const { perSecond } = await run(second);
+    const after = threadTimes(daemon.process.pid ?? 0);
     const until = Number(process.hrtime.bigint() / 1_000n);
     await daemon.stop();
     const window = { from: until - plan.durationMs * 1_000, until };
-    const decisions = (run.perSecond * plan.durationMs) / 1_000;
-    console.log(`${Math.round(run.perSecond)} decisions/s while profiled`);
+    const decisions = (perSecond * plan.durationMs) / 1_000;
+    console.log(`${Math.round(perSecond)} decisions/s while measured; CPU time by thread, µs per decision`);
+    const spent = [...after].map(([name, time]): [string, number] => [name, time - (before.get(name) ?? 0)]);
+    print(new Map(spent.filter(([, time]) => time / decisions > 0.5)), decisions);
     for (const name of readdirSync(join(scratch, 'cpu')))
       report(join(scratch, 'cpu', name), window, decisions);
   } finally {
