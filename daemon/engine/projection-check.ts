@@ -203,7 +203,7 @@ function sameRow(expected: DecisionRow | null, row: DecisionRow): boolean {
  * entry agree. The looks are exact because in canonical JSON a quote inside a string is escaped, `transitions` is the last
  * member of `data`, and what stands beside the expiry is the permit's own id.
  */
-export function isUnusedGrant(joined: Joined, site: string): boolean {
+function isUnusedGrant(joined: Joined, site: string): boolean {
   const [stream, head, id, status, permit, lastIdx, expiresAt, prevIdx, text] = joined;
   if (id !== stream || status !== 'authorized' || permit !== 'issued' || lastIdx !== head) return false;
   if (text === null || prevIdx !== null || expiresAt === null) return false;
