@@ -31,12 +31,13 @@ export interface TypeDefect {
   write_instead: string;
 }
 
-/** Checks conditions against one scope; building it costs more than a check, so it is kept per scope. */
+/** Checks conditions against one scope. */
 export interface TypeChecker {
   /** Null when the condition is of type bool and every member it reads exists and is there or asked for. */
   check(condition: Condition): TypeDefect | null;
 }
 
+/** The checker of one scope. Building it costs more than a check with it. */
 export function typeChecker(scope: ConditionScope): TypeChecker {
   const environment = typedEnvironment(scope);
   return { check: (condition) => memberDefect(condition, scope) ?? typeDefect(condition, environment) };

@@ -1,0 +1,277 @@
+import { type Static, Type } from 'typebox';
+
+/*
+ * The policy bundle (design: "Policy"): structure and caps. What structure cannot say (CEL types, references between
+ * sections, templates) is checked by `compile.ts`. Unknown keys are refused everywhere: a misspelt rule must not vanish.
+ */
+
+const closed = { additionalProperties: false } as const;
+const name = (what: string) => Type.String({ pattern: '^[a-z][a-z0-9_.-]{0,63}$', description: what });
+/** Roles keep the capital letters that organisations give them: L2, L3, safety_officer. */
+const role = Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_.-]{0,63}$', description: 'role' });
+const sentence = Type.String({ minLength: 1, maxLength: 500 });
+const cel = Type.String({ minLength: 1, maxLength: 2_000, description: 'CEL expression of type bool' });
+const duration = Type.String({ pattern: '^[1-9][0-9]{0,5}(s|m|h|d)$', description: '30s, 15m, 4h, 7d' });
+const roleList = Type.Array(role, { minItems: 1, maxItems: 16 });
+/** Empty means: applies to all. */
+const scope = {
+  classes: Type.Optional(Type.Array(name('class'), { maxItems: 256 })),
+  environments: Type.Optional(Type.Array(name('environment'), { maxItems: 32 })),
+};
+
+export const PayloadField = Type.Object(
+  {
+    type: Type.Union([
+      Type.Literal('string'),
+      Type.Literal('integer'),
+      Type.Literal('number'),
+      Type.Literal('boolean'),
+      Type.Literal('string_list'),
+    ]),
+    description: Type.Optional(sentence),
+    required: Type.Optional(Type.Boolean()),
+    /** Strings: regular expression (RE2 syntax, anchored both ends by us). */
+    pattern: Type.Optional(Type.String({ maxLength: 500 })),
+    max_length: Type.Optional(Type.Integer({ minimum: 1, maximum: 16_384 })),
+    enum: Type.Optional(Type.Array(Type.String({ maxLength: 200 }), { minItems: 1, maxItems: 100 })),
+    minimum: Type.Optional(Type.Number()),
+    maximum: Type.Optional(Type.Number()),
+    max_items: Type.Optional(Type.Integer({ minimum: 1, maximum: 150 })),
+    /** Never stored: entry and permit hold a salted commitment, the value reaches the tool on stdin only. */
+    sensitive: Type.Optional(Type.Boolean()),
+  },
+  closed,
+);
+
+export const ActionClass = Type.Object(
+  {
+    description: sentence,
+    target: Type.Object({ type: name('target type'), id_pattern: Type.String({ maxLength: 500 }) }, closed),
+    environments: Type.Optional(Type.Array(name('environment'), { minItems: 1, maxItems: 32 })),
+    payload: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' }), PayloadField, {
+        ...closed,
+        maxProperties: 64,
+      }),
+    ),
+    base_risk: Type.Number({ minimum: 0, maximum: 1 }),
+    tool: name('tool'),
+    pending_ttl: Type.Optional(duration),
+    permit_ttl: Type.Optional(duration),
+    /** What doubtful time means for this class; default `queue`. */
+    time_uncertain: Type.Optional(
+      Type.Union([Type.Literal('allow'), Type.Literal('queue'), Type.Literal('deny')]),
+    ),
+  },
+  closed,
+);
+
+const toolCommon = {
+  description: Type.Optional(sentence),
+  audience: Type.Optional(name('audience')),
+  timeout: Type.Optional(duration),
+  output_limit_bytes: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_048_576 })),
+};
+/** Templates: `{{target.id}}`, `{{target.type}}`, `{{payload.FIELD}}`, `{{environment}}`, `{{decision_id}}`; never a shell string. */
+export const Tool = Type.Union([
+  Type.Object(
+    {
+      connector: Type.Literal('exec'),
+      argv: Type.Array(Type.String({ maxLength: 1_000 }), { minItems: 1, maxItems: 64 }),
+      /** Payload fields handed to the tool as one JSON object on stdin; the only way for sensitive fields. */
+      stdin: Type.Optional(Type.Array(name('payload field'), { minItems: 1, maxItems: 32 })),
+      ...toolCommon,
+    },
+    closed,
+  ),
+  Type.Object(
+    {
+      connector: Type.Literal('http'),
+      address: Type.String({ pattern: '^(unix:/[^{}]{1,200}|tcp:[A-Za-z0-9.:\\[\\]-]{1,200}:[0-9]{1,5})$' }),
+      method: Type.Union([
+        Type.Literal('GET'),
+        Type.Literal('POST'),
+        Type.Literal('PUT'),
+        Type.Literal('DELETE'),
+      ]),
+      path: Type.String({ pattern: '^/', maxLength: 1_000 }),
+      /** Payload fields sent as one JSON object; sensitive fields may go here. */
+      body: Type.Optional(Type.Array(name('payload field'), { minItems: 1, maxItems: 32 })),
+      ...toolCommon,
+    },
+    closed,
+  ),
+]);
+
+export const Gate = Type.Object(
+  {
+    id: name('gate'),
+    ...scope,
+    /** True means the gate passes. */
+    condition: cel,
+    otherwise: Type.Union([Type.Literal('fail'), Type.Literal('requires_exception')]),
+    exception_role: Type.Optional(role),
+    reason: sentence,
+  },
+  closed,
+);
+
+export const RiskFactor = Type.Object(
+  {
+    id: name('factor'),
+    ...scope,
+    condition: cel,
+    weight: Type.Number({ minimum: -1, maximum: 1 }),
+    reason: sentence,
+  },
+  closed,
+);
+
+export const AuthorityRoute = Type.Object(
+  {
+    id: name('route'),
+    ...scope,
+    bands: Type.Optional(Type.Array(name('band'), { maxItems: 8 })),
+    /** AND-groups: every one must be satisfied, each by its own people. Empty: no approval needed. */
+    require: Type.Array(
+      Type.Object(
+        { group: name('group'), roles: roleList, min_signatures: Type.Integer({ minimum: 1, maximum: 16 }) },
+        closed,
+      ),
+      { maxItems: 8 },
+    ),
+  },
+  closed,
+);
+
+export const Principal = Type.Object(
+  {
+    kind: Type.Union([Type.Literal('human'), Type.Literal('agent'), Type.Literal('service')]),
+    display_name: Type.Optional(sentence),
+    roles: Type.Array(role, { maxItems: 16 }),
+    status: Type.Union([Type.Literal('active'), Type.Literal('suspended'), Type.Literal('revoked')]),
+    owner: Type.Optional(Type.String({ maxLength: 128 })),
+    /** Where the principal's roles and requests count; empty means everywhere. */
+    scope: Type.Optional(
+      Type.Object(
+        {
+          classes: Type.Optional(Type.Array(name('class'), { maxItems: 256 })),
+          environments: Type.Optional(Type.Array(name('environment'), { maxItems: 32 })),
+          /** `type:id`, word for word. */
+          targets: Type.Optional(Type.Array(Type.String({ maxLength: 600 }), { maxItems: 1_000 })),
+        },
+        closed,
+      ),
+    ),
+    /** OpenSSH public keys, one line each. */
+    keys: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            public_key: Type.String({ maxLength: 2_000 }),
+            status: Type.Optional(Type.Union([Type.Literal('active'), Type.Literal('revoked')])),
+          },
+          closed,
+        ),
+        { maxItems: 8 },
+      ),
+    ),
+    uid: Type.Optional(Type.Integer({ minimum: 0, maximum: 4_294_967_294 })),
+    spiffe_id: Type.Optional(Type.String({ pattern: '^spiffe://', maxLength: 500 })),
+  },
+  closed,
+);
+
+export const BundleSchema = Type.Object(
+  {
+    schema: Type.Literal('holdfast/bundle/v1'),
+    metadata: Type.Object(
+      {
+        name: name('bundle'),
+        version: Type.Integer({ minimum: 1, maximum: 2_147_483_647 }),
+        description: sentence,
+        issued_at: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}Z$' }),
+        /** Origins of the sites that may run it; a bundle that does not name the site is refused there. */
+        sites: Type.Array(Type.String({ pattern: '^[a-z0-9.-]+(/[a-z0-9./-]+)?$', maxLength: 200 }), {
+          minItems: 1,
+          maxItems: 1_000,
+        }),
+        freshness: Type.Object(
+          { warn_after: duration, escalate_after: duration, deny_after: duration },
+          closed,
+        ),
+      },
+      closed,
+    ),
+    environments: Type.Record(
+      Type.String({ pattern: '^[a-z][a-z0-9_-]{0,31}$' }),
+      Type.Object({ description: sentence }, closed),
+      { ...closed, minProperties: 1, maxProperties: 32 },
+    ),
+    /** Keys that `context.labels` may carry. */
+    labels: Type.Optional(Type.Array(name('label'), { maxItems: 32 })),
+    actions: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' }), ActionClass, {
+      ...closed,
+      maxProperties: 256,
+    }),
+    tools: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_.-]{0,63}$' }), Tool, {
+      ...closed,
+      maxProperties: 256,
+    }),
+    gates: Type.Array(Gate, { maxItems: 500 }),
+    risk: Type.Object(
+      {
+        factors: Type.Array(RiskFactor, { maxItems: 500 }),
+        /** Ascending; `below` of the last band is greater than 1. */
+        bands: Type.Array(
+          Type.Object(
+            { band: name('band'), below: Type.Number({ exclusiveMinimum: 0, maximum: 2 }) },
+            closed,
+          ),
+          { minItems: 1, maxItems: 8 },
+        ),
+      },
+      closed,
+    ),
+    authority: Type.Object({ routes: Type.Array(AuthorityRoute, { maxItems: 500 }) }, closed),
+    principals: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' }), Principal, {
+      ...closed,
+      maxProperties: 5_000,
+    }),
+    limits: Type.Optional(
+      Type.Object(
+        {
+          requests_per_second: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+          pending_per_actor: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
+          approvals_per_decision: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+        },
+        closed,
+      ),
+    ),
+    /** Extra patterns (RE2) that no payload string may contain, beside the built-in ones. */
+    secrets: Type.Optional(
+      Type.Object(
+        {
+          patterns: Type.Array(
+            Type.Object(
+              { id: name('pattern'), pattern: Type.String({ minLength: 1, maxLength: 500 }) },
+              closed,
+            ),
+            { maxItems: 100 },
+          ),
+        },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+
+export type Bundle = Static<typeof BundleSchema>;
+export type BundleActionClass = Static<typeof ActionClass>;
+export type BundleTool = Static<typeof Tool>;
+export type BundleGate = Static<typeof Gate>;
+export type BundleRoute = Static<typeof AuthorityRoute>;
+export type BundlePrincipal = Static<typeof Principal>;
+export type BundleRiskFactor = Static<typeof RiskFactor>;
+export type BundlePayloadField = Static<typeof PayloadField>;
