@@ -222,6 +222,8 @@ function reasonOf(error: unknown, attempt: Attempt): { reason: UnreachableReason
         reason: 'refused',
         message: `nothing listens on ${at}: it was left behind; start the service`,
       };
+    case 'EAGAIN':
+      return { reason: 'refused', message: `too many wait for ${at} already; try again shortly` };
     case 'EACCES':
     case 'EPERM':
       return { reason: 'forbidden', message: `not permitted to use ${at}; join the group that owns it` };

@@ -99,7 +99,7 @@ function admit(incoming: IncomingMessage, outgoing: ServerResponse, context: Rou
   const denied =
     connection === null || context.stopping()
       ? problem('server.stopping', 'the service is stopping; nothing was done, try again when it is back')
-      : (bodyOfGet(incoming) ?? admission.enter(connection.budget));
+      : (malformedHead(incoming) ?? admission.enter(connection.budget));
   if (denied !== null || connection === null) {
     if (denied !== null)
       sendProblem(outgoing, denied, denied.code === 'request.malformed' || context.stopping());
@@ -121,8 +121,12 @@ function admit(incoming: IncomingMessage, outgoing: ServerResponse, context: Rou
   return true;
 }
 
-/** A GET has no body here; one that comes with it would be dropped unread, and nothing is dropped. */
-function bodyOfGet({ method, headers }: IncomingMessage): Problem | null {
+/**
+ * What the HTTP parser lets pass and we do not: versions before 1.0, which have no headers, and a body that would be
+ * dropped unread, because a GET has none here.
+ */
+function malformedHead({ method, headers, httpVersionMajor }: IncomingMessage): Problem | null {
+  if (httpVersionMajor !== 1) return problem('request.malformed', 'this is not HTTP/1.1; nothing was done');
   if (method !== 'GET') return null;
   const length = headers['content-length'];
   if ((length === undefined || length === '0') && headers['transfer-encoding'] === undefined) return null;
