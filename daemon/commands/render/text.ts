@@ -44,14 +44,20 @@ export function rows(pairs: readonly (readonly [label: string, text: string])[],
     .join('\n');
 }
 
-/** Left-aligned columns with a dimmed head; an empty list is said in words by the caller. */
+/** Left-aligned columns with a dimmed head; an empty list is said in words by the caller. Cells may be painted. */
 export function table(head: readonly string[], body: readonly (readonly string[])[]): string {
   const width = head.map((title, column) =>
-    Math.max(title.length, ...body.map((cells) => (cells[column] ?? '').length)),
+    Math.max(title.length, ...body.map((cells) => shownLength(cells[column] ?? ''))),
   );
-  const line = (cells: readonly string[]): string =>
-    cells.map((cell, i) => (i === cells.length - 1 ? cell : cell.padEnd(width[i] ?? 0))).join('  ');
+  const pad = (cell: string, i: number): string =>
+    cell + ' '.repeat(Math.max(0, (width[i] ?? 0) - shownLength(cell)));
+  const line = (cells: readonly string[]): string => cells.map(pad).join('  ').trimEnd();
   return [paint('dim', line(head)), ...body.map(line)].join('\n');
+}
+
+/** Characters that take room on the screen: all but the escapes of `paint`. */
+function shownLength(text: string): number {
+  return text.replace(/\u001b\[\d+m/g, '').length;
 }
 
 /** `3 entries`, `1 entry`. */
