@@ -22,6 +22,7 @@ export function sendReply(
   raw.end(payload);
 }
 
+/** Sends a problem document with its own status (RFC 9457). */
 export function sendProblem(raw: ServerResponse, document: Problem, last: boolean): void {
   const payload = JSON.stringify(document);
   sendReply(raw, document.status, { mediaType: 'application/problem+json', payload }, last);

@@ -80,6 +80,7 @@ export class Batch {
   }
 }
 
+/** A decision folded from its stream; null when there is no such stream. */
 export function loadDecision(state: EngineState, id: string): DecisionRecord | null {
   const stream = state.ledger.stream(id);
   if (stream.length === 0) return null;

@@ -74,6 +74,7 @@ export interface DecisionRow {
 const WAITING: readonly string[] = ['evaluated', 'pending_authority'];
 const OPEN: readonly DecisionStatus[] = ['evaluated', 'pending_authority', 'authorized'];
 
+/** The derived tables of one open ledger: kept up to date entry by entry, and asked by the engine. */
 export class Projections {
   readonly #sql: ReturnType<typeof prepareAll>;
 

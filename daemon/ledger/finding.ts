@@ -18,6 +18,7 @@ const MAX_KEPT = 100;
 /** What is worst: altered content, then missing history, then an unknown signer, then the harmless kinds. */
 const SEVERITY: readonly FindingCode[] = [10, 14, 13, 11, 12];
 
+/** What one verification found: the first findings whole, the rest counted. */
 export class Findings {
   readonly kept: Finding[] = [];
   total = 0;

@@ -8,6 +8,7 @@ import { decisionReply, problem, reply } from '../reply.ts';
 const LIST_LIMIT = 200;
 const ENTRIES_LIMIT = 256;
 
+/** `decisions.get`: one decision with its proofs, as it stands. */
 export function getDecision(state: EngineState, call: EngineCall): EngineReply {
   const id = call.args.id ?? '';
   const record = loadDecision(state, id);
