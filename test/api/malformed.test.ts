@@ -30,7 +30,7 @@ function expectRefused(result: Tally, sent: number): void {
 }
 
 describe.each(KINDS)('malformed input at the %s socket', (socket) => {
-  const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
+  const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 
   test(`is refused and reaches nothing (seed ${seed})`, async () => {
     await using allowing = await serveAllowing(socket);
@@ -40,7 +40,7 @@ describe.each(KINDS)('malformed input at the %s socket', (socket) => {
     expectRefused(await floodBytes(serving.path, { count: COUNTS.bytes, seed }), COUNTS.bytes);
     expectRefused(await floodStream(serving.path, socket, { count: COUNTS.frames, seed }), COUNTS.frames);
     // Nearly all were told what was wrong with them; a flood that is only hung up on would prove little.
-    expect(requests.answers['closed'] ?? 0).toBeLessThan(COUNTS.requests / 20);
+    expect(requests.answers.closed ?? 0).toBeLessThan(COUNTS.requests / 20);
     expect(serving.engine.calls).toEqual([]);
     expect(acted).toEqual([]);
     expect((await exchange(serving.path, '/v1/health')).json).toEqual({ status: 'ok' });

@@ -320,7 +320,7 @@ export async function floodStream(path: string, socket: SocketKind, options: Flo
     const answers = await stream.take(batch.length);
     // Problems of form are answered at once, so in order.
     for (const [index, answer] of answers.entries()) {
-      const problem = answer['problem'] as { status?: number } | undefined;
+      const problem = answer.problem as { status?: number } | undefined;
       count(result, batch[index] ?? '', String(problem?.status ?? JSON.stringify(answer)));
     }
   }
