@@ -19,7 +19,7 @@ export type FromWriter =
   | { stopped: true };
 
 /** Upper bound of one batch: what a reader of the last reply waits for. */
-const BATCH_MAX = 512;
+const BATCH_MAX = 32;
 const TICK_MS = 1_000;
 /** The second copy follows within a second of the commit (design: "Inside the daemon"). */
 const HEAD_SYNC_MS = 500;

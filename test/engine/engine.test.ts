@@ -111,6 +111,15 @@ describe('a decision', () => {
     expect(fixture.call('status.get').body).toMatchObject({ ready: false });
   });
 
+  test('for an environment that the site does not pin is denied, even if the bundle knows it', () => {
+    const fixture = new EngineFixture(null);
+    open.push(fixture);
+    fixture.apply(testBundle(), 1, ['production']);
+    const staged = ask('read_telemetry', 'sensor:t-1', { context: { environment: 'staging' } });
+    expect(create(fixture, staged).body).toMatchObject({ status: 'denied', policy_version: null });
+    expect(create(fixture, ask('read_telemetry', 'sensor:t-1')).body.status).toBe('authorized');
+  });
+
   test('re-evaluates another one by linking to it', () => {
     const fixture = site();
     const first = create(fixture, ask('wipe_storage', 'disk:a')).body;

@@ -119,7 +119,12 @@ export class EngineFixture {
     return { status: reply.status, body: JSON.parse(reply.body) as JsonObject };
   }
 
-  apply(bundle: Bundle, serial: number): { status: number; body: JsonObject } {
+  /** Puts a bundle in force for the environments named (default: all that it knows). */
+  apply(
+    bundle: Bundle,
+    serial: number,
+    environments: string[] = Object.keys(bundle.environments),
+  ): { status: number; body: JsonObject } {
     const bytes = canonicalBytes(bundle as unknown as Json);
     const digest = sha256Hex(bytes);
     writeFileSync(join(this.paths.policy, 'bundles', `${digest}.json`), bytes);
@@ -135,7 +140,7 @@ export class EngineFixture {
           site: SITE,
           serial,
           issued_at: bundle.metadata.issued_at,
-          environments: Object.fromEntries(Object.keys(bundle.environments).map((env) => [env, pinned])),
+          environments: Object.fromEntries(environments.map((env) => [env, pinned])),
         },
       },
     });

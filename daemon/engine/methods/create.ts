@@ -52,11 +52,16 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   return (state) => firstReply(state, recorded, draft.printed);
 }
 
-/** The policy of the environment; any other one to say that an unknown environment is unknown; null denies. */
+/**
+ * The policy that this site pins for the environment, or null, which denies. An environment that no policy has heard of
+ * is judged by any of them: that denies too, and says why. A bundle that knows an environment which is not pinned here
+ * is never used for it.
+ */
 function policyFor(batch: Batch, environment: string): LoadedPolicy | null {
   const { policies } = batch.state;
-  const pinned = policies.applied?.environments[environment] !== undefined;
-  return pinned ? policies.active(environment) : policies.anyActive();
+  if (policies.applied?.environments[environment] !== undefined) return policies.active(environment);
+  const other = policies.anyActive();
+  return other?.compiled.bundle.environments[environment] === undefined ? other : null;
 }
 
 function evaluate(
