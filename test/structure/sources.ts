@@ -66,8 +66,11 @@ function importsOf(path: string, code: string): Import[] {
   return found;
 }
 
-/** Everything that loading `entry` loads, directly or not; `import type` and `import(…)` do not count. */
-export function loadedBy(entry: string, sources: Source[]): Set<string> {
+/**
+ * Everything that `entry` loads, directly or not. `import type` does not count; `import(…)` and worker files count with
+ * `later`: what a process may load at any time of its life, not just at its start.
+ */
+export function loadedBy(entry: string, sources: Source[], options: { later: boolean }): Set<string> {
   const byPath = new Map(sources.map((source) => [source.path, source]));
   const seen = new Set<string>();
   const queue = [entry];
@@ -75,7 +78,7 @@ export function loadedBy(entry: string, sources: Source[]): Set<string> {
     if (seen.has(path)) continue;
     seen.add(path);
     for (const { to, typeOnly, dynamic } of byPath.get(path)?.imports ?? [])
-      if (!typeOnly && !dynamic) queue.push(to);
+      if (!typeOnly && (options.later || !dynamic)) queue.push(to);
   }
   return seen;
 }
