@@ -135,24 +135,32 @@ function lookBeyond(
   first: number,
   sums: Sums,
 ): { frames: number; commits: number } {
-  let previous = sums;
+  let seed = sums;
   let pending = 0;
   let frames = 0;
   let commits = 0;
   for (let index = first; ; index++) {
     const frame = readFrame(source, header.pageSize, index);
     if (frame === null) break;
-    const continues = same(frameSums(frame, previous, header.bigEndian), frame.sums);
-    const ours = frame.salts === header.salts;
-    previous = frame.sums;
-    if (frame.commitSize !== 0 && (ours || continues || index === first)) pending++;
-    // A wrong salt under a right checksum is damage to the salt; the first bad frame of ours counts whatever it holds.
-    if (!(continues && (ours || index === first)) && !(ours && index === first)) continue;
+    const continues = same(frameSums(frame, seed, header.bigEndian), frame.sums);
+    // A wrong salt under a right checksum is damage to the salt.
+    const ours = frame.salts === header.salts || (index === first && continues);
+    if ((ours || index === first) && isCommit(frame, seed, header.bigEndian)) pending++;
+    seed = frame.sums;
+    if (!ours || !(continues || index === first)) continue;
     frames = index - first + 1;
     commits = pending;
   }
   const atEnd = HEADER_BYTES + (first + frames) * (FRAME_HEADER_BYTES + header.pageSize);
   return { frames: frames + (frames === 0 && isCutFrame(source, header, atEnd) ? 1 : 0), commits };
+}
+
+/** A bad frame that verifies as soon as it does not commit never did. */
+function isCommit(frame: Frame, seed: Sums, bigEndian: boolean): boolean {
+  if (frame.commitSize === 0) return false;
+  const [header, page] = frame.covered;
+  const plain = Uint8Array.from([...header.subarray(0, 4), 0, 0, 0, 0]);
+  return !same(frameSums({ ...frame, covered: [plain, page] }, seed, bigEndian), frame.sums);
 }
 
 /** Whether a piece of a frame of this generation is all that follows. */
