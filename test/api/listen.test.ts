@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -98,10 +98,12 @@ describe('listenOn', () => {
     chmodSync(file, 0o600);
     const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit', fd] });
     await new Promise((resolve) => child.stdout?.once('data', resolve));
-    // From here on only the child accepts; ours is closed without removing the file.
-    expect((await exchange(path, '/')).json).toEqual({ pid: child.pid });
+    // Closing ours removes the file by its old name; from then on only the child accepts.
+    const moved = join(dir, 'moved.sock');
+    renameSync(path, moved);
+    await new Promise((resolve) => listener.close(resolve));
+    expect((await exchange(moved, '/')).json).toEqual({ pid: child.pid });
     child.kill('SIGKILL');
     await new Promise((resolve) => child.once('close', resolve));
-    await new Promise((resolve) => listener.close(resolve));
   });
 });
