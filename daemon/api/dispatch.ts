@@ -1,4 +1,10 @@
-import type { EngineHandle, EngineMethod, EngineReply, Problem } from '../engine/protocol.ts';
+import {
+  type EngineHandle,
+  type EngineMethod,
+  type EngineReply,
+  type Problem,
+  textOf,
+} from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 import { durationMs } from './duration.ts';
@@ -117,7 +123,7 @@ export class Dispatcher {
   ): Promise<Answer> {
     const first = await this.#engine(name, args, request);
     if (first.status !== PENDING_STATUS || this.#options.waits === null) return first;
-    const { decision_id: id } = JSON.parse(first.body) as { decision_id: string };
+    const { decision_id: id } = JSON.parse(textOf(first)) as { decision_id: string };
     const nothing: MethodRequest = { ...request, body: null, key: null };
     return this.#options.waits.untilDecided(id, () => this.#engine('decisions.get', { id }, nothing), {
       waitMs,
@@ -154,7 +160,7 @@ export function payloadOf(
   answer: Answer,
 ): { mediaType: string; payload: string | Buffer } {
   if (answer.status >= 400) return { mediaType: 'application/problem+json', payload: answer.body };
-  const payload = answer.encoding === 'base64' ? Buffer.from(answer.body, 'base64') : answer.body;
+  const payload = answer.body;
   if (answer.mediaType !== undefined) return { mediaType: answer.mediaType, payload };
   const { reply } = method.row;
   if (reply === 'text') return { mediaType: 'text/plain; charset=utf-8', payload };
@@ -162,14 +168,12 @@ export function payloadOf(
   return { mediaType: 'application/json', payload };
 }
 
-/** An answer as the JSON text of a stream frame's `result`: texts as strings, bytes as base64. */
-export function resultOf(method: BoundMethod, answer: Answer): string {
+/** An answer as the JSON of a stream frame's `result`: texts as strings, bytes as base64. */
+export function resultOf(method: BoundMethod, answer: Answer): string | Buffer {
   const { reply } = method.row;
-  if (reply !== 'text' && reply !== 'bytes') return answer.body;
-  if (reply === 'text' && answer.encoding === 'base64') {
-    return JSON.stringify(Buffer.from(answer.body, 'base64').toString('utf8'));
-  }
-  return JSON.stringify(answer.body);
+  if (reply === 'text') return JSON.stringify(textOf(answer));
+  if (reply === 'bytes') return JSON.stringify(Buffer.from(answer.body).toString('base64'));
+  return answer.body;
 }
 
 function bind(row: Method): BoundMethod {

@@ -1,4 +1,4 @@
-import type { EngineHandle } from '../engine/protocol.ts';
+import { type EngineHandle, textOf } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Answer, HostServices } from './dispatch.ts';
 import { problem, problemOf, problemReply } from './problem.ts';
@@ -62,7 +62,7 @@ async function engineStatus(engine: EngineHandle): Promise<Answer> {
 async function statusAnswer(parts: DaemonParts): Promise<Answer> {
   const answer = await engineStatus(parts.engine);
   if (answer.status !== 200) return answer;
-  const status = JSON.parse(answer.body) as JsonObject;
+  const status = JSON.parse(textOf(answer)) as JsonObject;
   return { status: 200, body: JSON.stringify({ ...status, host: parts.extraStatus() }) };
 }
 
@@ -70,7 +70,7 @@ async function statusAnswer(parts: DaemonParts): Promise<Answer> {
 async function readyAnswer(engine: EngineHandle): Promise<Answer> {
   const answer = await engineStatus(engine);
   if (answer.status !== 200) return answer;
-  const { ready, degraded } = JSON.parse(answer.body) as {
+  const { ready, degraded } = JSON.parse(textOf(answer)) as {
     ready?: boolean;
     degraded?: { effect: string; instruction: string }[];
   };

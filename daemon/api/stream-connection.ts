@@ -23,6 +23,7 @@ export interface StreamContext {
   failed: (error: unknown, method: string) => void;
 }
 
+const CLOSING_BRACE = 0x7d;
 /** What a frame may have around its params: id, method, names and quotes. */
 export const FRAME_OVERHEAD_BYTES = 512;
 /** Answers that the peer has not read yet; above this nothing more is read from it. */
@@ -139,7 +140,7 @@ export class StreamConnection {
       : this.#context.admission.enter(this.#budget);
     if (denied !== null) {
       exchange.id = idOfRefused(text);
-      this.#reply(exchange, denied.status, `"problem":${JSON.stringify(denied)}`);
+      this.#reply(exchange, denied.status, 'problem', JSON.stringify(denied));
       return;
     }
     this.#answer(text, exchange);
@@ -169,9 +170,9 @@ export class StreamConnection {
   #dispatch(frame: Frame, method: BoundMethod, exchange: Exchange): void {
     const request = { ...requestOf(frame, method), gone: () => this.#gone.signal };
     void this.#context.dispatcher.call(method, request).then((answer) => {
-      const body = answer.status >= 400 ? `"problem":${answer.body}` : `"result":${resultOf(method, answer)}`;
       this.#leave();
-      this.#reply(exchange, answer.status, body);
+      if (answer.status >= 400) this.#reply(exchange, answer.status, 'problem', answer.body);
+      else this.#reply(exchange, answer.status, 'result', resultOf(method, answer));
     });
   }
 
@@ -200,8 +201,8 @@ export class StreamConnection {
   #finish(exchange: Exchange, outcome: Problem | { subscription: number }): void {
     this.#leave();
     const text = JSON.stringify(outcome);
-    if ('code' in outcome) this.#reply(exchange, outcome.status, `"problem":${text}`);
-    else this.#reply(exchange, 200, `"result":${text}`);
+    if ('code' in outcome) this.#reply(exchange, outcome.status, 'problem', text);
+    else this.#reply(exchange, 200, 'result', text);
   }
 
   #leave(): void {
@@ -209,20 +210,20 @@ export class StreamConnection {
     if (this.#draining) this.#closeWhenDrained();
   }
 
-  #reply(exchange: Exchange, status: number, body: string): void {
+  #reply(exchange: Exchange, status: number, member: 'result' | 'problem', body: string | Buffer): void {
     const { metrics, socket } = this.#context;
     metrics.answered(socket, exchange.method, status, performance.now() - exchange.started);
-    this.#send(`{"id":${exchange.id},${body}}`);
+    this.#send(frameText(`{"id":${exchange.id},"${member}":`, body));
   }
 
   /** All that is sent in one turn of the event loop goes out in one write. */
-  #send(text: string, flushed?: (error?: Error) => void): void {
+  #send(text: string | Buffer, flushed?: (error?: Error) => void): void {
     if (!this.#corked) {
       this.#corked = true;
       this.#socket.cork();
       setImmediate(this.#uncork);
     }
-    this.#ws.send(text, flushed);
+    this.#ws.send(text, { binary: false }, flushed);
   }
 
   #sendAndFlush(text: string): Promise<boolean> {
@@ -258,4 +259,15 @@ export class StreamConnection {
     if (this.#budget.inFlight === 0)
       setImmediate(() => this.#ws.close(CLOSE_GOING_AWAY, 'the service is stopping'));
   }
+}
+
+/** A frame around a body. Bytes stay bytes: an answer of the engine is copied once, never decoded and encoded again. */
+function frameText(head: string, body: string | Buffer): string | Buffer {
+  if (typeof body === 'string') return `${head}${body}}`;
+  const start = Buffer.byteLength(head);
+  const frame = Buffer.allocUnsafe(start + body.length + 1);
+  frame.write(head, 0, 'utf8');
+  body.copy(frame, start);
+  frame[start + body.length] = CLOSING_BRACE;
+  return frame;
 }

@@ -1,4 +1,4 @@
-import type { EngineHandle } from '../engine/protocol.ts';
+import { type EngineHandle, textOf } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
 
 /** Subscriptions of one connection. */
@@ -118,7 +118,7 @@ export class Subscriptions {
       peer: { socket: 'operator', uid: null },
     });
     if (reply.status !== 200) throw new Error(`ledger.entries answered ${reply.status}`);
-    return JSON.parse(reply.body) as Page;
+    return JSON.parse(textOf(reply)) as Page;
   }
 }
 

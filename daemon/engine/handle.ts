@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { unpackReply } from './pack.ts';
 import type { EngineCall, EngineEvent, EngineHandle, EngineReply } from './protocol.ts';
 import type { FromWriter, ToWriter } from './writer.ts';
 
@@ -47,7 +48,7 @@ class WriterLink implements EngineHandle {
       if ('ready' in message) started();
       else if ('failed' in message) failed(startFailure(message.failed));
       else if ('stopped' in message) this.#stopped?.();
-      else this.#deliver(message.replies, message.events);
+      else this.#deliver(message);
     });
     const end = (error: Error): void => {
       failed(error);
@@ -92,12 +93,12 @@ class WriterLink implements EngineHandle {
     this.#worker.postMessage({ calls } satisfies ToWriter);
   }
 
-  #deliver(replies: [number, EngineReply][], events: EngineEvent[]): void {
-    for (const [id, reply] of replies) {
-      this.#waiting.get(id)?.resolve(reply);
+  #deliver(batch: Extract<FromWriter, { ids: number[] }>): void {
+    batch.ids.forEach((id, index) => {
+      this.#waiting.get(id)?.resolve(unpackReply(batch, index));
       this.#waiting.delete(id);
-    }
-    if (events.length > 0) for (const listener of this.#listeners) listener(events);
+    });
+    if (batch.events.length > 0) for (const listener of this.#listeners) listener(batch.events);
   }
 
   #abandon(error: Error): void {

@@ -44,13 +44,17 @@ export interface EngineCall {
 }
 
 /**
- * The answer to one call. For a write, whatever it says is already fsynced. `body` is JSON text (or, for tiles and
- * checkpoints, base64 of the bytes when `encoding` is `base64`).
+ * The answer to one call. For a write, whatever it says is already fsynced. `body` is JSON text, or its UTF-8 bytes, or
+ * (checkpoint, proof, tile) the raw bytes of a C2SP format.
  */
 export interface EngineReply {
   status: number;
-  body: string;
-  encoding?: 'base64';
+  body: string | Buffer;
+}
+
+/** The body of a reply as text. */
+export function textOf({ body }: EngineReply): string {
+  return typeof body === 'string' ? body : body.toString('utf8');
 }
 
 /** A committed entry, announced to subscribers and long-polls after its batch is durable. */

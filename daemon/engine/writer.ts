@@ -1,7 +1,8 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { composeEngine } from './compose.ts';
 import { Engine } from './engine.ts';
-import type { EngineEvent, EngineReply } from './protocol.ts';
+import { packReplies } from './pack.ts';
+import type { EngineEvent } from './protocol.ts';
 
 /*
  * The engine's worker thread: the one writer. Everything that waits when a batch starts is in that batch; while it
@@ -11,15 +12,27 @@ import type { EngineEvent, EngineReply } from './protocol.ts';
 /** Main → worker: numbered calls, or the word that it is over. */
 export type ToWriter = { calls: [number, import('./protocol.ts').EngineCall][] } | { stop: string };
 
-/** Worker → main. `events` come with the replies of the batch that made them. */
+/**
+ * Worker → main. The bodies of a batch's replies lie end to end in one buffer that changes hands without being copied;
+ * reply `i` ends at `ends[i]`. `events` come with the replies of the batch that made them.
+ */
 export type FromWriter =
   | { ready: true }
   | { failed: { code: string | null; message: string } }
-  | { replies: [number, EngineReply][]; events: EngineEvent[] }
+  | {
+      ids: number[];
+      statuses: number[];
+      ends: number[];
+      bodies: Uint8Array<ArrayBuffer>;
+      events: EngineEvent[];
+    }
   | { stopped: true };
 
-/** Upper bound of one batch: what a reader of the last reply waits for. */
-const BATCH_MAX = 32;
+/**
+ * Upper bound of one batch. Past a few dozen entries a commit is paid for; smaller batches let the sockets write one
+ * batch's replies while the next one is decided, and leave less garbage alive.
+ */
+const BATCH_MAX = 64;
 const TICK_MS = 1_000;
 /** The second copy follows within a second of the commit (design: "Inside the daemon"). */
 const HEAD_SYNC_MS = 500;
@@ -47,8 +60,9 @@ function main(port: MessagePort): void {
       const batch = queue.splice(0, BATCH_MAX);
       const { replies, events } = engine.process(batch.map(([, call]) => call));
       dirty ||= events.length > 0;
-      const numbered = batch.map(([id], index): [number, EngineReply] => [id, replies[index] as EngineReply]);
-      port.postMessage({ replies: numbered, events } satisfies FromWriter);
+      const ids = batch.map(([id]) => id);
+      const { statuses, ends, bodies } = packReplies(replies);
+      port.postMessage({ ids, statuses, ends, bodies, events } satisfies FromWriter, [bodies.buffer]);
       drainPort();
     }
     if (stopping !== null) finish(stopping);
@@ -57,7 +71,7 @@ function main(port: MessagePort): void {
     const { events } = engine.tick();
     if (events.length === 0) return;
     dirty = true;
-    port.postMessage({ replies: [], events } satisfies FromWriter);
+    port.postMessage({ ...packReplies([]), ids: [], events } satisfies FromWriter);
   }, TICK_MS);
   const follower = setInterval(() => {
     if (dirty) {

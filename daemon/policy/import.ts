@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EngineHandle, EngineMethod, EngineReply } from '../engine/protocol.ts';
+import { type EngineHandle, type EngineMethod, type EngineReply, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Clock } from '../host/clock.ts';
@@ -147,7 +147,7 @@ async function ask(
     key: null,
     peer: { socket: 'internal', uid: null },
   });
-  return { status: answer.status, body: JSON.parse(answer.body) as JsonObject };
+  return { status: answer.status, body: JSON.parse(textOf(answer)) as JsonObject };
 }
 
 function recordOf(body: JsonObject): number | null {

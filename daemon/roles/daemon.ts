@@ -3,8 +3,7 @@ import { Metrics } from '../api/metrics.ts';
 import { type ApiServer, type SocketKind, startApiServer } from '../api/server.ts';
 import { daemonServices } from '../api/services.ts';
 import { startEngine } from '../engine/handle.ts';
-import type { EngineHandle } from '../engine/protocol.ts';
-import { internal } from '../engine/protocol.ts';
+import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
@@ -54,7 +53,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
 /** Id of the update in force, as the ledger has it; null when there is none. */
 async function activeUpdate(engine: EngineHandle): Promise<string | null> {
   const answer = await engine.call(internal('policy.get', null));
-  return (JSON.parse(answer.body) as { update_id?: string | null }).update_id ?? null;
+  return (JSON.parse(textOf(answer)) as { update_id?: string | null }).update_id ?? null;
 }
 
 function access(config: SiteConfig): { mode: number; gid?: number } {

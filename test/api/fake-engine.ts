@@ -62,9 +62,9 @@ export class FakeEngine implements EngineHandle {
       }
       case 'ledger.checkpoint':
       case 'ledger.proof':
-        return { status: 200, body: Buffer.from(`${call.method}\n`).toString('base64'), encoding: 'base64' };
+        return { status: 200, body: `${call.method}\n` };
       case 'ledger.tile':
-        return { status: 200, body: Buffer.from([0, 1, 255]).toString('base64'), encoding: 'base64' };
+        return { status: 200, body: Buffer.from([0, 1, 255]) };
       default:
         return json(200, { method: call.method, args: call.args });
     }

@@ -127,7 +127,7 @@ describe('a dev site', () => {
         key: null,
         peer: { socket: 'internal', uid: null },
       });
-      const { entries } = JSON.parse(answer.body) as { entries: { entry: JsonObject }[] };
+      const { entries } = JSON.parse(String(answer.body)) as { entries: { entry: JsonObject }[] };
       expect(entries.slice(0, 4).map(({ entry }) => entry.type)).toEqual([
         'system.initialized',
         'system.started',

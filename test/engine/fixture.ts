@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Bundle } from '../../daemon/core/bundle.ts';
 import { Engine } from '../../daemon/engine/engine.ts';
 import { initializeLedger } from '../../daemon/engine/initialize.ts';
-import { type EngineCall, type EngineMethod, internal } from '../../daemon/engine/protocol.ts';
+import { type EngineCall, type EngineMethod, internal, textOf } from '../../daemon/engine/protocol.ts';
 import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
 import { publicKeyOf } from '../../daemon/formats/ed25519.ts';
@@ -116,7 +116,7 @@ export class EngineFixture {
     const call = { ...internal(method, json === undefined ? null : JSON.stringify(json)), ...rest };
     const [reply] = this.engine.process([call]).replies;
     if (reply === undefined) throw new Error('no reply');
-    return { status: reply.status, body: JSON.parse(reply.body) as JsonObject };
+    return { status: reply.status, body: JSON.parse(textOf(reply)) as JsonObject };
   }
 
   /** Puts a bundle in force for the environments named (default: all that it knows). */

@@ -43,7 +43,7 @@ function summary({ decision }: DecisionRecord): object {
 export function getCheckpoint(state: EngineState): EngineReply {
   const note = state.ledger.checkpoint();
   if (note === null) return problem(refuse('ledger.unavailable', 'The ledger holds no checkpoint yet.'));
-  return { status: 200, body: Buffer.from(note).toString('base64'), encoding: 'base64' };
+  return { status: 200, body: note };
 }
 
 /** `ledger.entries`: entries from an index on, each with its exact bytes as text (they are canonical JSON). */
@@ -69,7 +69,7 @@ export function getProof(state: EngineState, call: EngineCall): EngineReply {
       ),
     );
   }
-  return { status: 200, body: Buffer.from(proofOf(state, index)).toString('base64'), encoding: 'base64' };
+  return { status: 200, body: proofOf(state, index) };
 }
 
 /** `ledger.tile`: hashes of a tile, or (level `entries`) an entry bundle, as C2SP tlog-tiles bytes. */
@@ -81,7 +81,7 @@ export function getTile(state: EngineState, call: EngineCall): EngineReply {
       : state.ledger.tile(Number(level), Number(n), Number(width));
   if (bytes === null)
     return problem(refuse('ledger.entry_not_found', 'The tree does not hold that tile yet.'));
-  return { status: 200, body: Buffer.from(bytes).toString('base64'), encoding: 'base64' };
+  return { status: 200, body: Buffer.from(bytes) };
 }
 
 function entryBundle(state: EngineState, n: number, width: number): Uint8Array | null {
