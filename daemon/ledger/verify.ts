@@ -82,8 +82,9 @@ function openFiles({ ledgerPath, headPath, inPlace }: VerifyOptions): Files {
     });
   }
   if (inPlace === true) return { ledger: ledgerPath, head: headPath ?? null, remove: () => {} };
-  const ledger = stageCopy(ledgerPath);
+  // The head store first, here and below: it follows the ledger, so a ledger looked at later must have reached it.
   const head = headPath === undefined ? null : stageCopy(headPath);
+  const ledger = stageCopy(ledgerPath);
   const remove = (): void => {
     ledger.remove();
     head?.remove();
@@ -158,6 +159,7 @@ async function verifySnapshot(
   options: VerifyOptions,
   findings: Findings,
 ): Promise<Pick<VerifyReport, 'entries' | 'checkpoint'>> {
+  const head = files.head === null ? null : await readHead(files.head, options, findings);
   database.beginRead();
   findings.addAll(schemaDefects(database).map((defect) => tampered('schema', 'sqlite_schema', defect)));
   const entries = countEntries(database, findings);
@@ -178,7 +180,7 @@ async function verifySnapshot(
   findings.addAll(tree.upperTiles(database));
   findings.addAll(verifyStreams(database, marks, entries));
   const checkpoint = newestCheckpoint(database, entries, findings);
-  if (files.head !== null) verifyHead(files.head, { database, entries, tree, options, findings });
+  if (head !== null) verifyHead(head, { database, entries, tree, options, findings });
   findings.addAll(options.projectionChecks?.(database) ?? []);
   return { entries, checkpoint };
 }
@@ -243,9 +245,23 @@ function newestCheckpoint(
   return { size, root: Buffer.from(root, 'base64').toString('hex'), note: newest.note };
 }
 
+interface HeadNote {
+  size: number;
+  root: string;
+  note: string;
+}
+
+/** What the head store says; null when it says nothing (yet), or what it says is a finding of its own. */
+async function readHead(path: string, options: VerifyOptions, findings: Findings): Promise<HeadNote | null> {
+  const where = `head ${options.headPath}`;
+  const log = await inspectSettled(path);
+  if (log.state === 'damaged') findings.add(tampered('head', where, log.detail));
+  return readHeadNote(path, options.trust.origin, where, findings);
+}
+
 /** The history must reach, and be the one of, the checkpoint that was put beyond the reach of a rollback. */
 function verifyHead(
-  path: string,
+  note: HeadNote,
   scope: {
     database: Database;
     entries: number;
@@ -256,10 +272,6 @@ function verifyHead(
 ): void {
   const { database, entries, tree, options, findings } = scope;
   const where = `head ${options.headPath}`;
-  const log = inspectWal(path);
-  if (log.state === 'damaged') findings.add(tampered('head', where, log.detail));
-  const note = readHeadNote(path, options.trust.origin, where, findings);
-  if (note === null) return;
   let head: OpenedCheckpoint;
   try {
     head = openCheckpoint(note.note, options.trust);
@@ -284,12 +296,7 @@ function verifyHead(
   }
 }
 
-function readHeadNote(
-  path: string,
-  origin: string,
-  where: string,
-  findings: Findings,
-): { size: number; root: string; note: string } | null {
+function readHeadNote(path: string, origin: string, where: string, findings: Findings): HeadNote | null {
   try {
     const store = openHeadStore(path, { readonly: true });
     const head = store.read(origin);
