@@ -15,7 +15,7 @@ export function reply(status: number, body: object): EngineReply {
 export function problem(refusal: Refusal, extra: JsonObject = {}): EngineReply {
   const status = REFUSALS[refusal.refused];
   const body: Problem = {
-    type: 'about:blank',
+    type: `urn:holdfast:problem:${refusal.refused}`,
     title: titleOf(refusal.refused),
     status,
     code: refusal.refused,
