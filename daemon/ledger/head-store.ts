@@ -1,6 +1,6 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseCheckpoint } from '../formats/checkpoint.ts';
-import { toHex } from '../formats/digest.ts';
+import { isHexDigest, toHex } from '../formats/digest.ts';
 import { EMPTY_ROOT } from '../formats/merkle.ts';
 import { parseNote } from '../formats/signed-note.ts';
 import { openDatabase } from './database.ts';
@@ -25,7 +25,7 @@ export interface StoredHead extends Head {
  * SQL, so that two processes that believe themselves the writer cannot both succeed. Every move is synced on return.
  */
 export interface HeadStore {
-  /** Null when the origin has never been enrolled here. */
+  /** Null when the origin has never been enrolled here. Throws `BoundaryError` `head.malformed` for a damaged row. */
   read(origin: string): StoredHead | null;
   /** Adds an origin at the empty tree. Throws `BoundaryError` `head.enrolled` when it is known already. */
   enroll(origin: string): void;
@@ -67,8 +67,10 @@ export function openHeadStore(
   const seen = new Map<string, Head>();
 
   function read(origin: string): StoredHead | null {
-    const head = select.get(origin) ?? null;
-    if (head !== null) seen.set(origin, head);
+    const head = select.get(origin);
+    if (head === undefined) return null;
+    assertHead(head, path);
+    seen.set(origin, head);
     return head;
   }
 
@@ -113,6 +115,18 @@ export function saveHead(store: HeadStore, ledger: { checkpoint(): string | null
 export function headOf(note: string): Head & { origin: string } {
   const { origin, size, root } = parseCheckpoint(parseNote(note).text);
   return { origin, size, root: toHex(root), note };
+}
+
+/** In a damaged file a value may be of any type, whatever the schema says. */
+function assertHead({ size, root, note, floorMs }: StoredHead, path: string): void {
+  const noted = note === null ? size === 0 : typeof note === 'string';
+  if (Number.isSafeInteger(size) && size >= 0 && isHexDigest(root) && noted && Number.isSafeInteger(floorMs))
+    return;
+  throw new BoundaryError(
+    'head.malformed',
+    `The head store ${path} is damaged; nothing was opened. Run ledger verify, and restore the head store from a backup.`,
+    { at: path },
+  );
 }
 
 function forked(path: string, origin: string, old: Head | null, next: Head): BoundaryError {

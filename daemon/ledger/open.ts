@@ -113,7 +113,9 @@ function loadTree(database: Database, path: string): MerkleTree {
   if (last === null) throw refuse('empty', path, 'it has no entry: its initialization did not finish');
   const size = last + 1;
   const rows = database
-    .prepareColumn<Uint8Array>('SELECT bytes FROM entries WHERE idx >= ? ORDER BY idx')
+    .prepareColumn<Uint8Array>(
+      "SELECT coalesce(CAST(bytes AS BLOB), x'') FROM entries WHERE idx >= ? ORDER BY idx",
+    )
     .all(size - (size % TILE_WIDTH));
   if (rows.length !== size % TILE_WIDTH)
     throw refuse('tampered', path, 'entries of the last tile are missing');
@@ -126,7 +128,9 @@ function newestCheckpoint(
   tree: MerkleTree,
 ): string {
   const row = database
-    .prepare<{ size: number; note: string }>('SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1')
+    .prepare<{ size: number; note: string }>(
+      "SELECT size, coalesce(CAST(note AS TEXT), '') AS note FROM checkpoints ORDER BY size DESC LIMIT 1",
+    )
     .get();
   if (row === undefined || row.size !== tree.size) {
     const words = `its ${tree.size} entries are not all under a checkpoint (newest: ${row?.size ?? 'none'})`;

@@ -1,7 +1,9 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { TILE_WIDTH } from '../formats/tile.ts';
 import type { Database } from './database.ts';
 import type { Ledger, StoredEntry } from './ledger.ts';
 import { TILE_LEVEL_STEP } from './schema.ts';
+import { HASH_BYTES } from './tile-nodes.ts';
 import type { MerkleTree, TileStore } from './tree.ts';
 
 /** A stream's newest entry, as the projection has it. */
@@ -133,9 +135,11 @@ export function databaseTiles(database: Database): TileStore {
   return {
     read(level, n) {
       const hashes = read.get(level * TILE_LEVEL_STEP + n);
-      if (hashes === undefined)
-        throw new BoundaryError('ledger.tile_missing', `Tile ${level}/${n} is missing.`);
-      return hashes;
+      if (hashes instanceof Uint8Array && hashes.length === TILE_WIDTH * HASH_BYTES) return hashes;
+      throw new BoundaryError(
+        'ledger.tile',
+        `Tile ${level}/${n} is missing or damaged. Run ledger verify, then restore a backup.`,
+      );
     },
     write: (level, n, hashes) => {
       write.run(level * TILE_LEVEL_STEP + n, hashes);

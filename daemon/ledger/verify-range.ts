@@ -41,7 +41,11 @@ export interface RangeResult {
   findings: Finding[];
 }
 
-/** The text of an entry costs half of its bytes to read; where it is not UTF-8, the hash of it will show. */
+/**
+ * Every column is cast in the queries: in a damaged file a value may be of any type, whatever the schema says (which
+ * `quick_check` then reports). The text of an entry costs half of its bytes to read; where it is not UTF-8, the hash of it
+ * will show.
+ */
 type EntryRow = [idx: number, prevIdx: number | null, text: string];
 
 /**
@@ -65,12 +69,18 @@ export class RangeVerifier {
     this.#marks = marks;
     this.#site = trust.origin.replace(/\/ledger(?:\/[0-9]+)?$/, '');
     this.#rows = database.prepareTuple(
-      'SELECT idx, prev_idx, CAST(bytes AS TEXT) FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx',
+      `SELECT idx, CAST(prev_idx AS INTEGER), coalesce(CAST(bytes AS TEXT), '') FROM entries
+       WHERE idx >= ? AND idx < ? ORDER BY idx`,
     );
-    this.#bytes = database.prepareColumn('SELECT bytes FROM entries WHERE idx = ?');
-    this.#tiles = database.prepareTuple('SELECT id, hashes FROM tiles WHERE id >= ? AND id < ? ORDER BY id');
+    this.#bytes = database.prepareColumn(
+      "SELECT coalesce(CAST(bytes AS BLOB), x'') FROM entries WHERE idx = ?",
+    );
+    this.#tiles = database.prepareTuple(
+      "SELECT id, coalesce(CAST(hashes AS BLOB), x'') FROM tiles WHERE id >= ? AND id < ? ORDER BY id",
+    );
     this.#notes = database.prepareTuple(
-      'SELECT size, note FROM checkpoints WHERE size > ? AND size <= ? ORDER BY size',
+      `SELECT size, coalesce(CAST(note AS TEXT), '') FROM checkpoints
+       WHERE size > ? AND size <= ? ORDER BY size`,
     );
   }
 

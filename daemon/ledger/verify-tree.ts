@@ -37,7 +37,9 @@ export class TreeVerifier {
     if (size === 0) return EMPTY_ROOT;
     const full = Math.floor(size / TILE_WIDTH);
     const rest = database
-      .prepareColumn<Uint8Array>('SELECT bytes FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx')
+      .prepareColumn<Uint8Array>(
+        "SELECT coalesce(CAST(bytes AS BLOB), x'') FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx",
+      )
       .all(full * TILE_WIDTH, size);
     if (!this.#whole || rest.length !== size % TILE_WIDTH) return null;
     const tile = new TileNodes();
@@ -49,7 +51,9 @@ export class TreeVerifier {
   upperTiles(database: Database): Finding[] {
     if (!this.#whole) return [];
     const findings: Finding[] = [];
-    const read = database.prepareColumn<Uint8Array>('SELECT hashes FROM tiles WHERE id = ?');
+    const read = database.prepareColumn<Uint8Array>(
+      "SELECT coalesce(CAST(hashes AS BLOB), x'') FROM tiles WHERE id = ?",
+    );
     let expected = this.#subtrees.size;
     for (let level = 1, width = expected; width >= TILE_WIDTH; level++) {
       width = Math.floor(width / TILE_WIDTH);

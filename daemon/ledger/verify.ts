@@ -111,7 +111,7 @@ function logFindings(log: WalReport, where: string): Finding[] {
 
 /**
  * SQLite file format §1.3: the header counts the pages. With a log beside it the file may lag behind, so only a file
- * without one can be called cut. Null when it is whole.
+ * without one can be called cut. Null when it is whole, or not a database at all, which opening it will show.
  */
 function truncation(path: string, log: WalReport): string | null {
   if (log.committedFrames > 0) return null;
@@ -121,6 +121,7 @@ function truncation(path: string, log: WalReport): string | null {
   const { size } = fstatSync(file);
   closeSync(file);
   if (length < header.length) return `the file has ${size} bytes and no header`;
+  if (header.toString('latin1', 0, 16) !== 'SQLite format 3\0') return null;
   const expected = header.readUInt32BE(28) * header.readUInt16BE(16);
   return size < expected ? `the file has ${size} bytes, its header counts ${expected}` : null;
 }
@@ -207,7 +208,7 @@ function verifyStreams(database: Database, marks: StreamMarks, entries: number):
   const findings: Finding[] = [];
   let rows = 0;
   const all = database.prepareTuple<[stream: string, seq: number, last: number]>(
-    'SELECT stream, seq, last_idx FROM streams',
+    `SELECT coalesce(CAST(stream AS TEXT), ''), CAST(seq AS INTEGER), coalesce(CAST(last_idx AS INTEGER), -1) FROM streams`,
   );
   for (const [stream, seq, last] of all.iterate()) {
     rows++;
@@ -229,7 +230,9 @@ function newestCheckpoint(
   findings: Findings,
 ): VerifyReport['checkpoint'] {
   const newest = database
-    .prepare<{ size: number; note: string }>('SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1')
+    .prepare<{ size: number; note: string }>(
+      "SELECT size, coalesce(CAST(note AS TEXT), '') AS note FROM checkpoints ORDER BY size DESC LIMIT 1",
+    )
     .get();
   const size = newest?.size ?? 0;
   const where = `checkpoints[${size}]`;
