@@ -4,7 +4,7 @@ import { toHex } from '../formats/digest.ts';
 import { leafHash } from '../formats/merkle.ts';
 import { TILE_WIDTH } from '../formats/tile.ts';
 import { LedgerWriter } from './append.ts';
-import { type Database, openDatabase } from './database.ts';
+import { type Database, isStorageError, openDatabase } from './database.ts';
 import { openHeadStore, type StoredHead } from './head-store.ts';
 import type { NoteSigner } from './ledger.ts';
 import { databaseTiles, LedgerReader } from './read.ts';
@@ -56,8 +56,7 @@ export function openLedger(files: LedgerFiles): LedgerWriter {
   assertHistory(files, head, wal);
   const database = openDatabase(files.path, { kind: LEDGER_KIND });
   try {
-    // Leftovers of a crash must not lie behind the next commits.
-    database.pragma('wal_checkpoint(TRUNCATE)');
+    dropLeftovers(database);
     const tree = loadTree(database, files.path);
     const note = newestCheckpoint(database, trustOf(files), tree);
     const recovered = wal.state === 'torn' ? { droppedFrames: wal.droppedFrames, detail: wal.detail } : null;
@@ -85,6 +84,18 @@ export function viewLedger(path: string, trust: { origin: string; vkeys: readonl
   } catch (error) {
     database.close();
     throw error;
+  }
+}
+
+/**
+ * Leftovers of a crash should not lie behind the next commits, where a verifier would have to call them a torn tail. On a
+ * full disk they stay for now: denials must be recordable on the space that is left.
+ */
+function dropLeftovers(database: Database): void {
+  try {
+    database.pragma('wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    if (!isStorageError(error)) throw error;
   }
 }
 

@@ -132,9 +132,7 @@ async function verifyDatabase(
   findings: Findings,
 ): Promise<Pick<VerifyReport, 'entries' | 'checkpoint'>> {
   const unreadable = (error: unknown): void => {
-    const known = error instanceof BoundaryError && error.code !== 'database.newer';
-    if (!known && !isCorruption(error)) throw error;
-    findings.add(tampered('file', options.ledgerPath, (error as Error).message));
+    findings.add(tampered('file', options.ledgerPath, damageOf(error)));
   };
   let database: Database;
   try {
@@ -151,6 +149,18 @@ async function verifyDatabase(
   } finally {
     database.close();
   }
+}
+
+/**
+ * What an error says about the file, if it says that the file is damaged. Any other is rethrown: that a disk is full or a
+ * file unreadable is no evidence against what it holds.
+ */
+function damageOf(error: unknown): string {
+  const coded = error instanceof BoundaryError ? error : null;
+  const refused = coded?.code === 'database.kind' || coded?.code === 'head.malformed';
+  if (error instanceof Error && (refused || isCorruption(error) || isCorruption(coded?.cause)))
+    return error.message;
+  throw error;
 }
 
 /** Everything inside one snapshot of the database. */
@@ -308,8 +318,7 @@ function readHeadNote(path: string, origin: string, where: string, findings: Fin
     // Between init's two steps: nothing is claimed yet.
     return head === null || head.note === null ? null : { ...head, note: head.note };
   } catch (error) {
-    if (!(error instanceof BoundaryError) && !isCorruption(error)) throw error;
-    findings.add(tampered('head', where, error instanceof Error ? error.message : 'it cannot be read'));
+    findings.add(tampered('head', where, damageOf(error)));
     return null;
   }
 }
