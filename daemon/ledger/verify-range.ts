@@ -206,15 +206,14 @@ export class RangeVerifier {
       });
     } catch (error) {
       if (!(error instanceof BoundaryError)) throw error;
-      result.findings.push(checkpointFinding(where, error));
+      result.findings.push(checkpointFinding('checkpoint', where, error));
     }
   }
 }
 
 /** A checkpoint that could not be opened: by a key that nobody vouched for, or damaged. */
-export function checkpointFinding(where: string, error: BoundaryError): Finding {
+export function checkpointFinding(what: 'checkpoint' | 'head', where: string, error: BoundaryError): Finding {
   const unknown = error.code === 'note.no_known_signature' || error.code === 'checkpoint.not_signed_by_log';
-  const what = where.startsWith('head') ? 'head' : 'checkpoint';
   return { code: unknown ? 13 : 10, what, where, detail: error.message };
 }
 

@@ -1,18 +1,12 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { type OpenedCheckpoint, openCheckpoint } from '../formats/checkpoint.ts';
-import { equalBytes, toHex } from '../formats/digest.ts';
-import { type Database, isCorruption, openDatabase } from './database.ts';
+import { type Database, openDatabase } from './database.ts';
 import { type Finding, Findings, tampered, type VerifyCode } from './finding.ts';
-import { openHeadStore } from './head-store.ts';
 import { LEDGER_KIND, schemaDefects } from './schema.ts';
-import { stageCopy } from './staging.ts';
 import { StreamMarks } from './stream-marks.ts';
-import { checkpointFinding, type LedgerTrust } from './verify-range.ts';
+import { damageOf, type Files, inspectSettled, logFindings, openFiles, truncation } from './verify-files.ts';
+import { readHead, verifyHead } from './verify-head.ts';
+import type { LedgerTrust } from './verify-range.ts';
 import { verifyRanges } from './verify-ranges.ts';
 import { TreeVerifier } from './verify-tree.ts';
-import { inspectWal, type WalReport } from './wal.ts';
 
 export type { Finding, VerifyCode } from './finding.ts';
 export type { LedgerTrust } from './verify-range.ts';
@@ -68,64 +62,6 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   return { code: findings.code(), ...read, findings: findings.kept, total: findings.total };
 }
 
-interface Files {
-  ledger: string;
-  head: string | null;
-  remove(): void;
-}
-
-function openFiles({ ledgerPath, headPath, inPlace }: VerifyOptions): Files {
-  for (const path of [ledgerPath, headPath]) {
-    if (path === undefined || existsSync(path)) continue;
-    throw new BoundaryError('database.missing', `${path} does not exist; there is nothing to verify.`, {
-      at: path,
-    });
-  }
-  if (inPlace === true) return { ledger: ledgerPath, head: headPath ?? null, remove: () => {} };
-  // The head store first, here and below: it follows the ledger, so a ledger looked at later must have reached it.
-  const head = headPath === undefined ? null : stageCopy(headPath);
-  const ledger = stageCopy(ledgerPath);
-  const remove = (): void => {
-    ledger.remove();
-    head?.remove();
-  };
-  return { ledger: ledger.path, head: head?.path ?? null, remove };
-}
-
-/** A running daemon may be in the middle of a write: only what stays the same is a finding. */
-async function inspectSettled(path: string): Promise<WalReport> {
-  let report = inspectWal(path);
-  for (let look = 0; look < 5 && report.state !== 'clean'; look++) {
-    await sleep(20);
-    const again = inspectWal(path);
-    if (JSON.stringify(again) === JSON.stringify(report)) return report;
-    report = again;
-  }
-  return { ...report, state: 'clean' };
-}
-
-function logFindings(log: WalReport, where: string): Finding[] {
-  if (log.state === 'clean') return [];
-  return [{ code: log.state === 'torn' ? 11 : 10, what: 'log', where, detail: log.detail }];
-}
-
-/**
- * SQLite file format §1.3: the header counts the pages. With a log beside it the file may lag behind, so only a file
- * without one can be called cut. Null when it is whole, or not a database at all, which opening it will show.
- */
-function truncation(path: string, log: WalReport): string | null {
-  if (log.committedFrames > 0) return null;
-  const file = openSync(path, 'r');
-  const header = Buffer.alloc(100);
-  const length = readSync(file, header, 0, header.length, 0);
-  const { size } = fstatSync(file);
-  closeSync(file);
-  if (length < header.length) return `the file has ${size} bytes and no header`;
-  if (header.toString('latin1', 0, 16) !== 'SQLite format 3\0') return null;
-  const expected = header.readUInt32BE(28) * header.readUInt16BE(16);
-  return size < expected ? `the file has ${size} bytes, its header counts ${expected}` : null;
-}
-
 async function verifyDatabase(
   files: Files,
   options: VerifyOptions,
@@ -151,18 +87,6 @@ async function verifyDatabase(
   }
 }
 
-/**
- * What an error says about the file, if it says that the file is damaged. Any other is rethrown: that a disk is full or a
- * file unreadable is no evidence against what it holds.
- */
-function damageOf(error: unknown): string {
-  const coded = error instanceof BoundaryError ? error : null;
-  const refused = coded?.code === 'database.kind' || coded?.code === 'head.malformed';
-  if (error instanceof Error && (refused || isCorruption(error) || isCorruption(coded?.cause)))
-    return error.message;
-  throw error;
-}
-
 /** Everything inside one snapshot of the database. */
 async function verifySnapshot(
   database: Database,
@@ -170,7 +94,8 @@ async function verifySnapshot(
   options: VerifyOptions,
   findings: Findings,
 ): Promise<Pick<VerifyReport, 'entries' | 'checkpoint'>> {
-  const head = files.head === null ? null : await readHead(files.head, options, findings);
+  const headScope = { where: options.headPath ?? '', trust: options.trust, findings };
+  const head = files.head === null ? null : await readHead(files.head, headScope);
   database.beginRead();
   findings.addAll(schemaDefects(database).map((defect) => tampered('schema', 'sqlite_schema', defect)));
   const entries = countEntries(database, findings);
@@ -191,7 +116,7 @@ async function verifySnapshot(
   findings.addAll(tree.upperTiles(database));
   findings.addAll(verifyStreams(database, marks, entries));
   const checkpoint = newestCheckpoint(database, entries, findings);
-  if (head !== null) verifyHead(head, { database, entries, tree, options, findings });
+  if (head !== null) verifyHead(head, { entries, rootAt: (size) => tree.root(database, size) }, headScope);
   findings.addAll(options.projectionChecks?.(database) ?? []);
   return { entries, checkpoint };
 }
@@ -256,69 +181,4 @@ function newestCheckpoint(
   if (newest === undefined || size > entries) return null;
   const root = /^[^\n]*\n[^\n]*\n([^\n]*)\n/.exec(newest.note)?.[1] ?? '';
   return { size, root: Buffer.from(root, 'base64').toString('hex'), note: newest.note };
-}
-
-interface HeadNote {
-  size: number;
-  root: string;
-  note: string;
-}
-
-/** What the head store says; null when it says nothing (yet), or what it says is a finding of its own. */
-async function readHead(path: string, options: VerifyOptions, findings: Findings): Promise<HeadNote | null> {
-  const where = `head ${options.headPath}`;
-  const log = await inspectSettled(path);
-  if (log.state === 'damaged') findings.add(tampered('head', where, log.detail));
-  return readHeadNote(path, options.trust.origin, where, findings);
-}
-
-/** The history must reach, and be the one of, the checkpoint that was put beyond the reach of a rollback. */
-function verifyHead(
-  note: HeadNote,
-  scope: {
-    database: Database;
-    entries: number;
-    tree: TreeVerifier;
-    options: VerifyOptions;
-    findings: Findings;
-  },
-): void {
-  const { database, entries, tree, options, findings } = scope;
-  const where = `head ${options.headPath}`;
-  let head: OpenedCheckpoint;
-  try {
-    head = openCheckpoint(note.note, options.trust);
-  } catch (error) {
-    if (!(error instanceof BoundaryError)) throw error;
-    findings.add(checkpointFinding(where, error));
-    return;
-  }
-  if (head.size !== note.size || toHex(head.root) !== note.root) {
-    findings.add(tampered('head', where, 'its size and root are not those of its checkpoint'));
-  }
-  if (head.size > entries) {
-    const detail = `the ledger ends at ${entries} entries, the stored checkpoint covers ${head.size}`;
-    findings.add({ code: 14, what: 'head', where, detail });
-    return;
-  }
-  const root = tree.root(database, head.size);
-  if (root !== null && !equalBytes(root, head.root)) {
-    findings.add(
-      tampered('head', where, `the first ${head.size} entries are not those of the stored checkpoint`),
-    );
-  }
-}
-
-function readHeadNote(path: string, origin: string, where: string, findings: Findings): HeadNote | null {
-  try {
-    const store = openHeadStore(path, { readonly: true });
-    const head = store.read(origin);
-    store.close();
-    if (head === null) findings.add(tampered('head', where, `it does not know ${origin}`));
-    // Between init's two steps: nothing is claimed yet.
-    return head === null || head.note === null ? null : { ...head, note: head.note };
-  } catch (error) {
-    findings.add(tampered('head', where, damageOf(error)));
-    return null;
-  }
 }

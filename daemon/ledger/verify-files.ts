@@ -1,0 +1,89 @@
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { isCorruption } from './database.ts';
+import type { Finding } from './finding.ts';
+import { stageCopy } from './staging.ts';
+import { inspectWal, type WalReport } from './wal.ts';
+
+/** The files that are verified: the ones named, or private copies of them. */
+export interface Files {
+  ledger: string;
+  head: string | null;
+  remove(): void;
+}
+
+/**
+ * Takes a site's files as they lie (`inPlace`), or private copies of evidence. Throws `BoundaryError` `database.missing`.
+ * The caller calls `remove`.
+ */
+export function openFiles(named: { ledgerPath: string; headPath?: string; inPlace?: boolean }): Files {
+  const { ledgerPath, headPath, inPlace } = named;
+  for (const path of [ledgerPath, headPath]) {
+    if (path === undefined || existsSync(path)) continue;
+    throw new BoundaryError('database.missing', `${path} does not exist; there is nothing to verify.`, {
+      at: path,
+    });
+  }
+  if (inPlace === true) return { ledger: ledgerPath, head: headPath ?? null, remove: () => {} };
+  // The head store first, here and below: it follows the ledger, so a ledger looked at later must have reached it.
+  const head = headPath === undefined ? null : stageCopy(headPath);
+  try {
+    const ledger = stageCopy(ledgerPath);
+    const remove = (): void => {
+      ledger.remove();
+      head?.remove();
+    };
+    return { ledger: ledger.path, head: head?.path ?? null, remove };
+  } catch (error) {
+    head?.remove();
+    throw error;
+  }
+}
+
+/** A running daemon may be in the middle of a write: only what stays the same is a finding. */
+export async function inspectSettled(path: string): Promise<WalReport> {
+  let report = inspectWal(path);
+  for (let look = 0; look < 5 && report.state !== 'clean'; look++) {
+    await sleep(20);
+    const again = inspectWal(path);
+    if (JSON.stringify(again) === JSON.stringify(report)) return report;
+    report = again;
+  }
+  return { ...report, state: 'clean' };
+}
+
+/** A torn tail or damage of the write-ahead log, as a finding at `where`. */
+export function logFindings(log: WalReport, where: string): Finding[] {
+  if (log.state === 'clean') return [];
+  return [{ code: log.state === 'torn' ? 11 : 10, what: 'log', where, detail: log.detail }];
+}
+
+/**
+ * SQLite file format §1.3: the header counts the pages. With a log beside it the file may lag behind, so only a file
+ * without one can be called cut. Null when it is whole, or not a database at all, which opening it will show.
+ */
+export function truncation(path: string, log: WalReport): string | null {
+  if (log.committedFrames > 0) return null;
+  const file = openSync(path, 'r');
+  const header = Buffer.alloc(100);
+  const length = readSync(file, header, 0, header.length, 0);
+  const { size } = fstatSync(file);
+  closeSync(file);
+  if (length < header.length) return `the file has ${size} bytes and no header`;
+  if (header.toString('latin1', 0, 16) !== 'SQLite format 3\0') return null;
+  const expected = header.readUInt32BE(28) * header.readUInt16BE(16);
+  return size < expected ? `the file has ${size} bytes, its header counts ${expected}` : null;
+}
+
+/**
+ * What an error says about the file, if it says that the file is damaged. Any other is rethrown: that a disk is full or a
+ * file unreadable is no evidence against what it holds.
+ */
+export function damageOf(error: unknown): string {
+  const coded = error instanceof BoundaryError ? error : null;
+  const refused = coded?.code === 'database.kind' || coded?.code === 'head.malformed';
+  if (error instanceof Error && (refused || isCorruption(error) || isCorruption(coded?.cause)))
+    return error.message;
+  throw error;
+}
