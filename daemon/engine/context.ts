@@ -16,7 +16,7 @@ import type { Profile } from '../host/site.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Policies } from './policies.ts';
 import type { Projections } from './projections.ts';
-import type { EngineEvent } from './protocol.ts';
+import type { EngineEvent, ProofParts } from './protocol.ts';
 
 /** What every method of the engine works on. One per open ledger; replaced as a whole when the ledger is reopened. */
 export interface EngineState {
@@ -92,10 +92,16 @@ export function loadDecision(state: EngineState, id: string): DecisionRecord | n
  * entry this text is the permit file. `known` saves reading the bytes again right after they were written.
  */
 export function proofOf(state: EngineState, index: number, known: Uint8Array | null = null): string {
+  const { entry, path, checkpoint } = proofPartsOf(state, index, known);
+  return formatProof({ index, extra: entry, proof: path, checkpoint });
+}
+
+/** What `proofOf` prints. */
+export function proofPartsOf(state: EngineState, index: number, known: Uint8Array | null): ProofParts {
   const { ledger } = state;
-  const bytes = known ?? ledger.entry(index);
+  const entry = known ?? ledger.entry(index);
   const checkpoint = ledger.checkpoint();
-  if (bytes === null || checkpoint === null)
+  if (entry === null || checkpoint === null)
     throw new Error(`proof: entry ${index} is not under a checkpoint`);
-  return formatProof({ index, extra: bytes, proof: ledger.inclusionProof(index), checkpoint });
+  return { index, entry, path: ledger.inclusionProof(index), checkpoint };
 }

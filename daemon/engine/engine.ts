@@ -15,7 +15,13 @@ import { systemStarted, timeChanged } from './methods/system.ts';
 import { READS, WRITES } from './methods/table.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
 import { Projections } from './projections.ts';
-import { type EngineCall, type EngineEvent, type EngineReply, internal } from './protocol.ts';
+import {
+  type DraftReply,
+  type EngineCall,
+  type EngineEvent,
+  type EngineReply,
+  internal,
+} from './protocol.ts';
 import { type AfterCommit, problem, reply } from './reply.ts';
 import { engineStatus, type LedgerTrouble } from './status.ts';
 import { TimeKeeper } from './time.ts';
@@ -34,7 +40,7 @@ export interface EngineOptions {
 }
 
 export interface BatchResult {
-  replies: EngineReply[];
+  replies: DraftReply[];
   events: EngineEvent[];
 }
 
@@ -73,7 +79,7 @@ export class Engine {
 
   /** Runs one batch. Every reply to a write is durable when this returns; it never throws for a caller's fault. */
   process(calls: readonly EngineCall[]): BatchResult {
-    const replies: EngineReply[] = new Array<EngineReply>(calls.length);
+    const replies: DraftReply[] = new Array<DraftReply>(calls.length);
     const state = this.#state ?? this.#reopen();
     const events = state === null ? this.#unavailable(calls, replies) : this.#write(state, calls, replies);
     this.#read(calls, replies);
@@ -81,7 +87,7 @@ export class Engine {
   }
 
   /** The commit protocol of a batch: decide everything, then seal, then commit, and only then say anything. */
-  #write(state: EngineState, calls: readonly EngineCall[], replies: EngineReply[]): EngineEvent[] {
+  #write(state: EngineState, calls: readonly EngineCall[], replies: DraftReply[]): EngineEvent[] {
     const batch = new Batch(state, this.#time.read());
     const answers: (AfterCommit | null)[] = [];
     try {
@@ -122,7 +128,7 @@ export class Engine {
     }
   }
 
-  #read(calls: readonly EngineCall[], replies: EngineReply[]): void {
+  #read(calls: readonly EngineCall[], replies: DraftReply[]): void {
     calls.forEach((call, index) => {
       if (replies[index] !== undefined) return;
       try {
@@ -143,7 +149,7 @@ export class Engine {
     return this.#state === null ? this.#unavailableReply() : method(this.#state, call);
   }
 
-  #unavailable(calls: readonly EngineCall[], replies: EngineReply[]): EngineEvent[] {
+  #unavailable(calls: readonly EngineCall[], replies: DraftReply[]): EngineEvent[] {
     calls.forEach((call, index) => {
       if (WRITES[call.method] !== undefined) replies[index] = this.#unavailableReply();
     });

@@ -2,26 +2,26 @@ import type { FirstData, PrintedData } from '../core/create.ts';
 import { foldDecision } from '../core/fold.ts';
 import { canonicalText } from '../formats/canonical-json.ts';
 import type { JsonObject } from '../formats/json.ts';
-import { type EngineState, proofOf, type Recorded } from './context.ts';
-import type { EngineReply } from './protocol.ts';
+import { type EngineState, proofPartsOf, type Recorded } from './context.ts';
+import type { DraftReply } from './protocol.ts';
 import { decisionReply } from './reply.ts';
 
 /**
  * The reply to a decision's creation. An allowed one, the hot path, is printed from the texts that its entry was made
- * of; whatever waits or was denied takes the general way. Both say the same (a test compares them member by member).
+ * of, up to the permit's proof; whatever waits or was denied takes the general way. Both say the same (a test compares
+ * them member by member).
  */
-export function firstReply(state: EngineState, recorded: Recorded, printed: PrintedData): EngineReply {
+export function firstReply(state: EngineState, recorded: Recorded, printed: PrintedData): DraftReply {
   const data = recorded.entry.data as unknown as FirstData;
   if (data.permit === undefined) return decisionReply(state, foldDecision([recorded]), recorded.bytes);
-  return { status: 200, body: allowedText(state, recorded, data, printed) };
+  const permit = proofPartsOf(state, recorded.index, recorded.bytes);
+  return { status: 200, body: allowedText(recorded, data, printed), permit };
 }
 
-function allowedText(state: EngineState, recorded: Recorded, data: FirstData, printed: PrintedData): string {
-  const { entry, index, bytes } = recorded;
+function allowedText(recorded: Recorded, data: FirstData, printed: PrintedData): string {
+  const { entry, index } = recorded;
   const { members } = printed;
   const { permit, policy, context, linked_to, authority } = data;
-  // Proofs hold no character that JSON escapes, except the ends of their lines.
-  const proof = proofOf(state, index, bytes).replaceAll('\n', '\\n');
   const at = `"${entry.at}"`;
   return (
     `{"decision_id":"${entry.stream}","policy_version":${text(policy?.version)}` +
@@ -36,7 +36,7 @@ function allowedText(state: EngineState, recorded: Recorded, data: FirstData, pr
     `,"enforcement":{"default":"deny","result":"allow","allow_if":[],"reasons":${print(data.enforcement.reasons)}}` +
     `,"timestamps":{"created_at":${at},"updated_at":${at}},"expires_at":${text(permit?.expires_at)}` +
     `,"linked_to":${text(linked_to)},"time_trust":"${entry.time_trust}","permit_state":"issued"` +
-    `,"outcome":null,"reviews":[],"permit":${members.permit?.slice(0, -1)},"proof":"${proof}"}}`
+    `,"outcome":null,"reviews":[],"permit":${members.permit?.slice(0, -1)}`
   );
 }
 

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { completeReply } from './complete.ts';
 import { unpackReply } from './pack.ts';
 import type { EngineCall, EngineEvent, EngineHandle, EngineReply } from './protocol.ts';
 import type { FromWriter, ToWriter } from './writer.ts';
@@ -95,7 +96,7 @@ class WriterLink implements EngineHandle {
 
   #deliver(batch: Extract<FromWriter, { ids: number[] }>): void {
     batch.ids.forEach((id, index) => {
-      this.#waiting.get(id)?.resolve(unpackReply(batch, index));
+      this.#waiting.get(id)?.resolve(completeReply(unpackReply(batch.packed, index)));
       this.#waiting.delete(id);
     });
     if (batch.events.length > 0) for (const listener of this.#listeners) listener(batch.events);

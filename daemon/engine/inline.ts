@@ -1,3 +1,4 @@
+import { completeReply } from './complete.ts';
 import { composeEngine } from './compose.ts';
 import { Engine } from './engine.ts';
 import type { EngineCall, EngineEvent, EngineHandle, EngineReply } from './protocol.ts';
@@ -18,7 +19,9 @@ export class InlineEngine implements EngineHandle {
     const { replies, events } = this.#engine.process([call]);
     if (events.length > 0) for (const listener of this.#listeners) listener(events);
     const [reply] = replies;
-    return reply === undefined ? Promise.reject(new Error('engine: no reply')) : Promise.resolve(reply);
+    return reply === undefined
+      ? Promise.reject(new Error('engine: no reply'))
+      : Promise.resolve(completeReply(reply));
   }
 
   onEvents(listener: (events: EngineEvent[]) => void): () => void {

@@ -52,6 +52,24 @@ export interface EngineReply {
   body: string | Buffer;
 }
 
+/** What a proof is printed from: C2SP tlog-proof of a committed entry under the newest checkpoint. */
+export interface ProofParts {
+  index: number;
+  /** The entry's exact bytes, the `extra` line of the proof. */
+  entry: Uint8Array;
+  /** Audit path, leaf's sibling first. */
+  path: readonly Uint8Array[];
+  checkpoint: string;
+}
+
+/**
+ * A reply as the engine makes it. With `permit`, the body breaks off inside the decision's last member, its permit,
+ * where the proof is still to be printed: `completeReply` does that, outside the writer's thread, which has better to do.
+ */
+export interface DraftReply extends EngineReply {
+  permit?: ProofParts;
+}
+
 /** The body of a reply as text. */
 export function textOf({ body }: EngineReply): string {
   return typeof body === 'string' ? body : body.toString('utf8');

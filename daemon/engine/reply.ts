@@ -2,10 +2,10 @@ import type { DecisionRecord } from '../core/fold.ts';
 import { REFUSALS, type Refusal, type RefusalCode } from '../core/refusal.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { type EngineState, proofOf } from './context.ts';
-import type { EngineReply, Problem } from './protocol.ts';
+import type { DraftReply, EngineReply, Problem } from './protocol.ts';
 
 /** A write's answer, made only after its batch is durable: proofs and checkpoint do not exist before. */
-export type AfterCommit = (state: EngineState) => EngineReply;
+export type AfterCommit = (state: EngineState) => DraftReply;
 
 export function reply(status: number, body: object): EngineReply {
   return { status, body: JSON.stringify(body) };

@@ -1,7 +1,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { composeEngine } from './compose.ts';
 import { Engine } from './engine.ts';
-import { packReplies } from './pack.ts';
+import { type PackedReplies, packReplies } from './pack.ts';
 import type { EngineEvent } from './protocol.ts';
 
 /*
@@ -13,19 +13,13 @@ import type { EngineEvent } from './protocol.ts';
 export type ToWriter = { calls: [number, import('./protocol.ts').EngineCall][] } | { stop: string };
 
 /**
- * Worker → main. The bodies of a batch's replies lie end to end in one buffer that changes hands without being copied;
- * reply `i` ends at `ends[i]`. `events` come with the replies of the batch that made them.
+ * Worker → main. The replies of a batch lie in one buffer that changes hands without being copied; `events` come with
+ * the batch that made them.
  */
 export type FromWriter =
   | { ready: true }
   | { failed: { code: string | null; message: string } }
-  | {
-      ids: number[];
-      statuses: number[];
-      ends: number[];
-      bodies: Uint8Array<ArrayBuffer>;
-      events: EngineEvent[];
-    }
+  | { ids: number[]; packed: PackedReplies; events: EngineEvent[] }
   | { stopped: true };
 
 /**
@@ -61,8 +55,8 @@ function main(port: MessagePort): void {
       const { replies, events } = engine.process(batch.map(([, call]) => call));
       dirty ||= events.length > 0;
       const ids = batch.map(([id]) => id);
-      const { statuses, ends, bodies } = packReplies(replies);
-      port.postMessage({ ids, statuses, ends, bodies, events } satisfies FromWriter, [bodies.buffer]);
+      const packed = packReplies(replies);
+      port.postMessage({ ids, packed, events } satisfies FromWriter, [packed.bytes.buffer]);
       drainPort();
     }
     if (stopping !== null) finish(stopping);
@@ -71,7 +65,7 @@ function main(port: MessagePort): void {
     const { events } = engine.tick();
     if (events.length === 0) return;
     dirty = true;
-    port.postMessage({ ...packReplies([]), ids: [], events } satisfies FromWriter);
+    port.postMessage({ ids: [], packed: packReplies([]), events } satisfies FromWriter);
   }, TICK_MS);
   const follower = setInterval(() => {
     if (dirty) {

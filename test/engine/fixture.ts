@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bundle } from '../../daemon/core/bundle.ts';
+import { completeReply } from '../../daemon/engine/complete.ts';
 import { Engine } from '../../daemon/engine/engine.ts';
 import { initializeLedger } from '../../daemon/engine/initialize.ts';
 import { type EngineCall, type EngineMethod, internal, textOf } from '../../daemon/engine/protocol.ts';
@@ -114,8 +115,9 @@ export class EngineFixture {
   ): { status: number; body: JsonObject } {
     const { json, ...rest } = options;
     const call = { ...internal(method, json === undefined ? null : JSON.stringify(json)), ...rest };
-    const [reply] = this.engine.process([call]).replies;
-    if (reply === undefined) throw new Error('no reply');
+    const [draft] = this.engine.process([call]).replies;
+    if (draft === undefined) throw new Error('no reply');
+    const reply = completeReply(draft);
     return { status: reply.status, body: JSON.parse(textOf(reply)) as JsonObject };
   }
 
