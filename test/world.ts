@@ -26,6 +26,7 @@ export interface Ran {
 export interface RoleOptions {
   /** Put before the command, such as `strace` with its options; it must leave the command its process id (`strace -D`). */
   wrap?: readonly string[];
+  env?: Readonly<Record<string, string>>;
   /** Resolve as soon as the process is started. */
   unready?: boolean;
 }
@@ -152,7 +153,7 @@ export class World {
   /** Starts a role and waits until it would serve; throws with its log when it ends before. */
   async #role(role: 'daemon' | 'gateway', options: RoleOptions): Promise<Role> {
     const command = [...(options.wrap ?? []), process.execPath, MAIN, role, '--dir', this.dir];
-    const running = start(command, this.#environment());
+    const running = start(command, { ...this.#environment(), ...options.env });
     if (options.unready === true) return running;
     let over: Ran | null = null;
     void running.ended.then((ran) => {
@@ -178,7 +179,7 @@ export class World {
   }
 
   /** Has somebody sign about a decision and submit it, with the command that they would use. */
-  sign(decision: DecisionReply, verb: 'approve' | 'reconcile', person = 'operator'): Promise<Ran> {
+  sign(decision: DecisionReply, verb: 'approve' | 'reconcile', person = 'warden'): Promise<Ran> {
     const key = ['--key', join(this.paths.publisher, 'people', person), '--yes', '--json'];
     const { decision_id: id } = decision;
     if (verb === 'approve') return this.holdfast('approvals', 'sign', id, '--reason', 'looked at it', ...key);

@@ -30,7 +30,7 @@ describe(`a daemon that is killed at random moments under load (CRASH_SEED=${SEE
     async (round) => {
       const load = new Load(world, SEED + round);
       load.start({ http: 4, stream: 1, gateway: 2 });
-      await pause(random.whole(20, 700));
+      await pause(random.whole(20, 450));
       await daemon.kill();
       await load.end();
       expect(load.unexpected).toEqual([]);
