@@ -49,6 +49,16 @@ export function isTargetName(name: string): boolean {
   );
 }
 
+/** Whether a delegation may name this target: one site's file, no pattern. */
+export function isSiteTargetName(name: string): boolean {
+  return name.startsWith('sites/') && isTargetName(name);
+}
+
+/** Whether a delegated role may be called so: a region whose keys sign some sites' files. */
+export function isRegionName(name: string): boolean {
+  return /^[a-z][a-z0-9_-]{0,63}$/.test(name) && !['root', 'targets', 'snapshot', 'timestamp'].includes(name);
+}
+
 /** Canonical JSON text. */
 export function formatSiteTarget(target: SiteTarget): string {
   return canonicalText(target as unknown as JsonObject);

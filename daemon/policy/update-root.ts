@@ -1,7 +1,6 @@
 import { Metadata, MetadataKind, type Root } from '@tufjs/models';
-import { fromHex } from '../formats/digest.ts';
-import { isStrictPublicKey } from '../formats/ed25519.ts';
 import { notAccepted } from './update-failure.ts';
+import { keysDefect } from './update-keys.ts';
 
 export const ROOT_MAX_BYTES = 512_000;
 /** Signed member of a root made by the dev profile's local publisher. */
@@ -24,7 +23,10 @@ export function readRoot(bytes: Uint8Array): Root {
   if (!signed.consistentSnapshot) throw badRoot('its root does not ask for consistent snapshots');
   if (!Number.isSafeInteger(signed.version) || signed.version < 1)
     throw badRoot('its root has no proper version');
-  for (const role of TOP_LEVEL_ROLES) checkRoleKeys(signed, role);
+  for (const role of TOP_LEVEL_ROLES) {
+    const defect = keysDefect(role, signed.roles[role], signed.keys);
+    if (defect !== null) throw badRoot(`of its root: ${defect}`);
+  }
   return signed;
 }
 
@@ -34,30 +36,6 @@ export function profileOfRoot(root: Root): 'dev' | null {
   if (stamp === undefined) return null;
   if (stamp === 'dev') return 'dev';
   throw badRoot('its root carries an unknown profile stamp');
-}
-
-function checkRoleKeys(root: Root, roleName: string): void {
-  const role = root.roles[roleName];
-  if (role === undefined || !Number.isSafeInteger(role.threshold))
-    throw badRoot(`its root has no proper ${roleName} role`);
-  const seen = new Set<string>();
-  for (const id of role.keyIDs) {
-    const key = root.keys[id];
-    const value = key?.keyVal.public;
-    if (
-      key?.keyType !== 'ed25519' ||
-      key.scheme !== 'ed25519' ||
-      value === undefined ||
-      !/^[0-9a-f]{64}$/.test(value)
-    ) {
-      throw badRoot(`a key of the ${roleName} role is not an Ed25519 key in lower-case hex`);
-    }
-    // RFC 8032 leaves room for keys under which anybody can sign; such a key would make a threshold meaningless.
-    if (!isStrictPublicKey(fromHex(value))) throw badRoot(`a key of the ${roleName} role is weak`);
-    // TUF counts key ids; two ids for one key would let one person fill a threshold of two.
-    if (seen.has(value)) throw badRoot(`one key stands twice in the ${roleName} role`);
-    seen.add(value);
-  }
 }
 
 function badRoot(says: string, cause?: unknown): Error {

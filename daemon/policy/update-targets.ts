@@ -31,12 +31,6 @@ export function readTargets(bytes: Uint8Array): Targets {
     throw notAccepted('update.too_many_targets', `it lists more than ${MAX_TARGETS} files`);
   if (!names.every(isTargetName))
     throw notAccepted('update.bad_name', 'it lists files that are neither bundles nor sites');
-  // Delegated targets would be read by rules that are not enforced here; they are refused rather than overlooked.
-  if (signed.delegations !== undefined)
-    throw notAccepted(
-      'update.delegation',
-      'it delegates targets to other keys, which this version does not accept',
-    );
   return signed;
 }
 

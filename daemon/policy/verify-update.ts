@@ -1,23 +1,17 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Updater } from 'tuf-js';
+import type { Targets } from '@tufjs/models';
+import type { Updater } from 'tuf-js';
 import { canonicalText } from '../formats/canonical-json.ts';
 import { sha256Hex } from '../formats/digest.ts';
-import type { SiteTarget } from '../formats/site-target.ts';
+import { type SiteTarget, siteTargetName } from '../formats/site-target.ts';
+import { openClient } from './update-client.ts';
+import { readDelegations, readRegion } from './update-delegation.ts';
 import { notAccepted, updateFailure } from './update-failure.ts';
-import { profileOfRoot, ROOT_MAX_BYTES, readRoot } from './update-root.ts';
+import { profileOfRoot, readRoot } from './update-root.ts';
 import { directorySource, filesSource, LocalFetcher, type UpdateSource } from './update-source.ts';
 import { readBundles, readSiteTarget, readTargets } from './update-targets.ts';
-
-const LIMITS = {
-  maxRootRotations: 256,
-  maxDelegations: 1,
-  rootMaxLength: ROOT_MAX_BYTES,
-  timestampMaxLength: 16_384,
-  snapshotMaxLength: 1_000_000,
-  targetsMaxLength: 4_000_000,
-};
 
 export interface VerifyOptions {
   /** The repository: a directory with `metadata/` and `targets/`, or the same files in memory by those names. */
@@ -58,7 +52,7 @@ export async function verifyUpdate(options: VerifyOptions): Promise<VerifiedUpda
   try {
     const fetcher = new LocalFetcher(source, acceptedSource(options.trustedMetadataDir));
     seedAccepted(staging, options);
-    const metadata = await refresh(staging, fetcher, options);
+    const { updater, metadata } = await refresh(staging, fetcher, options);
     const root = readRoot(metadata.root);
     const profile = profileOfRoot(root);
     if (profile !== profileOfRoot(pinned))
@@ -67,17 +61,19 @@ export async function verifyUpdate(options: VerifyOptions): Promise<VerifiedUpda
         'its root changed between a dev publisher and a real one, which no rotation may do',
       );
     const targets = readTargets(metadata.targets);
-    const siteTarget = readSiteTarget(source, targets, options.site, profile);
+    const region = await loadRegion(updater, fetcher, staging, targets, options.site);
+    const siteTarget = readSiteTarget(source, region?.targets ?? targets, options.site, profile);
     const bundles = readBundles(source, targets, siteTarget.value);
     const versions = versionsOf(metadata);
     const files = new Map([
       ...rootFiles(fetcher, options.trustedRoot, pinned.version, versions.root),
       ...metadataFiles(metadata, versions),
     ]);
+    if (region !== null) files.set(`metadata/${region.targets.version}.${region.name}.json`, region.bytes);
     for (const file of [siteTarget.file, ...bundles.map(({ file }) => file)])
       files.set(file.name, file.bytes);
     return {
-      updateId: updateIdOf(metadata),
+      updateId: updateIdOf(metadata, region),
       versions,
       profile,
       siteTarget: siteTarget.value,
@@ -87,24 +83,6 @@ export async function verifyUpdate(options: VerifyOptions): Promise<VerifiedUpda
   } finally {
     rmSync(staging, { recursive: true, force: true });
   }
-}
-
-/**
- * tuf-js has no option for the clock; this sets the reference time that it fixed when it was made (TUF §5.1). Throws
- * when the library no longer keeps it there: then expiry would silently be judged by the machine's clock.
- */
-export function setReferenceTime(updater: Updater, now: number): void {
-  const trusted: unknown = Reflect.get(updater, 'trustedSet');
-  if (
-    typeof trusted !== 'object' ||
-    trusted === null ||
-    !(Reflect.get(trusted, 'referenceTime') instanceof Date)
-  ) {
-    throw new Error(
-      'update: tuf-js keeps its reference time elsewhere; updates cannot be judged by our clock',
-    );
-  }
-  Reflect.set(trusted, 'referenceTime', new Date(now));
 }
 
 type Role = 'root' | 'timestamp' | 'snapshot' | 'targets';
@@ -140,26 +118,60 @@ async function refresh(
   staging: string,
   fetcher: LocalFetcher,
   { now, expiry }: VerifyOptions,
-): Promise<MetadataBytes> {
+): Promise<{ updater: Updater; metadata: MetadataBytes }> {
+  let updater: Updater;
   try {
-    const updater = new Updater({
-      metadataDir: staging,
-      metadataBaseUrl: LocalFetcher.metadataUrl,
+    updater = openClient({
+      staging,
       fetcher,
-      config: LIMITS,
+      metadataBaseUrl: LocalFetcher.metadataUrl,
+      now: expiry === 'enforce' ? now : 0,
+      maxDelegations: 1,
     });
-    setReferenceTime(updater, expiry === 'enforce' ? now : 0);
     await updater.refresh();
   } catch (error) {
     throw updateFailure(error, fetcher.failure);
   }
-  const kept = (role: Role): Uint8Array => new Uint8Array(readFileSync(join(staging, `${role}.json`)));
-  return {
+  const kept = (role: Role): Uint8Array => readStaged(staging, role);
+  const metadata = {
     root: kept('root'),
     timestamp: kept('timestamp'),
     snapshot: kept('snapshot'),
     targets: kept('targets'),
   };
+  return { updater, metadata };
+}
+
+/** What a region's keys signed about its sites. */
+interface Region {
+  name: string;
+  targets: Targets;
+  bytes: Uint8Array;
+}
+
+/** The list of the region that the site was delegated to (TUF §5.6.7), verified; null when the top-level role speaks for it. */
+async function loadRegion(
+  updater: Updater,
+  fetcher: LocalFetcher,
+  staging: string,
+  targets: Targets,
+  site: string,
+): Promise<Region | null> {
+  const regionOf = readDelegations(targets);
+  const target = siteTargetName(site);
+  const name = regionOf.get(target);
+  if (name === undefined) return null;
+  try {
+    await updater.getTargetInfo(target);
+  } catch (error) {
+    throw updateFailure(error, fetcher.failure);
+  }
+  const bytes = readStaged(staging, name);
+  return { name, targets: readRegion(bytes, name, regionOf), bytes };
+}
+
+function readStaged(staging: string, role: string): Uint8Array {
+  return new Uint8Array(readFileSync(join(staging, `${role}.json`)));
 }
 
 function versionsOf(metadata: MetadataBytes): VerifiedUpdate['versions'] {
@@ -205,10 +217,11 @@ function metadataFiles(
   ];
 }
 
-/** Digest over the four metadata digests: they bind every target by hash, so nothing else is needed. */
-function updateIdOf(metadata: MetadataBytes): string {
+/** Digest over the metadata digests: they bind every target by hash, so nothing else is needed. */
+function updateIdOf(metadata: MetadataBytes, region: Region | null): string {
   return sha256Hex(
     canonicalText({
+      ...(region === null ? {} : { region: sha256Hex(region.bytes) }),
       root: sha256Hex(metadata.root),
       snapshot: sha256Hex(metadata.snapshot),
       targets: sha256Hex(metadata.targets),

@@ -16,7 +16,7 @@ import { describe, expect, it } from 'vitest';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
-import { setReferenceTime } from '../../daemon/policy/verify-update.ts';
+import { setReferenceTime } from '../../daemon/policy/update-client.ts';
 import { keyOf } from '../../sync/repository/keys.ts';
 import { temporaryDir } from '../host/temporary.ts';
 import { bundleBytes, DAY, type Edit, NOW, PublisherWorld, SITE } from './publisher-world.ts';
