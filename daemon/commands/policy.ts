@@ -6,6 +6,7 @@ import { writeDurable } from '../host/durable-file.ts';
 import { type PolicySource, readPolicyDirectory } from '../policy/source.ts';
 import { type CaseResult, runTableTests } from '../policy/table-test.ts';
 import { EXIT, endWith } from './exit.ts';
+import { policyDiffCommand } from './policy-diff.ts';
 import { policyShowCommand, policyStatusCommand } from './policy-in-force.ts';
 import { print, printJson } from './render/output.ts';
 import { count, paint, rows, table } from './render/text.ts';
@@ -30,6 +31,7 @@ export function policyCommand(): Command {
     .addCommand(lintCommand())
     .addCommand(testCommand())
     .addCommand(buildCommand())
+    .addCommand(policyDiffCommand())
     .addCommand(schemaCommand())
     .addCommand(policyStatusCommand())
     .addCommand(policyShowCommand());
