@@ -23,7 +23,8 @@ interface ProblemLike extends Error {
  */
 export function describeFailure(error: unknown): FailureReport {
   if (error instanceof BoundaryError) {
-    const place = error.at === undefined ? '' : ` (at ${error.at})`;
+    const named = error.at === undefined || error.at === '' || error.message.includes(error.at);
+    const place = named ? '' : ` (at ${error.at})`;
     return report(EXIT.usage, error.code, `${error.message}${place}`);
   }
   if (isNamed(error, 'ApiUnreachable'))

@@ -72,7 +72,7 @@ const WORDS: Record<number, [word: string, style: Style, meaning: string]> = {
   10: [
     'TAMPERED',
     'red',
-    'Something was changed after it was recorded. Keep a copy of the files; believe none of the findings’ entries.',
+    'Something was changed after it was recorded. Keep a copy of the files; do not rely on what is named below.',
   ],
   11: [
     'TORN TAIL',

@@ -65,7 +65,7 @@ export function loadConfig(dir: string): SiteConfig {
 
 /** The checked settings in `text`; `path` is for messages. Unknown keys are refused: a misspelt limit must not vanish. */
 export function parseConfig(text: string, path: string): SiteConfig {
-  const top = new Section(parseStrict(text, { maxBytes: MAX_CONFIG_BYTES, maxDepth: 4 }), path, '');
+  const top = new Section(parseJson(text, path), path, '');
   top.only(['version', 'site', 'profile', 'sockets', 'gateway', 'limits', 'log', 'operator_actor']);
   if (top.value('version') !== 1) throw top.wrong('version', 'the number 1');
   const sockets = top.section('sockets', ['group', 'mode']);
@@ -159,6 +159,18 @@ export function findSiteDir(option: string | undefined, env: Record<string, stri
     `There is no site in ${dir} (no holdfast.json there); nothing was done. Name it with --dir or HOLDFAST_DIR, or make one: holdfast init --site ORIGIN --dir ${dir}`,
     { at: join(dir, 'holdfast.json') },
   );
+}
+
+function parseJson(text: string, path: string): Json {
+  try {
+    return parseStrict(text, { maxBytes: MAX_CONFIG_BYTES, maxDepth: 4 });
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError)) throw cause;
+    throw new BoundaryError(cause.code, `${path}: ${cause.message} Nothing was started.`, {
+      at: path,
+      cause,
+    });
+  }
 }
 
 function parseLimits(section: Section): SiteLimits {

@@ -27,6 +27,8 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const paths = sitePaths(dir);
   const log = createLogger('daemon', config.log.level);
   const gone = Promise.withResolvers<never>();
+  // Raced below. An engine that does not even start says so through `startEngine`, before anyone waits for this.
+  gone.promise.catch(() => {});
   const engine = await startEngine(dir, gone.reject);
   const store = new PolicyStore(paths.policy);
   const metrics = new Metrics();
