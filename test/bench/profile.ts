@@ -1,5 +1,5 @@
 /*
- * `node test/bench/profile.ts [--http] [--no-samples] [--ms 4000]`: where the daemon's time goes under load, in µs per decision, by
+ * `node test/bench/profile.ts [--http] [--no-samples] [--ms 4000] [--flag=--V8-OPTION]`: where the daemon's time goes under load, in µs per decision, by
  * function and thread. Not part of the figures: a profiled daemon is slower than one that is not.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -35,6 +35,7 @@ const { values: options } = parseArgs({
   options: {
     http: { type: 'boolean', default: false },
     'no-samples': { type: 'boolean', default: false },
+    flag: { type: 'string', multiple: true, default: [] },
     ms: { type: 'string', default: '4000' },
   },
 });
@@ -49,8 +50,8 @@ async function profile(): Promise<void> {
     await makeSite(dir);
     const cpu = join(scratch, 'cpu');
     mkdirSync(cpu);
-    const sampling = options['no-samples'] ? (process.env.XF ?? '').split(' ').filter(Boolean) : ['--cpu-prof', `--cpu-prof-dir=${cpu}`];
-    const daemon = await startRole(dir, 'daemon', sampling);
+    const sampling = options['no-samples'] ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpu}`];
+    const daemon = await startRole(dir, 'daemon', [...sampling, ...options.flag]);
     const plan = { ...FULL, warmupMs: 0, durationMs: Number(options.ms) };
     const warm = { ...plan, durationMs: WARM_MS };
     const [first, second] = [warm, plan].map(
