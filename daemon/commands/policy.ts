@@ -1,15 +1,16 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { BundleSchema } from '../core/bundle.ts';
-import { BundleDefects, describeDefect } from '../core/bundle-defects.ts';
 import { writeDurable } from '../host/durable-file.ts';
 import { type PolicySource, readPolicyDirectory } from '../policy/source.ts';
 import { type CaseResult, runTableTests } from '../policy/table-test.ts';
 import { EXIT, endWith } from './exit.ts';
 import { policyDiffCommand } from './policy-diff.ts';
 import { policyShowCommand, policyStatusCommand } from './policy-in-force.ts';
+import { policyLintCommand } from './policy-lint.ts';
+import { orReport, renderPolicy, summary } from './policy-subject.ts';
 import { print, printJson } from './render/output.ts';
-import { count, paint, rows, table } from './render/text.ts';
+import { count, paint, table } from './render/text.ts';
 
 interface PolicyOptions {
   json?: boolean;
@@ -28,25 +29,13 @@ export function policyCommand(): Command {
   return new Command('policy')
     .description('Write, test and build policy bundles; see which ones are in force.')
     .addHelpText('after', EXAMPLES)
-    .addCommand(lintCommand())
+    .addCommand(policyLintCommand())
     .addCommand(testCommand())
     .addCommand(buildCommand())
     .addCommand(policyDiffCommand())
     .addCommand(schemaCommand())
     .addCommand(policyStatusCommand())
     .addCommand(policyShowCommand());
-}
-
-function lintCommand(): Command {
-  return new Command('lint')
-    .description('Check a policy directory: every defect with file, line and what to write instead.')
-    .argument('<dir>', 'directory of YAML files')
-    .action((dir: string, options: PolicyOptions) => {
-      const source = readOrReport(dir, options);
-      if (source === null) return;
-      if (options.json) printJson({ ok: true, ...summary(source), defects: [] });
-      else print(`${paint('green', 'NO DEFECTS')}  ${dir}\n${render(source)}`);
-    });
 }
 
 function testCommand(): Command {
@@ -81,7 +70,7 @@ function buildCommand(): Command {
       if (source === null) return;
       writeDurable(resolve(options.output), source.bytes, 0o644);
       if (options.json) printJson({ ok: true, ...summary(source), output: options.output });
-      else print(`${paint('green', 'BUILT')}  ${options.output}\n${render(source)}`);
+      else print(`${paint('green', 'BUILT')}  ${options.output}\n${renderPolicy(source)}`);
     });
 }
 
@@ -109,41 +98,6 @@ function readOrReport(dir: string, options: PolicyOptions): PolicySource | null 
 
 function testOrReport(dir: string, { compiled }: PolicySource, options: PolicyOptions): CaseResult[] | null {
   return orReport(dir, options, () => runTableTests(dir, compiled));
-}
-
-function orReport<T>(dir: string, options: PolicyOptions, read: () => T): T | null {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof BundleDefects)) throw error;
-    if (options.json) printJson({ ok: false, defects: error.defects });
-    else {
-      const head = `${paint('red', 'DEFECTIVE')}  ${dir}: ${count(error.defects.length, 'defect')}; a site would refuse it whole`;
-      print([head, ...error.defects.map((defect) => `  ${describeDefect(defect)}`)].join('\n'));
-    }
-    endWith(EXIT.usage);
-    return null;
-  }
-}
-
-function summary({ bundle, bytes, digest }: PolicySource) {
-  const { name, version } = bundle.metadata;
-  return { name, version, digest, bytes: bytes.length };
-}
-
-function render({ bundle, bytes, digest }: PolicySource): string {
-  const { name, version, sites } = bundle.metadata;
-  return rows([
-    ['policy', `${name}@${version}`],
-    ['digest', digest],
-    ['size', count(bytes.length, 'byte')],
-    ['sites', sites.join(', ')],
-    ['classes', Object.keys(bundle.actions).join(', ')],
-    [
-      'rules',
-      `${count(bundle.gates.length, 'gate')}, ${count(bundle.risk.factors.length, 'risk factor')}, ${count(bundle.authority.routes.length, 'route')}`,
-    ],
-  ]);
 }
 
 function renderResults(dir: string, results: readonly CaseResult[], failed: number): string {

@@ -25,6 +25,8 @@ export interface PolicySource {
   /** Hex SHA-256 of `bytes`: the policy digest. */
   digest: string;
   compiled: CompiledBundle;
+  /** Adds file and line to what is said about the bundle. */
+  locate<T extends Defect>(defect: T): T;
 }
 
 /**
@@ -52,7 +54,13 @@ export function readPolicyDirectory(dir: string): PolicySource {
   }
   const bundle = source as unknown as Bundle;
   const digest = sha256Hex(bytes);
-  return { bundle, bytes, digest, compiled: compile(bundle, digest, sections) };
+  return {
+    bundle,
+    bytes,
+    digest,
+    compiled: compile(bundle, digest, sections),
+    locate: (defect) => located(defect, sections),
+  };
 }
 
 /** A YAML file of the directory, as the section that it becomes. */
@@ -128,7 +136,7 @@ function compile(bundle: Bundle, digest: string, sections: readonly Section[]): 
 }
 
 /** File and line of a defect: of the nearest value around it that the author wrote. */
-function located(defect: Defect, sections: readonly Section[]): Defect {
+function located<T extends Defect>(defect: T, sections: readonly Section[]): T {
   const [, name = '', ...rest] = defect.pointer.split('/');
   const section = sections.find((candidate) => candidate.name === name);
   if (section === undefined) return defect;

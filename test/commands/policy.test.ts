@@ -46,6 +46,32 @@ describe('policy lint', () => {
     });
   });
 
+  it('tells errors, warnings and notes apart', () => {
+    dir.write(
+      'tools.yaml',
+      `${dir.read('tools.yaml')}\nspare:\n  connector: exec\n  argv: [/usr/bin/true]\n`,
+    );
+    const people = policy('lint', dir.path);
+    expect(people.status).toBe(0);
+    expect(people.stdout).toMatch(/NO DEFECTS.*1 warning, 3 notes/);
+    expect(people.stdout).toMatch(
+      /warning tools.yaml:\d+: found the tool spare, which no class uses; .*\[tool.unused\]/,
+    );
+    expect(policy('lint', dir.path, '--strict').status).toBe(2);
+    dir.edit(
+      'principals.yaml',
+      'roles: [safety_officer]\n  status: active',
+      'roles: [safety_officer]\n  status: revoked',
+    );
+    const { status, stdout } = policy('lint', dir.path, '--json');
+    expect(status).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: false,
+      defects: [],
+      findings: [{ severity: 'error', check: 'authority.unsatisfiable', file: 'authority.yaml' }, {}, {}, {}],
+    });
+  });
+
   it('exits 2 where there is no policy', () => {
     const { status, stderr } = policy('lint', `${dir.path}/nothing`);
     expect(status).toBe(2);

@@ -17,6 +17,10 @@ export class PolicyDir {
     return join(this.path, name);
   }
 
+  read(name: string): string {
+    return readFileSync(this.file(name), 'utf8');
+  }
+
   write(name: string, text: string): void {
     writeFileSync(this.file(name), text);
   }

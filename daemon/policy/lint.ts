@@ -1,0 +1,24 @@
+import type { Bundle } from '../core/bundle.ts';
+import { authorityFindings } from './lint-authority.ts';
+import { type Finding, placesOf } from './lint-finding.ts';
+import { routeFindings } from './lint-routes.ts';
+import { factorFindings, gateFindings, unusedFindings } from './lint-rules.ts';
+
+/**
+ * Looks for rules that can never matter, requests that can never be authorized, and authority that the roster cannot
+ * give. The bundle must have compiled. Worst first.
+ */
+export function lintBundle(bundle: Bundle): Finding[] {
+  const places = placesOf(bundle);
+  const findings = [
+    ...gateFindings(bundle, places),
+    ...factorFindings(bundle, places),
+    ...routeFindings(bundle, places),
+    ...authorityFindings(bundle, places),
+    ...unusedFindings(bundle, places),
+  ];
+  const order = ['error', 'warning', 'note'];
+  return findings.sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+}
+
+export type { Finding } from './lint-finding.ts';
