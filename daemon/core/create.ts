@@ -5,7 +5,7 @@ import type { Json, JsonObject } from '../formats/json.ts';
 import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import type { DecisionStatus } from './decision.ts';
 import type { DecisionRequest, Target } from './request.ts';
-import type { EnforcementResult, GateResult, RecordedGate, Verdict } from './verdict.ts';
+import type { EnforcementResult, GateResult, Verdict } from './verdict.ts';
 
 /** The first entry of a decision, named after the result. */
 export interface Draft {
@@ -67,7 +67,8 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
     enforcement: { reasons: verdict.reasons, result: verdict.result },
     ...(verdict.environment_assumed ? { environment_assumed: true } : {}),
     ...(waits ? { expires_at: isoTime(facts.now_ms + verdict.pending_ttl_ms) } : {}),
-    gates: verdict.gates.map(recordedGate),
+    gates: verdict.gates.filter(({ result }) => result !== 'pass'),
+    gates_passed: verdict.gates.filter(({ result }) => result === 'pass').map(({ id }) => id),
     ...(facts.idempotency === null ? {} : { idempotency: facts.idempotency }),
     ...(request.linked_to === null ? {} : { linked_to: request.linked_to }),
     ...(verdict.result === 'allow' ? { permit: permitFor(action, verdict, facts, action_digest) } : {}),
@@ -105,7 +106,10 @@ export interface FirstData {
   enforcement: { reasons: string[]; result: EnforcementResult };
   environment_assumed?: boolean;
   expires_at?: string;
-  gates: RecordedGate[];
+  /** Gates that did not pass. */
+  gates: GateResult[];
+  /** Those that did, by id: their reasons are in the pinned policy. */
+  gates_passed: string[];
   idempotency?: { key: string; request: string };
   linked_to?: string;
   permit?: Permit;
@@ -133,11 +137,6 @@ function recordedContext(context: DecisionRequest['context'], environment: strin
     ...(request_source === null ? {} : { request_source }),
     ...(traced ? { trace: { correlation_id: trace.correlation_id, parent_id: trace.parent_id } } : {}),
   };
-}
-
-/** A passed gate needs no reason of its own: the pinned policy has it. */
-function recordedGate(gate: GateResult): RecordedGate {
-  return gate.result === 'pass' ? { id: gate.id, result: 'pass' } : gate;
 }
 
 function orderedTarget(target: Target | null): Target | null {

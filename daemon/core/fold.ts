@@ -4,6 +4,7 @@ import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import { authoritySatisfied, missingAuthority } from './authority.ts';
 import type { FirstData, RecordedContext } from './create.ts';
 import type { Decision, DecisionStatus, PermitState } from './decision.ts';
+import type { RecordedGate } from './verdict.ts';
 
 /** A decision with what the engine needs beside the wire object. */
 export interface DecisionRecord {
@@ -51,7 +52,7 @@ function begin({ index, entry }: Recorded): DecisionRecord {
     status: lastOf(data.transitions) ?? 'draft',
     action: { class: action.class, intent: action.intent, target: action.target, payload: action.payload },
     context: contextOf(entry, data.context),
-    policy: { gates: data.gates, exceptions: [] },
+    policy: { gates: gatesOf(data), exceptions: [] },
     risk: data.risk,
     authority: { required: data.authority.required, received: [], satisfied: false },
     ledger: { write_state: 'confirmed', record_id: index },
@@ -79,6 +80,11 @@ function begin({ index, entry }: Recorded): DecisionRecord {
     permit_ttl_ms: data.permit_ttl_ms ?? 0,
     acts: 0,
   };
+}
+
+/** Every gate that applied: those that passed first. */
+export function gatesOf({ gates, gates_passed }: FirstData): RecordedGate[] {
+  return [...gates_passed.map((id): RecordedGate => ({ id, result: 'pass' })), ...gates];
 }
 
 function contextOf(entry: Entry, recorded: RecordedContext): Decision['context'] {

@@ -50,11 +50,36 @@ export class Batch {
     this.trust = time.trust;
   }
 
-  /** Appends one entry to its stream and brings the projections along. `dataText`: `data` as canonical text, if printed. */
-  record(stream: string, type: EntryType, actor: EntryActor, data: JsonObject, dataText?: string): Recorded {
-    const { ledger, projections, site } = this.state;
-    const { seq, prev } = ledger.streamHead(stream);
-    const entry: Entry = {
+  /** Appends the next entry of a stream and brings the projections along. */
+  record(stream: string, type: EntryType, actor: EntryActor, data: JsonObject): Recorded {
+    const { ledger } = this.state;
+    const entry = this.#entry(stream, ledger.streamHead(stream), type, actor, data);
+    const bytes = encodeEntry(entry);
+    return this.#appended(ledger.append(stream, bytes), entry, bytes);
+  }
+
+  /** The same for the first entry of a new stream. `dataText` is `data` as canonical text, which was printed already. */
+  recordFirst(
+    stream: string,
+    type: EntryType,
+    actor: EntryActor,
+    data: JsonObject,
+    dataText: string,
+  ): Recorded {
+    const entry = this.#entry(stream, { seq: 0, prev: null }, type, actor, data);
+    const bytes = encodeEntry(entry, dataText);
+    return this.#appended(this.state.ledger.appendFirst(stream, bytes), entry, bytes);
+  }
+
+  #entry(
+    stream: string,
+    { seq, prev }: { seq: number; prev: string | null },
+    type: EntryType,
+    actor: EntryActor,
+    data: JsonObject,
+  ): Entry {
+    const { site } = this.state;
+    return {
       v: 1,
       site,
       type,
@@ -66,10 +91,12 @@ export class Batch {
       actor,
       data,
     };
-    const bytes = encodeEntry(entry, dataText);
-    const index = ledger.append(stream, bytes);
-    projections.apply(index, entry);
-    const transitions = (data.transitions ?? []) as Decision['status'][];
+  }
+
+  #appended(index: number, entry: Entry, bytes: Uint8Array): Recorded {
+    this.state.projections.apply(index, entry);
+    const transitions = (entry.data.transitions ?? []) as Decision['status'][];
+    const { stream, type } = entry;
     this.events.push({ index, stream, type, status: transitions.at(-1) ?? null });
     return { index, entry, bytes };
   }

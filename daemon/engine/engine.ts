@@ -1,5 +1,6 @@
 import { refuse } from '../core/refusal.ts';
-import type { TimeTrust } from '../formats/entry.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import type { EntryType, TimeTrust } from '../formats/entry.ts';
 import { decodeEntry } from '../formats/entry.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Sealer } from '../host/sealer.ts';
@@ -11,7 +12,8 @@ import type { NoteSigner } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open.ts';
 import { lockWriter, type WriterLock } from '../ledger/writer-lock.ts';
 import { Batch, type EngineState } from './context.ts';
-import { systemStarted, timeChanged } from './methods/system.ts';
+import { Expiry } from './expiry.ts';
+import { systemResumed, systemStarted, timeChanged } from './methods/system.ts';
 import { READS, WRITES } from './methods/table.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
 import { Projections } from './projections.ts';
@@ -46,6 +48,8 @@ export interface BatchResult {
 
 /** After a failed commit, how long writes are answered "unavailable" before the ledger is opened again. */
 const REOPEN_AFTER_MS = 1_000;
+/** What the `system` stream ends with when the run before was ended in order. */
+const ENDINGS: readonly EntryType[] = ['system.initialized', 'system.stopped'];
 
 /**
  * The engine: rules meet ledger. Synchronous, one writer. Opening it writes `system.started`; `process` runs one batch:
@@ -58,6 +62,7 @@ export class Engine {
   readonly #time: TimeKeeper;
   #state: EngineState | null;
   #trouble: LedgerTrouble | null = null;
+  readonly #expiry = new Expiry();
   #reopenAt = 0;
   #trust: TimeTrust = 'floor';
   readonly #startedAt: number;
@@ -160,17 +165,14 @@ export class Engine {
     return problem(
       refuse(
         'ledger.unavailable',
-        `The ledger cannot be written (${this.#trouble?.cause ?? 'closed'}), so the answer is no. Nothing was recorded or allowed. Run "holdfast status" for what to do.`,
+        `The ledger cannot be written (${this.#trouble?.cause ?? 'closed'}), so the answer is no. Nothing was allowed; what was asked just now may yet turn up as recorded. Run "holdfast status" for what to do, then ask again under the same Idempotency-Key.`,
       ),
     );
   }
 
   /** Whatever made a batch fall, memory and file may disagree now: close, and read everything from disk again. */
   #fail(state: EngineState, error: unknown): void {
-    this.#options.report('engine: a batch could not be committed', error);
-    const now = this.#options.clock.now();
-    this.#trouble = { since: this.#trouble?.since ?? now, cause: causeOf(error) };
-    this.#reopenAt = this.#options.clock.monotonic() + REOPEN_AFTER_MS;
+    this.#inTrouble('engine: a batch could not be committed', error);
     this.#state = null;
     try {
       state.ledger.rollback();
@@ -184,17 +186,41 @@ export class Engine {
     }
   }
 
+  /**
+   * Back in service only when an entry and its second copy were really written: a full disk opens well, and would
+   * promise to decide until it is asked to.
+   */
   #reopen(): EngineState | null {
     if (this.#options.clock.monotonic() < this.#reopenAt) return null;
+    let state: EngineState;
     try {
-      this.#state = this.#open();
-      this.#trouble = null;
-      return this.#state;
+      state = this.#open();
     } catch (error) {
-      this.#options.report('engine: the ledger could not be opened again', error);
-      this.#reopenAt = this.#options.clock.monotonic() + REOPEN_AFTER_MS;
+      this.#inTrouble('engine: the ledger could not be opened again', error);
       return null;
     }
+    try {
+      const batch = new Batch(state, this.#time.read());
+      state.ledger.begin();
+      systemResumed(batch, this.#trouble);
+      state.ledger.seal();
+      state.ledger.commit();
+      saveHead(this.#head, state.ledger);
+    } catch (error) {
+      this.#fail(state, error);
+      return null;
+    }
+    this.#trouble = null;
+    this.#state = state;
+    return state;
+  }
+
+  /** Reports a failure once, not at every attempt to get over it: a log on a full disk must not make it worse. */
+  #inTrouble(message: string, error: unknown): void {
+    const cause = causeOf(error);
+    if (cause !== this.#trouble?.cause) this.#options.report(message, error);
+    this.#trouble = { since: this.#trouble?.since ?? this.#options.clock.now(), cause };
+    this.#reopenAt = this.#options.clock.monotonic() + REOPEN_AFTER_MS;
   }
 
   #open(): EngineState {
@@ -216,7 +242,7 @@ export class Engine {
 
   #recordStart(state: EngineState): void {
     const last = state.ledger.stream('system').at(-1);
-    const orderly = last === undefined || decodeEntry(last.bytes).type !== 'system.started';
+    const orderly = last === undefined || ENDINGS.includes(decodeEntry(last.bytes).type);
     const time = this.#time.read();
     this.#trust = time.trust;
     state.ledger.begin();
@@ -235,8 +261,10 @@ export class Engine {
     if (state === null) return none;
     const time = this.#time.read();
     if (time.trust !== this.#trust) return this.#recordTrust(state, time);
-    if (time.trust === 'uncertain' || state.projections.due(time.now, 1).length === 0) return none;
-    return this.process([internal('system.tick', null)]);
+    // With doubtful time nothing expires by the wall clock: a clock a year ahead must not clear the queue.
+    if (time.trust === 'uncertain') return none;
+    const ids = this.#expiry.due(state.projections, time.now, this.#options.clock.monotonic());
+    return ids.length === 0 ? none : this.process([internal('system.tick', JSON.stringify({ ids }))]);
   }
 
   #recordTrust(state: EngineState, time: { now: number; trust: TimeTrust }): BatchResult {
@@ -307,6 +335,7 @@ function lastApplied(state: EngineState): AppliedPolicy | null {
 }
 
 function causeOf(error: unknown): string {
-  if (isStorageError(error)) return String((error as { code?: unknown }).code);
+  if (isStorageError(error) || error instanceof BoundaryError)
+    return String((error as { code?: unknown }).code);
   return error instanceof Error ? error.name : 'unknown cause';
 }

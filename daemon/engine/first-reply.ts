@@ -1,5 +1,5 @@
 import type { FirstData, PrintedData } from '../core/create.ts';
-import { foldDecision } from '../core/fold.ts';
+import { foldDecision, gatesOf } from '../core/fold.ts';
 import { canonicalText } from '../formats/canonical-json.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { type EngineState, proofPartsOf, type Recorded } from './context.ts';
@@ -30,7 +30,7 @@ function allowedText(recorded: Recorded, data: FirstData, printed: PrintedData):
     `,"context":{"actor":${canonicalText({ id: entry.actor.id, role: entry.actor.role })}` +
     `,"environment":${text(context.environment)},"request_source":${text(context.request_source)}` +
     `,"trace":${print(context.trace ?? NO_TRACE)},"labels":${print(context.labels ?? {})}}` +
-    `,"policy":{"gates":${members.gates},"exceptions":[]},"risk":${members.risk}` +
+    `,"policy":{"gates":${print(gatesOf(data))},"exceptions":[]},"risk":${members.risk}` +
     `,"authority":{"required":${print(authority.required)},"received":[],"satisfied":true}` +
     `,"ledger":{"write_state":"confirmed","record_id":${index}}` +
     `,"enforcement":{"default":"deny","result":"allow","allow_if":[],"reasons":${print(data.enforcement.reasons)}}` +

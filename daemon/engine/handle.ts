@@ -18,7 +18,7 @@ export class EngineGone extends Error {
 /**
  * Starts the engine's worker thread for a site directory. Resolves when the ledger is open and `system.started` is
  * durable; throws `BoundaryError` with the ledger's own code when it cannot be opened.
- * `onGone` is called when the worker ends without having been asked to.
+ * `onGone` is called when the worker, once it was ready, ends without having been asked to.
  */
 export async function startEngine(dir: string, onGone: (error: Error) => void): Promise<EngineHandle> {
   const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: { dir }, stdin: false });
@@ -40,22 +40,25 @@ class WriterLink implements EngineHandle {
   constructor(worker: Worker, onGone: (error: Error) => void) {
     this.#worker = worker;
     let started: () => void = () => {};
+    let running = false;
     let failed: (error: Error) => void = () => {};
     this.ready = new Promise<void>((resolve, reject) => {
       started = resolve;
       failed = reject;
     });
     worker.on('message', (message: FromWriter) => {
-      if ('ready' in message) started();
-      else if ('failed' in message) failed(startFailure(message.failed));
+      if ('ready' in message) {
+        running = true;
+        started();
+      } else if ('failed' in message) failed(startFailure(message.failed));
       else if ('stopped' in message) this.#stopped?.();
       else this.#deliver(message);
     });
     const end = (error: Error): void => {
       failed(error);
       this.#abandon(error);
-      if (this.#stopped === null) onGone(error);
-      else this.#stopped();
+      if (this.#stopped !== null) this.#stopped();
+      else if (running) onGone(error);
     };
     worker.on('error', (error) => end(error instanceof Error ? error : new Error(String(error))));
     worker.on('exit', (code) => end(new EngineGone(`the engine's thread ended with code ${code}`)));

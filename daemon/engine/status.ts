@@ -79,7 +79,8 @@ function ledgerTrouble(trouble: LedgerTrouble | null): Degraded[] {
   ];
 }
 
-function ledgerInstruction(cause: string): string {
+/** What a person can do about a ledger that cannot be written, by SQLite's or our own code. */
+export function ledgerInstruction(cause: string): string {
   if (cause === 'SQLITE_FULL') {
     return 'The disk that holds the site is full. Free space on it; the daemon goes on by itself within a second or two.';
   }

@@ -1,8 +1,10 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { isStorageError } from '../ledger/database.ts';
 import { composeEngine } from './compose.ts';
 import { Engine } from './engine.ts';
 import { type PackedReplies, packReplies } from './pack.ts';
 import type { EngineEvent } from './protocol.ts';
+import { ledgerInstruction } from './status.ts';
 
 /*
  * The engine's worker thread: the one writer. Everything that waits when a batch starts is in that batch; while it
@@ -95,9 +97,15 @@ if (parentPort === null) throw new Error('engine/writer runs as a worker thread'
 try {
   main(parentPort);
 } catch (error) {
-  // Starting failed: say why in words; the main thread turns it into an exit code.
+  parentPort.postMessage({ failed: startFailure(error) } satisfies FromWriter);
+  parentPort.close();
+}
+
+/** Starting failed: why, in words; the main thread turns it into an exit code. */
+function startFailure(error: unknown): { code: string | null; message: string } {
   const code = error instanceof Error && 'code' in error ? String(error.code) : null;
   const message = error instanceof Error ? error.message : String(error);
-  parentPort.postMessage({ failed: { code, message } } satisfies FromWriter);
-  parentPort.close();
+  if (code === null || !isStorageError(error)) return { code, message };
+  const words = `The ledger cannot be written (${code}: ${message}), so the daemon did not start. ${ledgerInstruction(code)}`;
+  return { code: 'ledger.unavailable', message: words };
 }

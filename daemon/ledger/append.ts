@@ -52,6 +52,20 @@ export class LedgerWriter extends LedgerReader implements Ledger {
   }
 
   append(stream: string, bytes: Uint8Array): number {
+    const row = this.#look(stream);
+    if (row === undefined) return this.appendFirst(stream, bytes);
+    const index = this.#insert(bytes, row.last_idx);
+    this.#sql.updateStream.run(row.seq + 1, index, stream);
+    return index;
+  }
+
+  appendFirst(stream: string, bytes: Uint8Array): number {
+    const index = this.#insert(bytes, null);
+    this.#sql.insertStream.run(stream, index);
+    return index;
+  }
+
+  #insert(bytes: Uint8Array, previous: number | null): number {
     this.#expect('open');
     if (bytes.length > ENTRY_MAX_BYTES) {
       throw new BoundaryError(
@@ -59,12 +73,9 @@ export class LedgerWriter extends LedgerReader implements Ledger {
         `An entry of ${bytes.length} bytes was not recorded; at most ${ENTRY_MAX_BYTES} fit. Log large content by its digest.`,
       );
     }
-    const row = this.#look(stream);
     const index = this.tree.size;
     this.#looked = null;
-    this.#sql.insertEntry.run(index, row?.last_idx ?? null, bytes);
-    if (row === undefined) this.#sql.insertStream.run(stream, index);
-    else this.#sql.updateStream.run(row.seq + 1, index, stream);
+    this.#sql.insertEntry.run(index, previous, bytes);
     this.tree.append(leafHash(bytes));
     return index;
   }

@@ -44,6 +44,8 @@ export interface Ledger {
   streamHead(stream: string): StreamHead;
   /** Appends the next entry of `stream`; returns its log index. Throws `BoundaryError` when over 65,535 bytes. */
   append(stream: string, bytes: Uint8Array): number;
+  /** The same for the first entry of a stream that the caller has just named: saves looking for it. Throws if it exists. */
+  appendFirst(stream: string, bytes: Uint8Array): number;
   /** The signed note of the tree with this batch in it. */
   seal(): string;
   commit(): void;

@@ -133,11 +133,11 @@ describe('the engine’s tables', () => {
   });
 
   test.each([
-    ['index decisions_open is missing', 'DROP INDEX decisions_open'],
+    ['index decisions_due is missing', 'DROP INDEX decisions_due'],
     [
-      'index decisions_open was altered',
-      'DROP INDEX decisions_open',
-      'CREATE INDEX decisions_open ON decisions (expires_at) WHERE expires_at IS NULL',
+      'index decisions_due was altered',
+      'DROP INDEX decisions_due',
+      'CREATE INDEX decisions_due ON decisions (expires_at) WHERE expires_at IS NULL',
     ],
     ['table nonces is missing', 'DROP TABLE nonces'],
     [

@@ -178,7 +178,9 @@ describe('the two sides of the key boundary', () => {
   });
 
   it('the gateway never loads ledger, engine or database driver', () => {
-    expect(gateway.filter((path) => /^daemon\/(ledger|engine)\/|^better-sqlite3/.test(path))).toEqual([]);
+    // The protocol is the contract's words, shared by both sides; there is no engine in it.
+    const own = gateway.filter((path) => path !== 'daemon/engine/protocol.ts');
+    expect(own.filter((path) => /^daemon\/(ledger|engine)\/|^better-sqlite3/.test(path))).toEqual([]);
   });
 
   it('the gateway never loads a policy evaluator: it derives the call, it does not decide', () => {

@@ -47,7 +47,7 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const draft = draftDecision(recordable, verdict, facts);
   assertTransition('create', draft.type, draft.transitions);
   const { actor } = recordable.context;
-  const recorded = batch.record(decision_id, draft.type, actor, draft.data, draft.printed.text);
+  const recorded = batch.recordFirst(decision_id, draft.type, actor, draft.data, draft.printed.text);
   if (sealed !== null && verdict.result !== 'deny') sealValues(batch, decision_id, sealed);
   return (state) => firstReply(state, recorded, draft.printed);
 }

@@ -4,8 +4,11 @@ import { type Refusal, refuse } from '../../core/refusal.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
+import { isDue } from '../expiry.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
+
+const SYSTEM: EntryActor = { id: null, role: 'system' };
 
 /** The decision that a call names; a refusal when there is none. */
 export function findDecision(batch: Batch, id: string | undefined): DecisionRecord | Refusal {
@@ -48,26 +51,21 @@ export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
   return changed(batch, decision.decision_id);
 }
 
-/** Most decisions that one tick expires, so that a backlog never holds up the callers behind it. */
-const EXPIRE_PER_TICK = 100;
-
-/** `system.tick`: what the clock does. Each due decision gets its own `decision.expired` entry. */
-export function tick(batch: Batch): AfterCommit {
-  // With doubtful time nothing expires by the wall clock: a clock a year ahead must not clear the queue.
-  const due = batch.trust === 'uncertain' ? [] : batch.state.projections.due(batch.now, EXPIRE_PER_TICK);
-  for (const { id, permit } of due) {
+/** `system.tick`: expires the decisions that are named and really due. Each gets its own `decision.expired` entry. */
+export function tick(batch: Batch, call: EngineCall): AfterCommit {
+  const { ids } = JSON.parse(call.body ?? '{}') as { ids: string[] };
+  let expired = 0;
+  for (const id of ids) {
+    const row = batch.state.projections.row(id);
+    if (row === null || !isDue(row, batch.now)) continue;
     assertTransition('expire', 'decision.expired', ['expired']);
-    batch.record(
-      id,
-      'decision.expired',
-      { id: null, role: 'system' },
-      {
-        transitions: ['expired'],
-        reason:
-          permit === 'issued' ? 'the permit was not redeemed in time' : 'authority did not arrive in time',
-      },
-    );
+    batch.record(id, 'decision.expired', SYSTEM, {
+      transitions: ['expired'],
+      reason:
+        row.permit === 'issued' ? 'the permit was not redeemed in time' : 'authority did not arrive in time',
+    });
+    expired++;
   }
-  const body = JSON.stringify({ expired: due.length });
+  const body = JSON.stringify({ expired });
   return () => ({ status: 200, body });
 }

@@ -1,3 +1,4 @@
+import { isoTime } from '../../core/create.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
 import type { EngineCall } from '../protocol.ts';
@@ -15,6 +16,12 @@ export function systemStopped(batch: Batch, call: EngineCall): AfterCommit {
 /** First entry of every run: which version, and whether the run before ended in order. */
 export function systemStarted(batch: Batch, data: JsonObject): void {
   batch.record('system', 'system.started', SYSTEM, data);
+}
+
+/** First entry after a time in which the ledger could not be written, and its proof that it can be again. */
+export function systemResumed(batch: Batch, trouble: { since: number; cause: string } | null): void {
+  const outage = trouble === null ? null : { cause: trouble.cause, since: isoTime(trouble.since) };
+  batch.record('system', 'system.heartbeat', SYSTEM, { reason: 'ledger_writable_again', outage });
 }
 
 /** Records that the clock stopped or started being believable. */
