@@ -17,15 +17,19 @@ interface ProblemLike extends Error {
   detail: string;
 }
 
+/** What the site's own files are not fit for, in codes: nothing that was typed is wrong. */
+const STORAGE = /^(ledger|head|database)\./;
+
 /**
  * Maps anything a command threw to the contract's exit codes and to words. What a command expects it handles itself;
- * what arrives here is: bad input (2), a refusal of the daemon (3), a daemon that is not there (5), or a bug (1).
+ * what arrives here is: bad input (2), a refusal of the daemon (3), files that cannot be used or a daemon that is not there (5), or a bug (1).
  */
 export function describeFailure(error: unknown): FailureReport {
   if (error instanceof BoundaryError) {
     const named = error.at === undefined || error.at === '' || error.message.includes(error.at);
     const place = named ? '' : ` (at ${error.at})`;
-    return report(EXIT.usage, error.code, `${error.message}${place}`);
+    const exitCode = STORAGE.test(error.code) ? EXIT.unavailable : EXIT.usage;
+    return report(exitCode, error.code, `${error.message}${place}`);
   }
   if (isNamed(error, 'ApiUnreachable'))
     return report(EXIT.unavailable, 'daemon.unreachable', unreachable(error));

@@ -14,6 +14,13 @@ describe('exit codes of failures', () => {
     expect(failure.document).toEqual({ error: { code: 'json.duplicate_key', message: 'Twice. (at /a)' } });
   });
 
+  it.each(['ledger.rolled_back', 'ledger.unavailable', 'head.missing', 'database.missing'])(
+    '%s is 5',
+    (code) => {
+      expect(describeFailure(new BoundaryError(code, 'It ends too early.')).exitCode).toBe(5);
+    },
+  );
+
   it.each([
     [400, 2],
     [404, 2],
