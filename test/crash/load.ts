@@ -74,7 +74,7 @@ export class Load {
       const body = ask(this.#random.pick(CLASSES), key);
       try {
         const decision = await client.createDecision(body, { idempotencyKey: key });
-        this.#decided(decision);
+        this.decided(decision);
         if (decision.permit !== undefined && this.#random.next() < 0.5) await this.#use(redeemer, decision);
       } catch (error) {
         if (this.#gone(error)) this.unanswered.push({ key, body });
@@ -114,7 +114,7 @@ export class Load {
     ws.on('message', (data) => {
       const { result, problem } = JSON.parse(String(data)) as { result?: DecisionReply; problem?: object };
       if (result === undefined) this.unexpected.push(JSON.stringify(problem));
-      else this.#decided(result);
+      else this.decided(result);
       if (this.#over) ws.terminate();
       else send();
     });
@@ -138,7 +138,8 @@ export class Load {
     client.close();
   }
 
-  #decided(decision: DecisionReply): void {
+  /** Remembers a decision that somebody was given. */
+  decided(decision: DecisionReply): void {
     const proof = decision.permit?.proof ?? decision.ledger.proof ?? '';
     this.#acknowledge('decision', decision.decision_id, proof);
   }
