@@ -106,6 +106,11 @@ export function isStorageError(error: unknown): boolean {
   );
 }
 
+/** Whether another connection holds what was wanted. */
+export function isLocked(error: unknown): boolean {
+  return error instanceof BetterSqlite3.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code);
+}
+
 /** Whether SQLite itself found the file's pages malformed. */
 export function isCorruption(error: unknown): boolean {
   return error instanceof BetterSqlite3.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);

@@ -1,5 +1,5 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { isStorageError, lockFile } from './database.ts';
+import { isLocked, lockFile } from './database.ts';
 
 /** Held for as long as a process writes a ledger; the kernel lets go of it when the process dies, however it dies. */
 export interface WriterLock {
@@ -8,14 +8,15 @@ export interface WriterLock {
 
 /**
  * Takes the ledger's writer lock, a file beside it. Two writers with a tree of their own each would sign two histories.
- * Throws `BoundaryError` `ledger.in_use` when another process holds it.
+ * Throws `BoundaryError` `ledger.in_use` when another process holds it, and SQLite's own error when the disk
+ * is full or broken.
  */
 export function lockWriter(ledgerPath: string): WriterLock {
   const path = `${ledgerPath}.lock`;
   try {
     return lockFile(path);
   } catch (cause) {
-    if (!isStorageError(cause)) throw cause;
+    if (!isLocked(cause)) throw cause;
     throw new BoundaryError(
       'ledger.in_use',
       `Another process writes the ledger ${ledgerPath} (a running daemon?); nothing was opened. Ask that daemon, or stop it first.`,
