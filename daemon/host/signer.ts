@@ -16,17 +16,27 @@ const MAX_KEY_FILE = 1_024;
 
 /** Makes an Ed25519 key for `origin` at `path` (0600) and returns its public half. Never replaces a file (`secret.exists`). */
 export function createSigningKey(path: string, origin: string): { vkey: string } {
+  const { text, vkey } = newSigningKey(origin);
+  writeSecretFile(path, Buffer.from(text, 'utf8'));
+  return { vkey };
+}
+
+/** A new Ed25519 key for `origin`: the text of its file, secret, and its public half. */
+export function newSigningKey(origin: string): { text: string; vkey: string } {
   const seed = randomBytes(32);
   const vkey = formatVkey(origin, publicKeyOf(seed));
   // The vkey's last part is base64 and may hold a plus sign itself.
   const nameAndHash = vkey.slice(0, origin.length + 1 + 8);
-  writeSecretFile(path, Buffer.from(`${PREFIX}${nameAndHash}+${encodeSeed(seed)}\n`, 'utf8'));
-  return { vkey };
+  return { text: `${PREFIX}${nameAndHash}+${encodeSeed(seed)}\n`, vkey };
 }
 
 /** Loads a key file. Throws BoundaryError `secret.*` for a wrong mode or owner, or a file that is no such key. */
 export function loadSigner(path: string): NoteSigner {
-  const text = Buffer.from(readSecretFile(path, MAX_KEY_FILE)).toString('utf8');
+  return parseSigningKey(Buffer.from(readSecretFile(path, MAX_KEY_FILE)).toString('utf8'), path);
+}
+
+/** The signer of a key file's text. Throws BoundaryError `secret.malformed` with `at` = path. */
+export function parseSigningKey(text: string, path: string): NoteSigner {
   const parts = /^PRIVATE\+KEY\+([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)\n?$/.exec(text);
   const [, name, hash, encoded] = parts ?? [];
   if (name === undefined || hash === undefined || encoded === undefined) throw malformed(path);

@@ -1,8 +1,9 @@
-import { Metadata, MetaFile, Root, Snapshot, type TargetFile, Targets, Timestamp } from '@tufjs/models';
+import { Metadata, MetaFile, type Root, Snapshot, type TargetFile, Targets, Timestamp } from '@tufjs/models';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
-import { keyOf, ROLES, type RoleName, type RoleSigners, signWith } from './keys.ts';
+import { keyOf, type RoleName, type RoleSigners, signWith } from './keys.ts';
+import { buildRoot, type RoleKeys, SPEC_VERSION } from './roles.ts';
+import { formatMetadata } from './state.ts';
 
-const SPEC_VERSION = '1.0.31';
 const DAY_MS = 86_400_000;
 
 /** Days until each role's metadata expires. */
@@ -37,21 +38,17 @@ export function signRoot({
   now,
   lifetimes,
 }: RootOptions): SignedFile {
-  const all = ROLES.flatMap((role) => keys[role].map(keyOf));
-  const root = Root.fromJSON({
-    _type: 'root',
+  const role = (name: RoleName): RoleKeys => ({ keys: keys[name].map(keyOf), threshold: thresholds[name] });
+  const root = buildRoot({
     version,
-    spec_version: SPEC_VERSION,
     expires: expiry(now, lifetimes.root),
-    consistent_snapshot: true,
-    keys: Object.fromEntries(all.map((key) => [key.keyID, key.toJSON()])),
-    roles: Object.fromEntries(
-      ROLES.map((role) => [
-        role,
-        { keyids: keys[role].map((signer) => keyOf(signer).keyID), threshold: thresholds[role] },
-      ]),
-    ),
-    ...(profile === null ? {} : { 'x-holdfast-profile': profile }),
+    roles: {
+      root: role('root'),
+      targets: role('targets'),
+      snapshot: role('snapshot'),
+      timestamp: role('timestamp'),
+    },
+    profile,
   });
   return finish(new Metadata(root), signers);
 }
@@ -68,12 +65,14 @@ export function signTargets(targets: Record<string, TargetFile>, signing: Signin
   return finish(new Metadata(new Targets({ ...common(signing), targets })), signing.signers);
 }
 
-/** Binds the targets file by version, length and digest. */
-export function signSnapshot(targets: SignedFile, signing: Signing): SignedFile {
-  return finish(
-    new Metadata(new Snapshot({ ...common(signing), meta: { 'targets.json': metaFile(targets) } })),
-    signing.signers,
-  );
+/** Binds the targets file, and what regions signed, by version, length and digest. */
+export function signSnapshot(
+  targets: SignedFile,
+  signing: Signing,
+  regions: Readonly<Record<string, MetaFile>> = {},
+): SignedFile {
+  const meta = { ...regions, 'targets.json': metaFile(targets) };
+  return finish(new Metadata(new Snapshot({ ...common(signing), meta })), signing.signers);
 }
 
 /** Binds the snapshot the same way; the shortest-lived file, where readers start. */
@@ -97,7 +96,8 @@ function common({ version, expires }: Signing) {
   return { version, specVersion: SPEC_VERSION, expires };
 }
 
-function metaFile({ version, bytes }: SignedFile): MetaFile {
+/** How one metadata file names another. */
+export function metaFile({ version, bytes }: SignedFile): MetaFile {
   return new MetaFile({ version, length: bytes.length, hashes: { sha256: sha256Hex(bytes) } });
 }
 
@@ -108,6 +108,6 @@ function finish(
   signWith(metadata, signers);
   return {
     version: metadata.signed.version,
-    bytes: Buffer.from(`${JSON.stringify(metadata.toJSON(), null, 1)}\n`, 'utf8'),
+    bytes: formatMetadata(metadata),
   };
 }

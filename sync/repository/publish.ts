@@ -1,25 +1,10 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import {
-  Metadata,
-  MetadataKind,
-  type Root,
-  type Snapshot,
-  TargetFile,
-  type Targets,
-  type Timestamp,
-} from '@tufjs/models';
+import { TargetFile } from '@tufjs/models';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
-import {
-  bundleTargetName,
-  formatSiteTarget,
-  parseSiteTarget,
-  SITE_TARGET_MAX_BYTES,
-  type SiteTarget,
-  siteTargetName,
-} from '../../daemon/formats/site-target.ts';
-import { makeDir, readBounded, writeDurable } from '../../daemon/host/durable-file.ts';
+import { bundleTargetName, formatSiteTarget, siteTargetName } from '../../daemon/formats/site-target.ts';
+import { makeDir, writeDurable } from '../../daemon/host/durable-file.ts';
 import type { RoleName, RoleSigners } from './keys.ts';
 import {
   expiry,
@@ -30,15 +15,15 @@ import {
   signSnapshot,
   signTargets,
   signTimestamp,
-  tufTime,
 } from './metadata.ts';
+import { assertVersionFree, type BundleFile, nextSiteTarget } from './site-file.ts';
+import { profileOf, readSiteFile, readState, targetPath } from './state.ts';
 
 /*
  * The publisher's side of a TUF 1.0 repository with consistent snapshots. Nothing that a reader may be reading is ever
  * overwritten except `timestamp.json`, which is replaced atomically and last: a reader sees the old repository or the new.
  */
 
-const METADATA_MAX_BYTES = 4_000_000;
 const FILE_MODE = 0o644;
 const DIR_MODE = 0o755;
 
@@ -79,8 +64,7 @@ export function createRepository(
 }
 
 export interface Publication {
-  /** Canonical bundle file; name and version are those of its metadata. */
-  bundle: { name: string; version: number; bytes: Uint8Array };
+  bundle: BundleFile;
   site: string;
   /** Environments of the site that shall run this bundle; others keep theirs. */
   environments: readonly string[];
@@ -102,132 +86,43 @@ export interface Published {
  */
 export function publish(dir: string, publication: Publication): Published {
   const { bundle, site, environments, signers, lifetimes, now } = publication;
-  const current = readRepository(dir);
+  const current = readState(dir);
+  const listed = current.targets.signed.targets;
+  const profile = profileOf(current.root);
+  if (current.targets.signed.delegations !== undefined)
+    throw new BoundaryError(
+      'publish.regions',
+      'Regions sign for sites of this repository, so it is published by ceremony only; nothing was published.',
+    );
   const digest = sha256Hex(bundle.bytes);
   const path = bundleTargetName(bundle.name, bundle.version);
-  const taken = current.targets[path];
-  if (taken !== undefined && taken.hashes.sha256 !== digest) {
-    throw new BoundaryError(
-      'publish.version_taken',
-      `${bundle.name} version ${bundle.version} was published before with other contents; nothing was published. Raise metadata.version.`,
-    );
-  }
-  const before = readSite(dir, current.targets, site);
-  assertNotOlder(before, environments, bundle);
-  const pinned = { name: bundle.name, version: bundle.version, digest, path };
-  const siteTarget: SiteTarget = {
-    schema: 'holdfast/site/v1',
-    site,
-    serial: (before?.serial ?? 0) + 1,
-    issued_at: tufTime(now),
-    ...(current.profile === null ? {} : { profile: current.profile }),
-    environments: {
-      ...before?.environments,
-      ...Object.fromEntries(environments.map((environment) => [environment, pinned])),
-    },
-  };
+  assertVersionFree(bundle, listed[path]);
+  const before = readSiteFile(dir, current.targets.signed, siteTargetName(site));
+  const siteTarget = nextSiteTarget(before, { site, environments, bundle, profile, now });
   const siteBytes = Buffer.from(formatSiteTarget(siteTarget), 'utf8');
   const targets = {
-    ...current.targets,
+    ...listed,
     [path]: writeTarget(dir, path, bundle.bytes),
     [siteTargetName(site)]: writeTarget(dir, siteTargetName(site), siteBytes),
   };
   const versions = {
-    targets: current.versions.targets + 1,
-    snapshot: current.versions.snapshot + 1,
-    timestamp: current.versions.timestamp + 1,
+    targets: current.targets.signed.version + 1,
+    snapshot: current.snapshot.signed.version + 1,
+    timestamp: current.timestamp.signed.version + 1,
   };
   writeRepository(dir, targets, versions, { signers, lifetimes, now });
   return { digest, serial: siteTarget.serial, versions };
 }
 
-interface Repository {
-  profile: 'dev' | null;
-  targets: Record<string, TargetFile>;
-  versions: { targets: number; snapshot: number; timestamp: number };
-}
-
-/** The publisher's own repository, read along its versions. Not a verification: what lies here is the publisher's word. */
-function readRepository(dir: string): Repository {
-  const timestamp = parse(
-    dir,
-    'timestamp.json',
-    (json) => Metadata.fromJSON(MetadataKind.Timestamp, json).signed,
-  );
-  const snapshot = parse(
-    dir,
-    `${timestamp.snapshotMeta.version}.snapshot.json`,
-    (json) => Metadata.fromJSON(MetadataKind.Snapshot, json).signed,
-  );
-  const version = snapshot.meta['targets.json']?.version ?? 0;
-  const targets = parse(
-    dir,
-    `${version}.targets.json`,
-    (json) => Metadata.fromJSON(MetadataKind.Targets, json).signed,
-  );
-  const root = parse(dir, '1.root.json', (json) => Metadata.fromJSON(MetadataKind.Root, json).signed);
-  return {
-    profile: root.unrecognizedFields['x-holdfast-profile'] === 'dev' ? 'dev' : null,
-    targets: targets.targets,
-    versions: { targets: targets.version, snapshot: snapshot.version, timestamp: timestamp.version },
-  };
-}
-
-function parse<T extends Root | Targets | Snapshot | Timestamp>(
-  dir: string,
-  file: string,
-  read: (json: Parameters<typeof Root.fromJSON>[0]) => T,
-): T {
-  const path = join(dir, 'metadata', file);
-  const bytes = readBounded(path, METADATA_MAX_BYTES);
-  try {
-    return read(JSON.parse(Buffer.from(bytes).toString('utf8')));
-  } catch (cause) {
-    throw new BoundaryError(
-      'repository.damaged',
-      `${path} is not TUF metadata; nothing was published. Restore the repository from a copy.`,
-      { at: path, cause },
-    );
-  }
-}
-
-function readSite(dir: string, targets: Record<string, TargetFile>, site: string): SiteTarget | null {
-  const name = siteTargetName(site);
-  const target = Object.hasOwn(targets, name) ? targets[name] : undefined;
-  return target === undefined
-    ? null
-    : parseSiteTarget(readBounded(targetPath(dir, name, target.hashes.sha256 ?? ''), SITE_TARGET_MAX_BYTES));
-}
-
-function assertNotOlder(
-  before: SiteTarget | null,
-  environments: readonly string[],
-  bundle: Publication['bundle'],
-): void {
-  for (const environment of environments) {
-    const pinned = before?.environments[environment];
-    if (pinned === undefined || pinned.name !== bundle.name || pinned.version <= bundle.version) continue;
-    throw new BoundaryError(
-      'publish.not_newer',
-      `${environment} runs ${pinned.name} version ${pinned.version} already; version ${bundle.version} was not published. Publish old rules again under a new version.`,
-    );
-  }
-}
-
-function writeTarget(dir: string, name: string, bytes: Uint8Array): TargetFile {
+/** Adds a target's file to a repository or staging area, durably. */
+export function writeTarget(dir: string, name: string, bytes: Uint8Array): TargetFile {
   const digest = sha256Hex(bytes);
   const path = targetPath(dir, name, digest);
-  const parents = dirname(name).split('/');
+  const parents = join('targets', dirname(name)).split('/');
   for (let depth = 1; depth <= parents.length; depth++)
-    makeDir(join(dir, 'targets', ...parents.slice(0, depth)), DIR_MODE);
+    makeDir(join(dir, ...parents.slice(0, depth)), DIR_MODE);
   writeDurable(path, bytes, FILE_MODE);
   return new TargetFile({ path: name, length: bytes.length, hashes: { sha256: digest } });
-}
-
-/** Consistent snapshots put the digest before the last part of the name (TUF §6.2). */
-function targetPath(dir: string, name: string, digest: string): string {
-  const slash = name.lastIndexOf('/') + 1;
-  return join(dir, 'targets', `${name.slice(0, slash)}${digest}.${name.slice(slash)}`);
 }
 
 interface Finishing {
@@ -239,7 +134,7 @@ interface Finishing {
 function writeRepository(
   dir: string,
   targets: Record<string, TargetFile>,
-  versions: Repository['versions'],
+  versions: Published['versions'],
   finishing: Finishing,
 ): void {
   const signing = (role: 'targets' | 'snapshot' | 'timestamp'): Signing => ({
