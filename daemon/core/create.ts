@@ -4,6 +4,7 @@ import type { EntryType } from '../formats/entry.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
 import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import type { DecisionStatus } from './decision.ts';
+import type { StalePolicy } from './freshness.ts';
 import type { DecisionRequest, Target } from './request.ts';
 import type { EnforcementResult, GateResult, Verdict } from './verdict.ts';
 
@@ -31,6 +32,8 @@ export interface DecisionFacts {
   audience: string;
   tool: string | null;
   idempotency: { key: string; request: string } | null;
+  /** What evaluation was told of the policy's age, so that the decision can be replayed. */
+  freshness?: StalePolicy;
 }
 
 const BY_RESULT = {
@@ -67,6 +70,7 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
     enforcement: { reasons: verdict.reasons, result: verdict.result },
     ...(verdict.environment_assumed ? { environment_assumed: true } : {}),
     ...(waits ? { expires_at: isoTime(facts.now_ms + verdict.pending_ttl_ms) } : {}),
+    ...(facts.freshness === undefined ? {} : { freshness: facts.freshness }),
     gates: verdict.gates.filter(({ result }) => result !== 'pass'),
     gates_passed: verdict.gates.filter(({ result }) => result === 'pass').map(({ id }) => id),
     ...(facts.idempotency === null ? {} : { idempotency: facts.idempotency }),
@@ -106,6 +110,7 @@ export interface FirstData {
   enforcement: { reasons: string[]; result: EnforcementResult };
   environment_assumed?: boolean;
   expires_at?: string;
+  freshness?: StalePolicy;
   /** Gates that did not pass. */
   gates: GateResult[];
   /** Those that did, by id: their reasons are in the pinned policy. */

@@ -5,6 +5,7 @@ import { RequestBindings } from './bindings.ts';
 import type { BundlePrincipal } from './bundle.ts';
 import type { Bindings } from './condition.ts';
 import { durationMs } from './duration.ts';
+import { judgeStale, type StalePolicy, withGroup } from './freshness.ts';
 import {
   checkActor,
   checkAuditFields,
@@ -44,6 +45,8 @@ export interface Facts {
   redacted?: JsonObject;
   /** The request comes from the ledger: commitments stand for sensitive values that were judged when they came in. */
   replay?: boolean;
+  /** How stale the policy is, where that matters (`freshness.ts`). Absent: not stale enough to change any verdict. */
+  freshness?: StalePolicy;
 }
 
 /** The parts of a verdict that are known before the bundle's own gates run. */
@@ -76,8 +79,11 @@ export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: F
   const gates = runGates(applicable.gates, bindings);
   const { base_risk } = actionClass.definition;
   const risk = scoreRisk(base_risk, applicable.factors, rules.bundle.risk.bands, bindings);
-  const authority = risk.band === null ? NO_AUTHORITY : requiredAuthority(applicable.routes, risk.band);
-  if (authority === null) gates.push(noRoute(actionClass, environment, risk.band));
+  const routed = risk.band === null ? NO_AUTHORITY : requiredAuthority(applicable.routes, risk.band);
+  if (routed === null) gates.push(noRoute(actionClass, environment, risk.band));
+  const stale = facts.freshness === undefined ? null : judgeStale(rules.bundle, facts.freshness, risk.band);
+  if (stale !== null && 'id' in stale) gates.push(stale);
+  const authority = stale !== null && 'group' in stale ? withGroup(routed, stale) : routed;
   const call = resolveCall(rules, actionClass, request, environment, facts);
   if ('id' in call) gates.push(call);
   const time =

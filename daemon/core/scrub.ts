@@ -53,6 +53,11 @@ export function scrubRequest(request: DecisionRequest, verdict: Pick<Verdict, 'g
   };
 }
 
+/** Whether a failed gate keeps the value of its field out of the record. */
+export function isWithholding({ id, result, field }: Pick<GateResult, 'id' | 'result' | 'field'>): boolean {
+  return result === 'fail' && field !== undefined && WITHHOLDING.has(id);
+}
+
 /** What stands in a text field in place of a withheld value. */
 export function withheldText(gate: string): string {
   return `[withheld: ${gate}]`;
@@ -61,8 +66,9 @@ export function withheldText(gate: string): string {
 /** Field → gate that withholds it; null when none does. */
 function withheldFields(gates: readonly GateResult[]): Map<string, string> | null {
   let fields: Map<string, string> | null = null;
-  for (const { id, result, field } of gates) {
-    if (result !== 'fail' || field === undefined || !WITHHOLDING.has(id)) continue;
+  for (const gate of gates) {
+    const { id, field } = gate;
+    if (field === undefined || !isWithholding(gate)) continue;
     fields ??= new Map();
     fields.set(field, id);
   }
