@@ -1,6 +1,7 @@
 /*
- * `node test/bench/profile.ts [--http] [--no-samples] [--ms 4000] [--flag=--V8-OPTION]`: where the daemon's time goes under load, in µs per decision, by
- * function and thread. Not part of the figures: a profiled daemon is slower than one that is not.
+ * `node test/bench/profile.ts [--http [--connections 16]] [--ms 4000] [--no-samples] [--flag=--V8-OPTION]`: where the
+ * daemon's time goes under load, in µs per decision, by thread and function. Not part of the figures: a profiled daemon
+ * is slower than one that is not.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +15,6 @@ import { SiteLoad } from './site-load.ts';
 
 const HOME = join(import.meta.dirname, '../../.bench');
 const WINDOW = 256;
-const CONNECTIONS = 16;
 const SHOWN = 45;
 
 const WARM_MS = 4_000;
@@ -34,6 +34,7 @@ interface CpuProfile {
 const { values: options } = parseArgs({
   options: {
     http: { type: 'boolean', default: false },
+    connections: { type: 'string', default: '16' },
     'no-samples': { type: 'boolean', default: false },
     flag: { type: 'string', multiple: true, default: [] },
     ms: { type: 'string', default: '4000' },
@@ -57,7 +58,8 @@ async function profile(): Promise<void> {
     const [first, second] = [warm, plan].map(
       (phase) => new SiteLoad({ plan: phase, loader, questions: makeQuestions(64), dir }),
     ) as [SiteLoad, SiteLoad];
-    const run = (load: SiteLoad) => (options.http ? load.http(CONNECTIONS) : load.stream(WINDOW));
+    const run = (load: SiteLoad) =>
+      options.http ? load.http(Number(options.connections)) : load.stream(WINDOW);
     await run(first);
     const before = threadTimes(daemon.process.pid ?? 0);
     const { perSecond } = await run(second);
