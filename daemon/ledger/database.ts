@@ -159,13 +159,10 @@ function checkKind(connection: BetterSqlite3.Database, path: string, kind: Datab
   const applicationId = connection.pragma('application_id', { simple: true });
   const version = connection.pragma('user_version', { simple: true });
   if (applicationId !== kind.applicationId) {
-    throw new BoundaryError(
-      'database.kind',
-      `${path} is not a ${kind.name} (application id ${applicationId}).`,
-      {
-        at: path,
-      },
-    );
+    const words = `${path} is not a ${kind.name} (application id ${applicationId}); it was left as it is`;
+    throw new BoundaryError('database.kind', `${words}. Put the right file back, or restore a backup.`, {
+      at: path,
+    });
   }
   if (version !== kind.version) {
     const words = `${path} has format version ${version}, this program knows ${kind.version}`;
