@@ -1,5 +1,5 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { openCheckpoint } from '../formats/checkpoint.ts';
+import { type OpenedCheckpoint, openCheckpoint } from '../formats/checkpoint.ts';
 import { toHex } from '../formats/digest.ts';
 import { leafHash } from '../formats/merkle.ts';
 import { TILE_WIDTH } from '../formats/tile.ts';
@@ -21,6 +21,9 @@ export interface LedgerFiles {
   origin: string;
   signer: NoteSigner;
 }
+
+/** What says that a checkpoint is somebody else's, rather than damaged. */
+const FOREIGN: readonly string[] = ['note.no_known_signature', 'checkpoint.not_signed_by_log'];
 
 /**
  * Makes a ledger without entries and its head store. Neither file may exist. Throws the errors of `openDatabase`.
@@ -70,7 +73,7 @@ export function openLedger(files: LedgerFiles): LedgerWriter {
 /**
  * Opens a ledger for reading, also while its daemon runs: one snapshot, in which the newest checkpoint is signed by a key
  * of `trust` and covers exactly the entries. Older entries are not looked at; that is `verifyLedger`. Throws the errors of
- * `openDatabase`, `openCheckpoint`, `ledger.empty`, `ledger.unsealed`, `ledger.tampered`.
+ * `openDatabase`, `ledger.schema`, `ledger.empty`, `ledger.unsealed`, `ledger.key`, `ledger.tampered`.
  */
 export function viewLedger(path: string, trust: { origin: string; vkeys: readonly string[] }): LedgerReader {
   const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true });
@@ -147,12 +150,26 @@ function newestCheckpoint(
     const words = `its ${tree.size} entries are not all under a checkpoint (newest: ${row?.size ?? 'none'})`;
     throw refuse('unsealed', trust.path, words);
   }
-  const checkpoint = openCheckpoint(row.note, trust);
+  const checkpoint = openOwn(row.note, trust);
   if (checkpoint.size !== tree.size || toHex(checkpoint.root) !== toHex(tree.root())) {
     const words = `its entries do not have the root of their checkpoint at ${tree.size}`;
     throw refuse('tampered', trust.path, words);
   }
   return row.note;
+}
+
+function openOwn(
+  note: string,
+  trust: { path: string; origin: string; vkeys: readonly string[] },
+): OpenedCheckpoint {
+  try {
+    return openCheckpoint(note, trust);
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error;
+    const foreign = FOREIGN.includes(error.code);
+    const words = foreign ? "its newest checkpoint is not signed by this site's key" : error.message;
+    throw refuse(foreign ? 'key' : 'tampered', trust.path, words, error);
+  }
 }
 
 /** The stored head must be part of what the file now says. */
@@ -177,10 +194,10 @@ function trustOf(files: LedgerFiles): { path: string; origin: string; vkeys: rea
   return { path: files.path, origin: files.origin, vkeys: [files.signer.vkey] };
 }
 
-function refuse(code: string, path: string, words: string): BoundaryError {
+function refuse(code: string, path: string, words: string, cause?: BoundaryError): BoundaryError {
   return new BoundaryError(
     `ledger.${code}`,
     `The ledger ${path} was not opened: ${words}. Run ledger verify, then restore a backup or begin a new log.`,
-    { at: path },
+    { at: path, ...(cause === undefined ? {} : { cause }) },
   );
 }

@@ -116,7 +116,7 @@ describe('opening', () => {
 
   test('refuses another signing key', () => {
     grow(create(files), 3, 3);
-    expect(code(() => open(files, signerOf(8)))).toBe('note.no_known_signature');
+    expect(code(() => open(files, signerOf(8)))).toBe('ledger.key');
   });
 
   test('refuses entries that no checkpoint covers', () => {
