@@ -2,6 +2,7 @@ import type { Entry } from '../formats/entry.ts';
 import type { CompiledBundle } from './compile.ts';
 import type { FirstData } from './create.ts';
 import { evaluateWithoutPolicy, type Facts } from './evaluate.ts';
+import type { StalePolicy } from './freshness.ts';
 import type { DecisionRequest } from './request.ts';
 import { isWithholding } from './scrub.ts';
 import type { EnforcementResult, GateResult, Verdict } from './verdict.ts';
@@ -38,12 +39,12 @@ export function isDecisionEntry(entry: Entry): boolean {
 /**
  * Judges a recorded request again, under the bundle it was judged by or under another one. Pure: everything comes from
  * the entry. Commitments stand for sensitive values, which were judged when they came in. `policy` null: no policy was in
- * force. `freshness` is what the entry says, or what is to be assumed instead.
+ * force. `freshness`: as recorded, unless another is to be assumed (null: a fresh policy).
  */
 export function replayDecision(
   entry: Entry,
   policy: CompiledBundle | null,
-  freshness: Facts['freshness'] = (entry.data as unknown as FirstData).freshness,
+  freshness: StalePolicy | null = (entry.data as unknown as FirstData).freshness ?? null,
 ): Replay {
   const data = entry.data as unknown as FirstData;
   const request = recordedRequest(entry);
@@ -52,7 +53,7 @@ export function replayDecision(
     now_ms: Date.parse(entry.at),
     time_trust: entry.time_trust,
     replay: true,
-    ...(freshness === undefined ? {} : { freshness }),
+    ...(freshness === null ? {} : { freshness }),
   };
   const verdict = policy === null ? evaluateWithoutPolicy(request, facts) : policy.evaluate(request, facts);
   const kept = data.gates.filter(isWithholding);
