@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { type OpenedCheckpoint, openCheckpoint } from '../formats/checkpoint.ts';
 import { toHex } from '../formats/digest.ts';
@@ -10,6 +11,7 @@ import type { NoteSigner } from './ledger.ts';
 import { databaseTiles, LedgerReader } from './read.ts';
 import { createLedgerSchema, LEDGER_KIND, schemaDefects } from './schema.ts';
 import { MerkleTree } from './tree.ts';
+import { truncation } from './verify-files.ts';
 import { inspectWal, type WalReport } from './wal.ts';
 
 export interface LedgerFiles {
@@ -55,6 +57,9 @@ export function openLedger(files: LedgerFiles): LedgerWriter {
   // Before SQLite opens it: its recovery silently drops everything from the first bad frame on.
   const wal = inspectWal(files.path);
   if (wal.state === 'damaged') throw refuse('damaged', files.path, wal.detail);
+  // SQLite reads zeros behind a cut inside the last page, which may be one that nothing below looks at.
+  const cut = existsSync(files.path) ? truncation(files.path, wal) : null;
+  if (cut !== null) throw refuse('damaged', files.path, cut);
   // Read-only first: closing a writable connection would fold the log into the file and with it destroy evidence.
   assertHistory(files, head, wal);
   const database = openDatabase(files.path, { kind: LEDGER_KIND });
