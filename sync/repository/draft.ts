@@ -170,9 +170,13 @@ function replaced(draft: Draft, before: RepositoryState): Map<string, Uint8Array
     const info = old.get(name);
     if (info !== undefined) files.set(name, readInForce(draft, name, info));
   };
-  for (const list of [draft.targets, ...draft.regions.values()]) {
+  const lists: (readonly [Targets | null, Targets | undefined])[] = [
+    [draft.targets, before.targets.signed],
+    ...[...draft.regions].map(([name, list]) => [list, before.regions.get(name)?.signed] as const),
+  ];
+  for (const [list, former] of lists) {
     for (const [name, info] of Object.entries(list?.targets ?? {})) {
-      if (!name.startsWith('sites/') || info.hashes.sha256 === old.get(name)?.hashes.sha256) continue;
+      if (!name.startsWith('sites/') || info.hashes.sha256 === former?.targets[name]?.hashes.sha256) continue;
       keep(name);
       const oldBytes = files.get(name);
       const sites = [

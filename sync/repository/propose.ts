@@ -117,6 +117,21 @@ export function proposeDelegation(
   return saveDraft(draft);
 }
 
+/** The same again with a later expiry, for `root`, `targets` or a region. Throws BoundaryError `role.unknown`, `staging.signed`. */
+export function proposeRenewal(dir: string, { role, now }: { role: string; now: number }): StagedFile[] {
+  const draft = openDraft(dir, now);
+  const region = draftRegion(draft, role);
+  if (role === 'root') putRoot(draft, rolesOf(draftRoot(draft)));
+  else if (role === 'targets') putTargets(draft);
+  else if (region !== null) putRegion(draft, role, region.targets);
+  else
+    throw new BoundaryError(
+      'role.unknown',
+      `People sign root, targets and regions, not ${role.slice(0, 64)}; nothing was staged. The online key's files are renewed by "repo refresh".`,
+    );
+  return saveDraft(draft);
+}
+
 /** Changes who signs a role or region, and stages again what would no longer be signed by enough of them. */
 export function proposeKeys(
   dir: string,

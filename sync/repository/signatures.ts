@@ -104,6 +104,36 @@ export function mergeSignatures(into: Staging, from: Staging): number {
   return added;
 }
 
+/**
+ * Holds what the staging area says about the present against its own signatures: a signer compares with that, so it must
+ * have been signed once, and what is staged must be the next version of it. Throws BoundaryError `staging.untrue`.
+ */
+export function assertBefore(staging: Staging): void {
+  const { root, targets, regions } = staging.before;
+  try {
+    root?.verifyDelegate('root', root);
+    if (targets !== null) root?.verifyDelegate('targets', targets);
+    const delegated = (targets === null ? [] : regionsOf(targets.signed)).map(({ name }) => name);
+    for (const [name, region] of regions) if (delegated.includes(name)) targets?.verifyDelegate(name, region);
+  } catch (cause) {
+    throw untrue('what it says is in force now was never signed by those who may', cause);
+  }
+  for (const { role, metadata } of stagedFiles(staging)) {
+    const before = role === 'root' ? root : role === 'targets' ? targets : regions.get(role);
+    const expected = before === null || before === undefined ? null : before.signed.version + 1;
+    if (expected !== null && metadata.signed.version !== expected)
+      throw untrue(`${role} version ${metadata.signed.version} does not follow version ${expected - 1}`);
+  }
+}
+
+function untrue(why: string, cause?: unknown): BoundaryError {
+  return new BoundaryError(
+    'staging.untrue',
+    `The staging area contradicts itself: ${why}. Nothing was signed; ask whoever made it.`,
+    { cause },
+  );
+}
+
 /** What exactly is signed, for comparing copies. */
 export function signedText({ signed }: Metadata<Root> | Metadata<Targets>): string {
   return canonicalText(signed.toJSON() as JsonObject);

@@ -26,7 +26,16 @@ export function describeStaged(staging: Staging, file: StagedFile, describe: Des
     ...(role === 'targets' ? regionWords(before?.signed ?? null, list) : scopeWords(staging, role, list)),
     ...targetWords(staging, before?.signed ?? null, list, describe),
   ];
-  return [head, ...(words.length === 0 ? ['  The same as before, only signed again.'] : words)];
+  return [
+    head,
+    ...(words.length === 0
+      ? [
+          before === undefined || before === null
+            ? '  An empty list.'
+            : '  The same as before, only signed again.',
+        ]
+      : words),
+  ];
 }
 
 function rootWords(before: Root | null, after: Root): string[] {
