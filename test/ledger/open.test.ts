@@ -150,8 +150,11 @@ describe('opening', () => {
     grow(ledger, 600, 60);
     ledger.close();
     const whole = readFileSync(files.ledger);
-    truncateSync(files.ledger, 8_192);
-    expect(code(() => open(files))).toBe('database.unreadable');
+    for (const size of [8_192, whole.length - 4_096, whole.length - 1]) {
+      writeFileSync(files.ledger, whole);
+      truncateSync(files.ledger, size);
+      expect(code(() => open(files))).toBe('ledger.damaged');
+    }
     writeFileSync(files.ledger, readFileSync(files.head));
     expect(code(() => open(files))).toBe('database.kind');
     writeFileSync(
@@ -160,7 +163,7 @@ describe('opening', () => {
     );
     expect(code(() => open(files))).toBe('database.unreadable');
     writeFileSync(files.ledger, '');
-    expect(code(() => open(files))).toBe('database.kind');
+    expect(code(() => open(files))).toBe('ledger.damaged');
     writeFileSync(files.ledger, whole);
     open(files).close();
   });
