@@ -9,7 +9,6 @@ import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
 import { sitePaths } from '../host/site.ts';
-import { importUpdate } from '../policy/import.ts';
 import { PolicyStore } from '../policy/store.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
@@ -38,8 +37,19 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     engine,
     policyUpdate: async (digest, environment) =>
       store.readUpdate(digest, await activeUpdate(engine), environment),
-    importPolicy: (path) =>
-      importUpdate({ path, engine, store, clock: systemClock, site: config.site, paths, who: 'operator' }),
+    importPolicy: async (path) => {
+      // Loaded when an update comes: what reads a TUF repository is large, and most days bring none.
+      const { importUpdate } = await import('../policy/import.ts');
+      return importUpdate({
+        path,
+        engine,
+        store,
+        clock: systemClock,
+        site: config.site,
+        paths,
+        who: 'operator',
+      });
+    },
     extraStatus: () => ({ uptime_ms: Math.round(systemClock.monotonic() - startedAt), pid: process.pid }),
   });
   const servers: ApiServer[] = [];
