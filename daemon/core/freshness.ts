@@ -25,13 +25,18 @@ export type FreshnessSchedule = Readonly<Record<Exclude<FreshnessStep, 'fresh'>,
  * the bundle, or of the site's target (`site_issued_at`) when that is later, which says that the bundle still holds.
  */
 export function freshnessSchedule(bundle: Bundle, site_issued_at: string | null): FreshnessSchedule {
-  const { issued_at, freshness } = bundle.metadata;
-  const news = Math.max(Date.parse(issued_at), site_issued_at === null ? 0 : Date.parse(site_issued_at));
+  const { freshness } = bundle.metadata;
+  const news = newsAt(bundle, site_issued_at);
   return {
     warn: news + durationMs(freshness.warn_after),
     escalate: news + durationMs(freshness.escalate_after),
     deny: news + durationMs(freshness.deny_after),
   };
+}
+
+/** When headquarters last said, signed, that the bundle holds: milliseconds since 1970. */
+export function newsAt({ metadata }: Bundle, site_issued_at: string | null): number {
+  return Math.max(Date.parse(metadata.issued_at), site_issued_at === null ? 0 : Date.parse(site_issued_at));
 }
 
 /** The step at an instant. */

@@ -1,3 +1,4 @@
+import type { FreshnessStep } from '../core/freshness.ts';
 import { refuse } from '../core/refusal.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { EntryType, TimeTrust } from '../formats/entry.ts';
@@ -236,7 +237,9 @@ export class Engine {
       sealer,
       random,
     };
-    policies.activate(lastApplied(state));
+    const { applied, steps } = recordedPolicy(state);
+    policies.activate(applied, steps);
+    policies.age.advance(this.#time.read(), this.#time.floor());
     return state;
   }
 
@@ -254,17 +257,22 @@ export class Engine {
     this.syncHead();
   }
 
-  /** What the clock does, once a second: expiry, and a record when trust in time changes. */
+  /** What the clock does, once a second: expiry, the age of policies, and a record when trust in time changes. */
   tick(): BatchResult {
     const none = { replies: [], events: [] };
     const state = this.#state ?? this.#reopen();
     if (state === null) return none;
     const time = this.#time.read();
     if (time.trust !== this.#trust) return this.#recordTrust(state, time);
+    const { age } = state.policies;
+    age.advance(time, this.#time.floor());
     // With doubtful time nothing expires by the wall clock: a clock a year ahead must not clear the queue.
-    if (time.trust === 'uncertain') return none;
-    const ids = this.#expiry.due(state.projections, time.now, this.#options.clock.monotonic());
-    return ids.length === 0 ? none : this.process([internal('system.tick', JSON.stringify({ ids }))]);
+    const ids =
+      time.trust === 'uncertain'
+        ? []
+        : this.#expiry.due(state.projections, time.now, this.#options.clock.monotonic());
+    const idle = ids.length === 0 && age.unrecorded().length === 0;
+    return idle ? none : this.process([internal('system.tick', JSON.stringify({ ids }))]);
   }
 
   #recordTrust(state: EngineState, time: { now: number; trust: TimeTrust }): BatchResult {
@@ -327,11 +335,19 @@ export class Engine {
   }
 }
 
-function lastApplied(state: EngineState): AppliedPolicy | null {
-  const applied = state.ledger
-    .stream('policy')
-    .findLast(({ bytes }) => decodeEntry(bytes).type === 'policy.applied');
-  return applied === undefined ? null : (decodeEntry(applied.bytes).data as unknown as AppliedPolicy);
+/** What the ledger says is in force, and how far it has aged since. */
+function recordedPolicy(state: EngineState): {
+  applied: AppliedPolicy | null;
+  steps: Map<string, FreshnessStep>;
+} {
+  const entries = state.ledger.stream('policy').map(({ bytes }) => decodeEntry(bytes));
+  const at = entries.findLastIndex(({ type }) => type === 'policy.applied');
+  const applied = entries[at];
+  const steps = new Map<string, FreshnessStep>();
+  for (const { type, data } of entries.slice(at + 1)) {
+    if (type === 'policy.degraded') steps.set(String(data.environment), data.step as FreshnessStep);
+  }
+  return { applied: applied === undefined ? null : (applied.data as unknown as AppliedPolicy), steps };
 }
 
 function causeOf(error: unknown): string {

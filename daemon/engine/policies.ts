@@ -1,9 +1,11 @@
 import { join } from 'node:path';
-import { parseBundle } from '../core/bundle.ts';
+import { type Bundle, parseBundle } from '../core/bundle.ts';
 import { type CompiledBundle, compileBundle } from '../core/compile.ts';
+import type { FreshnessStep } from '../core/freshness.ts';
 import { type Roster, rosterOf } from '../core/roster.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { readBounded } from '../host/durable-file.ts';
+import { PolicyAge } from './policy-age.ts';
 
 const BUNDLE_MAX_BYTES = 1_048_576;
 
@@ -47,6 +49,8 @@ export class Policies {
   readonly #loaded = new Map<string, LoadedPolicy>();
   #applied: AppliedPolicy | null = null;
   #failures = new Map<string, string>();
+  /** How old what is in force has become. */
+  readonly age = new PolicyAge();
 
   constructor(policyDirectory: string) {
     this.#directory = join(policyDirectory, 'bundles');
@@ -61,17 +65,22 @@ export class Policies {
     return this.#failures;
   }
 
-  /** Puts a recorded policy in force. Never throws: an environment whose bundle does not load simply has no policy. */
-  activate(applied: AppliedPolicy | null): void {
+  /**
+   * Puts a recorded policy in force; `steps` are those of its age that are on record. Never throws: an environment whose
+   * bundle does not load simply has no policy.
+   */
+  activate(applied: AppliedPolicy | null, steps: ReadonlyMap<string, FreshnessStep> = new Map()): void {
     this.#applied = applied;
     this.#failures = new Map();
+    const bundles = new Map<string, Bundle>();
     for (const [environment, { digest }] of Object.entries(applied?.environments ?? {})) {
       try {
-        this.load(digest);
+        bundles.set(environment, this.load(digest).compiled.bundle);
       } catch (error) {
         this.#failures.set(environment, error instanceof Error ? error.message : String(error));
       }
     }
+    this.age.follow(bundles, applied?.site_target.issued_at ?? null, steps);
   }
 
   /** The policy in force for an environment; null when none is, which denies. */

@@ -2,6 +2,7 @@ import type { TimeTrust } from '../formats/entry.ts';
 import type { Profile } from '../host/site.ts';
 import { VERSION } from '../host/version.ts';
 import type { EngineState } from './context.ts';
+import type { AgeReport } from './policy-age.ts';
 
 /** Why the ledger cannot be written at the moment. */
 export interface LedgerTrouble {
@@ -30,7 +31,12 @@ interface Facts {
 /** `status.get`: is it deciding, what waits, what is degraded and what to do. `ready` is false when it cannot allow. */
 export function engineStatus(facts: Facts): object {
   const { state, trouble, site, profile, startedAt, time } = facts;
-  const degraded = [...ledgerTrouble(trouble), ...policyTrouble(facts), ...timeTrouble(time)];
+  const degraded = [
+    ...ledgerTrouble(trouble),
+    ...policyTrouble(facts),
+    ...ageTrouble(facts),
+    ...timeTrouble(time),
+  ];
   const ready = state !== null && trouble === null && state.policies.anyActive() !== null;
   return {
     site,
@@ -54,6 +60,7 @@ export function engineStatus(facts: Facts): object {
 function policySummary(state: EngineState | null): object | null {
   const applied = state?.policies.applied ?? null;
   if (state === null || applied === null) return null;
+  const ages = new Map(state.policies.age.report().map((age) => [age.environment, age]));
   return {
     update_id: applied.update_id,
     serial: applied.site_target.serial,
@@ -62,8 +69,40 @@ function policySummary(state: EngineState | null): object | null {
       version: `${pinned.name}@${pinned.version}`,
       digest: pinned.digest,
       issued_at: state.policies.active(environment)?.compiled.bundle.metadata.issued_at ?? null,
+      freshness: freshnessOf(ages.get(environment)),
     })),
   };
+}
+
+/** The countdown: how far the policy has aged, and when it ages further without news. */
+function freshnessOf(age: AgeReport | undefined): object | null {
+  if (age === undefined) return null;
+  const { step, news_at, next } = age;
+  return { step, news_at: iso(news_at), next: next === null ? null : { step: next.step, at: iso(next.at) } };
+}
+
+const AGE_EFFECTS = {
+  warn: 'Nothing is decided otherwise yet.',
+  escalate: 'What is not of the lowest risk needs an approval, even where the policy demands none.',
+  deny: 'Everything but the lowest risk is denied.',
+} as const;
+
+function ageTrouble({ state, time }: Facts): Degraded[] {
+  const at = time.trust === 'uncertain' ? time.floor : time.now;
+  return (state?.policies.age.report() ?? []).flatMap(({ environment, step, news_at, next }) => {
+    if (step === 'fresh') return [];
+    const days = Math.floor((at - news_at) / 86_400_000);
+    const then = next === null ? '' : ` Next: ${next.step}, at ${iso(next.at)}.`;
+    return [
+      {
+        component: 'policy' as const,
+        cause: `there was no news of the policy of ${environment} from headquarters for ${days} days (${step})`,
+        since: iso(news_at),
+        effect: `${AGE_EFFECTS[step]}${then}`,
+        instruction: 'Bring in a newer signed update, over the link or on a medium ("holdfast import PATH").',
+      },
+    ];
+  });
 }
 
 function ledgerTrouble(trouble: LedgerTrouble | null): Degraded[] {

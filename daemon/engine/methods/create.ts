@@ -1,6 +1,7 @@
 import { type DecisionFacts, draftDecision } from '../../core/create.ts';
 import { evaluateWithoutPolicy, scrubRequest } from '../../core/evaluate.ts';
 import { foldDecision } from '../../core/fold.ts';
+import { type StalePolicy, staleOf } from '../../core/freshness.ts';
 import { assertTransition } from '../../core/lifecycle.ts';
 import { normalizeRequest } from '../../core/normalize.ts';
 import { refuse } from '../../core/refusal.ts';
@@ -41,9 +42,15 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const decision_id = `dec_${batch.state.random.uuidv7(batch.now)}`;
   const policy = policyFor(batch, request.context.environment ?? PRODUCTION);
   const { redacted, sealed } = redact(batch, request, policy);
-  const verdict = evaluate(batch, policy, request, { decision_id, redacted: redacted.action.payload });
+  const freshness = freshnessOf(batch, request);
+  const verdict = evaluate(batch, policy, request, {
+    decision_id,
+    redacted: redacted.action.payload,
+    freshness,
+  });
   const recordable = scrubRequest(redacted, verdict);
   const facts = factsOf(batch, decision_id, request, policy, idempotency);
+  if (freshness !== undefined) facts.freshness = freshness;
   const draft = draftDecision(recordable, verdict, facts);
   assertTransition('create', draft.type, draft.transitions);
   const { actor } = recordable.context;
@@ -64,13 +71,25 @@ function policyFor(batch: Batch, environment: string): LoadedPolicy | null {
   return other?.compiled.bundle.environments[environment] === undefined ? other : null;
 }
 
+/** How stale the environment's policy is, where that changes verdicts. */
+function freshnessOf(batch: Batch, request: DecisionRequest): StalePolicy | undefined {
+  return staleOf(batch.state.policies.age.step(request.context.environment ?? PRODUCTION));
+}
+
 function evaluate(
   batch: Batch,
   policy: LoadedPolicy | null,
   request: DecisionRequest,
-  inputs: { decision_id: string; redacted: JsonObject },
+  inputs: { decision_id: string; redacted: JsonObject; freshness: StalePolicy | undefined },
 ): Verdict {
-  const facts = { ...inputs, now_ms: batch.now, time_trust: batch.trust };
+  const { freshness } = inputs;
+  const facts = {
+    decision_id: inputs.decision_id,
+    redacted: inputs.redacted,
+    now_ms: batch.now,
+    time_trust: batch.trust,
+    ...(freshness === undefined ? {} : { freshness }),
+  };
   return policy === null ? evaluateWithoutPolicy(request, facts) : policy.compiled.evaluate(request, facts);
 }
 

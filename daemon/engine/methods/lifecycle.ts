@@ -7,6 +7,7 @@ import type { Batch } from '../context.ts';
 import { isDue } from '../expiry.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
+import { recordAge } from './system.ts';
 
 const SYSTEM: EntryActor = { id: null, role: 'system' };
 
@@ -51,7 +52,10 @@ export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
   return changed(batch, decision.decision_id);
 }
 
-/** `system.tick`: expires the decisions that are named and really due. Each gets its own `decision.expired` entry. */
+/**
+ * `system.tick`: expires the decisions that are named and really due, each with its own `decision.expired` entry, and
+ * records how the policies in force have aged.
+ */
 export function tick(batch: Batch, call: EngineCall): AfterCommit {
   const { ids } = JSON.parse(call.body ?? '{}') as { ids: string[] };
   let expired = 0;
@@ -66,6 +70,7 @@ export function tick(batch: Batch, call: EngineCall): AfterCommit {
     });
     expired++;
   }
+  recordAge(batch);
   const body = JSON.stringify({ expired });
   return () => ({ status: 200, body });
 }

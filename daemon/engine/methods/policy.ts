@@ -45,6 +45,7 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
   );
   // In force for the rest of this batch too: a later decision must not run under rules that an entry replaced.
   policies.activate(applied);
+  policies.age.advance(batch);
   return (state) =>
     reply(200, { applied: true, record_id: index, environments, proof: proofOf(state, index) });
 }

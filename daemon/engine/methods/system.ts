@@ -29,3 +29,20 @@ export function timeChanged(batch: Batch, floor: number): void {
   const type = batch.trust === 'uncertain' ? 'time.uncertain' : 'time.restored';
   batch.record('system', type, SYSTEM, { floor: new Date(floor).toISOString() });
 }
+
+/** Records each step that a policy in force has aged by, once: `policy.degraded` (also when a corrected clock took one back). */
+export function recordAge(batch: Batch): void {
+  const { policies } = batch.state;
+  for (const { environment, step, previous, news_at } of policies.age.unrecorded()) {
+    const pinned = policies.applied?.environments[environment];
+    batch.record('policy', 'policy.degraded', SYSTEM, {
+      environment,
+      policy:
+        pinned === undefined ? null : { digest: pinned.digest, version: `${pinned.name}@${pinned.version}` },
+      news_at: isoTime(news_at),
+      step,
+      previous,
+    });
+    policies.age.recorded(environment);
+  }
+}
