@@ -3,7 +3,7 @@ import { parseCheckpoint } from '../formats/checkpoint.ts';
 import { isHexDigest, toHex } from '../formats/digest.ts';
 import { EMPTY_ROOT } from '../formats/merkle.ts';
 import { parseNote } from '../formats/signed-note.ts';
-import { openDatabase } from './database.ts';
+import { type Database, openDatabase } from './database.ts';
 import { HEAD_KIND, HEAD_SCHEMA } from './schema.ts';
 
 /** The newest tree head that was put beyond the reach of a ledger rollback. */
@@ -44,13 +44,14 @@ export interface HeadStore {
   close(): void;
 }
 
-/** Opens, or with `create` makes, a head store. Throws the errors of `openDatabase`. */
+/** Opens, or with `create` makes, a head store. Throws the errors of `openDatabase`, and `head.malformed`. */
 export function openHeadStore(
   path: string,
   options: { create?: boolean; readonly?: boolean } = {},
 ): HeadStore {
   const database = openDatabase(path, { kind: HEAD_KIND, ...options });
   if (options.create === true) database.exec(HEAD_SCHEMA);
+  else assertSchema(database);
   const select = database.prepare<StoredHead>(
     'SELECT size, root, note, floor_ms AS floorMs FROM head WHERE origin = ?',
   );
@@ -103,6 +104,19 @@ export function openHeadStore(
     setFloor: (origin, old, next) => setFloor.run(next, origin, old).changes === 1,
     close: () => database.close(),
   };
+}
+
+/** Its one table, and nothing that could act on it. */
+function assertSchema(database: Database): void {
+  const objects = database.prepareColumn<string>('SELECT sql FROM sqlite_schema').all();
+  if (objects.length === 1 && objects[0] === HEAD_SCHEMA) return;
+  const { path } = database;
+  database.close();
+  throw new BoundaryError(
+    'head.malformed',
+    `The head store ${path} does not have the table that it should have; it was left as it is. Run ledger verify, then restore a backup.`,
+    { at: path },
+  );
 }
 
 /** Copies the ledger's newest committed checkpoint into the store: `advanceTo`, or false for a ledger without one. */
