@@ -49,6 +49,11 @@ export class ApiClient {
     return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}`, ...waiting(options) });
   }
 
+  /** What a decision's verdict is when it is judged again under its own bundle. */
+  replay(id: string): Promise<JsonObject> {
+    return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}/replay` });
+  }
+
   /** A page of decisions; `next` is the `after` of the following page, null on the last. */
   listDecisions(
     query: { status?: DecisionStatus; after?: string; limit?: number } = {},
@@ -108,6 +113,11 @@ export class ApiClient {
 
   policy(): Promise<JsonObject> {
     return this.#json({ verb: 'GET', path: '/v1/policy' });
+  }
+
+  /** The newest entries about policy, oldest of them first. */
+  policyHistory(limit: number): Promise<{ total: number; entries: { index: number; entry: Entry }[] }> {
+    return this.#json({ verb: 'GET', path: '/v1/policy/history', query: { limit } });
   }
 
   /** The signed files under which the bundle with this digest was authorized (for `environment`); unverified. */

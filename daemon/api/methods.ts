@@ -107,6 +107,16 @@ export const METHODS: readonly Method[] = [
     waits: true,
   },
   {
+    name: 'decisions.replay',
+    kind: 'engine',
+    summary:
+      'Judge a recorded decision again under the bundle that it is pinned to; what differs, if anything.',
+    sockets: OPERATOR,
+    http: { verb: 'GET', path: '/v1/decisions/{id}/replay' },
+    path: byId,
+    reply: reply.Anything,
+  },
+  {
     name: 'decisions.approve',
     kind: 'engine',
     summary:
@@ -182,6 +192,15 @@ export const METHODS: readonly Method[] = [
     summary: 'The policy in force.',
     sockets: OPERATOR,
     http: { verb: 'GET', path: '/v1/policy' },
+    reply: reply.Anything,
+  },
+  {
+    name: 'policy.history',
+    kind: 'engine',
+    summary: 'Entries about policy: applied, refused, degraded; the newest of them, oldest first.',
+    sockets: OPERATOR,
+    http: { verb: 'GET', path: '/v1/policy/history' },
+    query: Type.Object({ limit: Type.Optional(schema.Limit) }, closed),
     reply: reply.Anything,
   },
   {

@@ -1,5 +1,6 @@
 import { refuse } from '../../core/refusal.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
+import { decodeEntry } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch, EngineState } from '../context.ts';
 import { proofOf } from '../context.ts';
@@ -81,7 +82,7 @@ export function refusePolicy(batch: Batch, call: EngineCall): AfterCommit {
   return (state) => reply(200, { recorded: true, record_id: index, proof: proofOf(state, index) });
 }
 
-/** `policy.get`: what is in force, with the roster and classes of each environment's bundle. */
+/** `policy.get`: what is in force, with the rules and the roster of each environment's bundle. */
 export function getPolicy(state: EngineState): EngineReply {
   const { applied, failures } = state.policies;
   const environments = Object.entries(applied?.environments ?? {}).map(([environment, pinned]) => {
@@ -93,7 +94,11 @@ export function getPolicy(state: EngineState): EngineReply {
       failure: failures.get(environment) ?? null,
       issued_at: bundle?.metadata.issued_at ?? null,
       description: bundle?.metadata.description ?? null,
+      freshness: bundle?.metadata.freshness ?? null,
       actions: bundle?.actions ?? null,
+      gates: bundle?.gates ?? null,
+      risk: bundle?.risk ?? null,
+      authority: bundle?.authority ?? null,
       principals: bundle?.principals ?? null,
     };
   });
@@ -102,5 +107,18 @@ export function getPolicy(state: EngineState): EngineReply {
     serial: applied?.site_target.serial ?? null,
     repository: applied?.repository ?? null,
     environments,
+  });
+}
+
+const HISTORY_LIMIT = 200;
+
+/** `policy.history`: the newest entries about policy (applied, refused, degraded), oldest of them first. */
+export function getPolicyHistory(state: EngineState, call: EngineCall): EngineReply {
+  const limit = Math.min(Number(call.args.limit ?? HISTORY_LIMIT), HISTORY_LIMIT);
+  const stream = state.ledger.stream('policy');
+  const entries = stream.slice(Math.max(0, stream.length - limit));
+  return reply(200, {
+    total: stream.length,
+    entries: entries.map(({ index, bytes }) => ({ index, entry: decodeEntry(bytes) })),
   });
 }

@@ -5,8 +5,9 @@ import { approveDecision } from './acts.ts';
 import { createDecision } from './create.ts';
 import { cancelDecision, tick } from './lifecycle.ts';
 import { openPermits, redeemPermit, reportOutcome } from './permits.ts';
-import { applyPolicy, getPolicy, refusePolicy } from './policy.ts';
+import { applyPolicy, getPolicy, getPolicyHistory, refusePolicy } from './policy.ts';
 import { getCheckpoint, getDecision, getEntries, getProof, getTile, listDecisions } from './reads.ts';
+import { replayRecorded } from './replay.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
 import { systemStopped } from './system.ts';
 
@@ -32,8 +33,10 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
 export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'decisions.get': getDecision,
   'decisions.list': listDecisions,
+  'decisions.replay': replayRecorded,
   'permits.open': (state, call) => openPermits(state, call, (id) => loadDecision(state, id)),
   'policy.get': getPolicy,
+  'policy.history': getPolicyHistory,
   'ledger.checkpoint': getCheckpoint,
   'ledger.entries': getEntries,
   'ledger.proof': getProof,

@@ -1,0 +1,43 @@
+import type { CompiledBundle } from '../../core/compile.ts';
+import type { FirstData } from '../../core/create.ts';
+import { refuse } from '../../core/refusal.ts';
+import { differences, replayDecision } from '../../core/replay.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { decodeEntry } from '../../formats/entry.ts';
+import type { EngineState } from '../context.ts';
+import type { EngineCall, EngineReply } from '../protocol.ts';
+import { problem, reply } from '../reply.ts';
+
+/**
+ * `decisions.replay`: judges a decision again from its first entry, under the bundle that it is pinned to. `differences`
+ * is empty when the verdict is the recorded one. Changes nothing.
+ */
+export function replayRecorded(state: EngineState, call: EngineCall): EngineReply {
+  const id = call.args.id ?? '';
+  const [first] = state.ledger.stream(id);
+  if (first === undefined) {
+    return problem(refuse('decision.not_found', `There is no decision ${id} at this site.`));
+  }
+  const entry = decodeEntry(first.bytes);
+  const { policy } = entry.data as unknown as FirstData;
+  let pinned: CompiledBundle | null;
+  try {
+    pinned = policy === null ? null : state.policies.load(policy.digest).compiled;
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error;
+    return problem(
+      refuse('policy.defective', `${error.message} The decision cannot be replayed without it.`),
+    );
+  }
+  const { recorded, replayed, withheld } = replayDecision(entry, pinned);
+  return reply(200, {
+    decision_id: id,
+    record_id: first.index,
+    policy_version: policy?.version ?? null,
+    policy_digest: policy?.digest ?? null,
+    recorded,
+    replayed,
+    withheld,
+    differences: differences(recorded, replayed),
+  });
+}
