@@ -1,0 +1,211 @@
+import type { FreshnessStep } from '../core/freshness.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { decodeEntry, type EntryType } from '../formats/entry.ts';
+import type { Clock } from '../host/clock.ts';
+import type { Sealer } from '../host/sealer.ts';
+import type { Profile, SitePaths } from '../host/site.ts';
+import { VERSION } from '../host/version.ts';
+import { isStorageError } from '../ledger/database.ts';
+import { type HeadStore, openHeadStore, saveHead } from '../ledger/head-store.ts';
+import type { NoteSigner } from '../ledger/ledger.ts';
+import { openLedger } from '../ledger/open.ts';
+import { lockWriter, type WriterLock } from '../ledger/writer-lock.ts';
+import { Batch, type EngineState } from './context.ts';
+import { systemResumed, systemStarted } from './methods/system.ts';
+import { type AppliedPolicy, Policies } from './policies.ts';
+import { Projections } from './projections.ts';
+import type { LedgerTrouble } from './status.ts';
+import { TimeKeeper } from './time.ts';
+
+/** Everything an engine needs from outside. Opening a file, the time and randomness come only through here. */
+export interface EngineOptions {
+  paths: SitePaths;
+  site: string;
+  profile: Profile;
+  clock: Clock;
+  random: EngineState['random'];
+  signer: NoteSigner;
+  sealer: Sealer;
+  /** Told of every bug and of the ledger's failures; must not throw. */
+  report(message: string, error: unknown): void;
+}
+
+/** After a failed commit, how long writes are answered "unavailable" before the ledger is opened again. */
+const REOPEN_AFTER_MS = 1_000;
+/** What the `system` stream ends with when the run before was ended in order. */
+const ENDINGS: readonly EntryType[] = ['system.initialized', 'system.stopped'];
+
+/**
+ * Holds the open ledger and what hangs on it, and knows one way back when anything about it failed: forget all that is in
+ * memory, and read everything from disk again. The start of the program takes the same way.
+ */
+export class LedgerKeeper {
+  readonly time: TimeKeeper;
+  readonly #options: EngineOptions;
+  readonly #lock: WriterLock;
+  readonly #head: HeadStore;
+  #state: EngineState | null = null;
+  #trouble: LedgerTrouble | null = null;
+  #reopenAt = 0;
+
+  /** Opens the site's ledger and records `system.started`. Throws `BoundaryError` `ledger.*`, `head.*`, `database.*`. */
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#lock = lockWriter(options.paths.ledger);
+    try {
+      this.#head = openHeadStore(options.paths.head);
+      this.time = new TimeKeeper(options.clock, this.#head.read(options.signer.name)?.floorMs ?? 0);
+      this.#state = this.#open();
+      this.#recordStart(this.#state);
+    } catch (error) {
+      this.#lock.release();
+      throw error;
+    }
+  }
+
+  /** What is open; null while the ledger cannot be used. */
+  get state(): EngineState | null {
+    return this.#state;
+  }
+
+  /** Why the ledger cannot be used, and since when; null while it can. */
+  get trouble(): LedgerTrouble | null {
+    return this.#trouble;
+  }
+
+  /** What is open, trying to open it again if it is time to. */
+  recovered(): EngineState | null {
+    return this.#state ?? this.#reopen();
+  }
+
+  /** Whatever made a batch fall, memory and file may disagree now: close. */
+  fail(state: EngineState, error: unknown): void {
+    this.#inTrouble('engine: a batch could not be committed', error);
+    this.#state = null;
+    try {
+      state.ledger.rollback();
+    } catch (second) {
+      this.#options.report('engine: rollback failed', second);
+    }
+    try {
+      state.ledger.close();
+    } catch (second) {
+      this.#options.report('engine: close failed', second);
+    }
+  }
+
+  /**
+   * Back in service only when an entry and its second copy were really written: a full disk opens well, and would
+   * promise to decide until it is asked to.
+   */
+  #reopen(): EngineState | null {
+    if (this.#options.clock.monotonic() < this.#reopenAt) return null;
+    let state: EngineState;
+    try {
+      state = this.#open();
+    } catch (error) {
+      this.#inTrouble('engine: the ledger could not be opened again', error);
+      return null;
+    }
+    try {
+      const batch = new Batch(state, this.time.read());
+      state.ledger.begin();
+      systemResumed(batch, this.#trouble);
+      state.ledger.seal();
+      state.ledger.commit();
+      saveHead(this.#head, state.ledger);
+    } catch (error) {
+      this.fail(state, error);
+      return null;
+    }
+    this.#trouble = null;
+    this.#state = state;
+    return state;
+  }
+
+  /** Reports a failure once, not at every attempt to get over it: a log on a full disk must not make it worse. */
+  #inTrouble(message: string, error: unknown): void {
+    const cause = causeOf(error);
+    if (cause !== this.#trouble?.cause) this.#options.report(message, error);
+    this.#trouble = { since: this.#trouble?.since ?? this.#options.clock.now(), cause };
+    this.#reopenAt = this.#options.clock.monotonic() + REOPEN_AFTER_MS;
+  }
+
+  #open(): EngineState {
+    const { paths, site, profile, signer, sealer, random } = this.#options;
+    const ledger = openLedger({ path: paths.ledger, headPath: paths.head, origin: signer.name, signer });
+    const policies = new Policies(paths.policy);
+    const state = {
+      site,
+      profile,
+      ledger,
+      projections: new Projections(ledger.database),
+      policies,
+      sealer,
+      random,
+    };
+    const { applied, steps } = recordedPolicy(state);
+    policies.activate(applied, steps);
+    policies.age.advance(this.time.read(), this.time.floor());
+    return state;
+  }
+
+  #recordStart(state: EngineState): void {
+    const last = state.ledger.stream('system').at(-1);
+    const orderly = last === undefined || ENDINGS.includes(decodeEntry(last.bytes).type);
+    const time = this.time.read();
+    state.ledger.begin();
+    const batch = new Batch(state, time);
+    systemStarted(batch, { version: VERSION, orderly });
+    state.ledger.seal();
+    state.ledger.commit();
+    this.syncHead();
+  }
+
+  /** Carries the newest checkpoint and the time floor into the second database, by compare-and-swap. */
+  syncHead(): void {
+    const state = this.#state;
+    if (state === null) return;
+    try {
+      saveHead(this.#head, state.ledger);
+      this.#head.raiseFloor(state.ledger.origin, Math.floor(this.time.floor()));
+    } catch (error) {
+      // Another process wrote under this origin, or the second disk failed: either way nobody may build on this ledger.
+      this.fail(state, error);
+    }
+  }
+
+  /** For idle moments: moves what the log holds into the main file, so that commits under load need not. */
+  settle(): void {
+    this.#state?.ledger.settle();
+  }
+
+  /** Closes the files without another word: to the ledger the same as a crash. */
+  close(): void {
+    this.#state?.ledger.close();
+    this.#state = null;
+    this.#head.close();
+    this.#lock.release();
+  }
+}
+
+/** What the ledger says is in force, and how far it has aged since. */
+function recordedPolicy(state: EngineState): {
+  applied: AppliedPolicy | null;
+  steps: Map<string, FreshnessStep>;
+} {
+  const entries = state.ledger.stream('policy').map(({ bytes }) => decodeEntry(bytes));
+  const at = entries.findLastIndex(({ type }) => type === 'policy.applied');
+  const applied = entries[at];
+  const steps = new Map<string, FreshnessStep>();
+  for (const { type, data } of entries.slice(at + 1)) {
+    if (type === 'policy.degraded') steps.set(String(data.environment), data.step as FreshnessStep);
+  }
+  return { applied: applied === undefined ? null : (applied.data as unknown as AppliedPolicy), steps };
+}
+
+function causeOf(error: unknown): string {
+  if (isStorageError(error) || error instanceof BoundaryError)
+    return String((error as { code?: unknown }).code);
+  return error instanceof Error ? error.name : 'unknown cause';
+}
