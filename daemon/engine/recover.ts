@@ -151,8 +151,9 @@ export class LedgerKeeper {
   }
 
   #recordStart(state: EngineState): void {
-    const last = state.ledger.stream('system').at(-1);
-    const orderly = last === undefined || ENDINGS.includes(decodeEntry(last.bytes).type);
+    const { last } = state.ledger.streamHead('system');
+    const bytes = last === null ? null : state.ledger.entry(last);
+    const orderly = bytes !== null && ENDINGS.includes(decodeEntry(bytes).type);
     const time = this.time.read();
     state.ledger.begin();
     const batch = new Batch(state, time);
