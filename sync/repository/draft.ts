@@ -11,6 +11,7 @@ import { repositoryDir } from './publisher.ts';
 import { buildRoot, buildTargets, type Region, type RoleKeys, regionsOf } from './roles.ts';
 import { readSettings, stagingDir } from './settings.ts';
 import {
+  discardParts,
   isSigned,
   isStaging,
   readStagedTarget,
@@ -134,6 +135,8 @@ export function saveDraft(draft: Draft): StagedFile[] {
     targets: draft.targets === null ? null : new Metadata(draft.targets),
     regions: new Map([...draft.regions].map(([name, targets]) => [name, new Metadata(targets)])),
   };
+  // An earlier draft may hold a region that this one dissolves.
+  discardParts(dir);
   writeParts(dir, parts);
   for (const [name, bytes] of draft.files) writeTarget(dir, name, bytes);
   if (before !== null) {

@@ -238,13 +238,17 @@ function moveSites(draft: Draft, regions: readonly Region[], next: Region, sites
     return kept;
   };
   const others = regions.filter(({ name }) => name !== next.name);
-  for (const { name, sites: own } of others) {
-    const list = draftRegion(draft, name);
-    if (list !== null && own.some((site) => sites.includes(site))) putRegion(draft, name, without(list));
-  }
   const left = others
     .map((region) => ({ ...region, sites: region.sites.filter((site) => !sites.includes(site)) }))
     .filter((region) => region.sites.length > 0);
+  for (const { name, sites: own } of others) {
+    const list = draftRegion(draft, name);
+    if (list === null || !own.some((site) => sites.includes(site))) continue;
+    const kept = without(list);
+    // A region without sites is dissolved: nobody signs for it any more.
+    if (left.some((region) => region.name === name)) putRegion(draft, name, kept);
+    else draft.regions.delete(name);
+  }
   putTargets(draft, { targets: without(draftTargets(draft)), regions: [...left, next] });
   putRegion(draft, next.name, { ...draftRegion(draft, next.name)?.targets, ...moved });
 }

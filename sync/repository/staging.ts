@@ -81,6 +81,11 @@ export function writeParts(dir: string, parts: SignedParts): void {
     writeDurable(join(dir, file), formatMetadata(metadata), FILE_MODE);
 }
 
+/** Forgets the staged metadata, and what it replaces; staged targets stay. */
+export function discardParts(dir: string): void {
+  for (const name of ['metadata', 'before']) rmSync(join(dir, name), { recursive: true, force: true });
+}
+
 /** Forgets everything staged. */
 export function discardStaging(dir: string): void {
   rmSync(dir, { recursive: true, force: true });
