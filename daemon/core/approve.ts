@@ -157,6 +157,13 @@ function checkApprover(context: ActContext, member: RosterMember): AcceptedAct |
   if (wrong !== null) return wrong;
   const { act } = context;
   const { decision } = context.record;
+  const answers = act.kind === 'exception' ? ['approve'] : ['approve', 'reject'];
+  if (!answers.includes(act.answer)) {
+    return refuse(
+      'approval.malformed',
+      `An act of kind ${act.kind} answers ${answers.join(' or ')}; this one does neither, so it does not count. To say no, sign an approval that answers "reject".`,
+    );
+  }
   const demanded = act.kind === 'exception' ? exceptionRoles(decision) : groupRoles(decision);
   if (act.answer === 'approve' && !demanded.includes(act.role)) {
     return refuse(
