@@ -110,6 +110,12 @@ function checkTime({ act, now_ms, time_trust }: ActContext): Refusal | null {
 }
 
 function checkKey({ key, pinned, current }: ActContext): RosterMember | Refusal {
+  if (current === null) {
+    return refuse(
+      'policy.none',
+      'No policy is in force for this environment any more, so nobody can tell whose keys still count.',
+    );
+  }
   const member = pinned.byKey(key);
   if (member === null) {
     return refuse(
@@ -117,7 +123,7 @@ function checkKey({ key, pinned, current }: ActContext): RosterMember | Refusal 
       `Key ${key} belongs to nobody in the policy that this decision was evaluated under.`,
     );
   }
-  const now = current === null ? member : current.byKey(key);
+  const now = current.byKey(key);
   const gone = (who: RosterMember | null) => who === null || !who.key_active || who.status !== 'active';
   if (gone(member) || gone(now) || now?.id !== member.id) {
     return refuse(
@@ -128,13 +134,15 @@ function checkKey({ key, pinned, current }: ActContext): RosterMember | Refusal 
   return member;
 }
 
-function checkPerson({ act, record, current }: ActContext, member: RosterMember): Refusal | null {
+function checkPerson({ act, record, pinned, current }: ActContext, member: RosterMember): Refusal | null {
   const { decision } = record;
   if (member.kind !== 'human') {
     return refuse('approval.role_not_held', `${member.id} is not a person; only people approve.`);
   }
   const requester = decision.context.actor.id;
-  if (member.id === requester || current?.owns(member.id, requester) === true) {
+  // Whoever owned it when it asked, or owns it now: an update in between must not make an approver of either.
+  const owns = [pinned, current].some((roster) => roster?.owns(member.id, requester) === true);
+  if (member.id === requester || owns) {
     return refuse(
       'approval.self',
       `${member.id} asked for this action (or owns the agent that did) and cannot approve it. Somebody else must.`,

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { BundleGate } from '../../daemon/core/bundle.ts';
+import type { Bundle, BundleGate, BundlePrincipal } from '../../daemon/core/bundle.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { alice, ask, bob, carol, testBundle } from './bundle.ts';
 import { EngineFixture } from './fixture.ts';
@@ -28,6 +28,14 @@ const WINDOW: BundleGate = {
 const guarded = () => testBundle({ gates: [WINDOW] });
 const restart = (fixture: EngineFixture) =>
   fixture.call('decisions.create', { json: ask('restart_service', 'service:relay-2') }).body;
+/** The bundle's next version with other principals. */
+function next(bundle: Bundle, principals: Record<string, Partial<BundlePrincipal>>): Bundle {
+  const changed = structuredClone(bundle);
+  changed.metadata.version += 1;
+  for (const [id, changes] of Object.entries(principals))
+    Object.assign(changed.principals[id] ?? {}, changes);
+  return changed;
+}
 const submit = (fixture: EngineFixture, decision: JsonObject, json: JsonObject) =>
   fixture.call('decisions.approve', { args: { id: String(decision.decision_id) }, json });
 const current = (fixture: EngineFixture, { decision_id }: JsonObject) =>
@@ -57,5 +65,24 @@ describe('an answer', () => {
     expect(submit(fixture, decision, act).status).toBe(422);
     expect(current(fixture, decision)).toMatchObject({ status: 'pending_authority' });
     expect(submit(fixture, decision, fixture.sign(carol, decision)).body.status).toBe('authorized');
+  });
+});
+
+describe('after an update', () => {
+  test('who owned the agent when it asked cannot approve for it, nor can who owns it now', () => {
+    const fixture = site(next(testBundle(), { 'agent:ops-1': { owner: 'alice' } }));
+    const decision = restart(fixture);
+    fixture.apply(next(next(testBundle(), {}), { 'agent:ops-1': { owner: 'carol' } }), 2);
+    for (const owner of [alice, carol]) {
+      expect(submit(fixture, decision, fixture.sign(owner, decision)).body.code).toBe('approval.self');
+    }
+  });
+
+  test('that takes the environment away nobody can approve in it', () => {
+    const fixture = site();
+    const decision = restart(fixture);
+    expect(fixture.apply(next(testBundle(), {}), 2, ['staging']).status).toBe(200);
+    expect(submit(fixture, decision, fixture.sign(alice, decision)).body.code).toBe('policy.none');
+    expect(current(fixture, decision)).toMatchObject({ status: 'pending_authority' });
   });
 });
