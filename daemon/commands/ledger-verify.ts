@@ -1,4 +1,4 @@
-import { checkProjections } from '../engine/projection-check.ts';
+import { checkProjectionsAside } from '../engine/projection-aside.ts';
 import type { VerifyReport } from '../ledger/verify.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import { openSite, type SiteOptions } from './access.ts';
@@ -34,7 +34,7 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
   const progress = process.stderr.isTTY === true && options.json !== true ? showProgress : undefined;
   const report = await verifyLedger({
     ...files,
-    projectionChecks: checkProjections,
+    projectionChecks: checkProjectionsAside,
     ...(progress === undefined ? {} : { onProgress: progress }),
   });
   if (progress !== undefined) process.stderr.write('\r\u001b[K');

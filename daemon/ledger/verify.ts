@@ -23,8 +23,11 @@ export interface VerifyOptions {
   inPlace?: boolean;
   threads?: number;
   onProgress?: (done: number, total: number) => void;
-  /** Checks of tables that other layers derive from the entries. */
-  projectionChecks?: (database: Database) => Finding[];
+  /**
+   * Checks of tables that other layers derive from the entries, given the database with its snapshot pinned and the number
+   * of entries. May do its work beside that of the ranges.
+   */
+  projectionChecks?: (database: Database, entries: number) => Finding[] | Promise<Finding[]>;
 }
 
 export interface VerifyReport {
@@ -99,6 +102,7 @@ async function verifySnapshot(
   database.beginRead();
   findings.addAll(schemaDefects(database).map((defect) => tampered('schema', 'sqlite_schema', defect)));
   const entries = countEntries(database, findings);
+  const projections = startChecks(options, database, entries);
   const marks = StreamMarks.ofSize(entries);
   const tree = new TreeVerifier(findings);
   await verifyRanges({
@@ -117,8 +121,15 @@ async function verifySnapshot(
   findings.addAll(verifyStreams(database, marks, entries));
   const checkpoint = newestCheckpoint(database, entries, findings);
   if (head !== null) verifyHead(head, { entries, rootAt: (size) => tree.root(database, size) }, headScope);
-  findings.addAll(options.projectionChecks?.(database) ?? []);
+  findings.addAll(await projections);
   return { entries, checkpoint };
+}
+
+/** Started before the ranges, whose threads leave this one idle. Its failure is heard where it is awaited. */
+function startChecks(options: VerifyOptions, database: Database, entries: number): Promise<Finding[]> {
+  const checks = (async () => options.projectionChecks?.(database, entries) ?? [])();
+  checks.catch(() => {});
+  return checks;
 }
 
 /** How many entries there should be by the largest index. No page holds more than 256 rows of ours. */

@@ -1,0 +1,11 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { openDatabase } from '../ledger/database.ts';
+import { LEDGER_KIND } from '../ledger/schema.ts';
+import { checkProjections } from './projection-check.ts';
+
+/** Thread of `checkProjectionsAside`: one check over one snapshot of the file, then its findings. */
+const { path } = workerData as { path: string };
+const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true });
+database.beginRead();
+parentPort?.postMessage(checkProjections(database));
+database.close();
