@@ -50,6 +50,7 @@ const Gate = Type.Object({
 const Exception = Type.Object({
   gate: Type.String(),
   principal: Type.String(),
+  key: Type.String(),
   reason: Type.String(),
   at: Instant,
 });

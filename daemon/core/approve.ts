@@ -172,41 +172,58 @@ function checkApprover(context: ActContext, member: RosterMember): AcceptedAct |
       `An act of kind ${act.kind} answers ${answers.join(' or ')}; this one does neither, so it does not count. To say no, sign an approval that answers "reject".`,
     );
   }
-  const demanded = act.kind === 'exception' ? exceptionRoles(decision) : groupRoles(decision);
+  const demanded = act.kind === 'exception' ? exceptionRoles(context) : groupRoles(decision);
   if (act.answer === 'approve' && !demanded.includes(act.role)) {
     return refuse(
       'approval.role_not_required',
       `This decision does not wait for ${act.role}; it waits for ${demanded.join(', ') || 'nobody'}.`,
     );
   }
-  if (act.kind === 'approval' && decision.authority.received.some((vote) => vote.principal === member.id)) {
+  const votes = decision.authority.received.filter(counting(context.current));
+  if (act.kind === 'approval' && votes.some((vote) => vote.principal === member.id)) {
     return refuse('approval.duplicate_person', `${member.id} has already answered; each person counts once.`);
   }
   return { principal: member.id, role: act.role };
 }
 
-function exceptionRoles(decision: Decision): string[] {
-  return openExceptions(decision).flatMap((gate) => gate.exception_role ?? []);
+function exceptionRoles({ record, current }: ActContext): string[] {
+  return openExceptions(record.decision, counting(current)).flatMap((gate) => gate.exception_role ?? []);
 }
 
 function groupRoles(decision: Decision): string[] {
   return decision.authority.required.flatMap((group) => group.roles);
 }
 
+/**
+ * Whether what somebody signed still counts under the roster in force: a revocation acts at once, on pending approvals and
+ * unredeemed permits too (invariant 4).
+ */
+export function counting(current: Roster | null): (given: { principal: string; key: string }) => boolean {
+  return ({ principal, key }) => {
+    const member = current?.byKey(key) ?? null;
+    return member?.id === principal && member.key_active && member.status === 'active';
+  };
+}
+
 /** Name of the group that this person's vote fills, given the votes before it; `-` when all its seats are taken. */
-export function groupOf(decision: Decision, accepted: AcceptedAct): string {
-  const votes = [...decision.authority.received.filter((vote) => vote.answer === 'approve'), accepted];
+export function groupOf(decision: Decision, accepted: AcceptedAct, current: Roster | null): string {
+  const votes = [...approvals(decision, current), accepted];
   const seat = assignVotes(decision.authority.required, votes).at(-1) ?? null;
   return seat === null ? '-' : (decision.authority.required[seat]?.group ?? '-');
 }
 
-/** True when the decision has all it needs once `accepted` counts too. */
+/** True when the decision has all it needs under the roster in force, once `accepted` counts too. */
 export function completesAuthority(
   decision: Decision,
   accepted: { vote?: AcceptedAct; gate?: string },
+  current: Roster | null,
 ): boolean {
-  const votes = decision.authority.received.filter((vote) => vote.answer === 'approve');
+  const votes = approvals(decision, current);
   const all = accepted.vote === undefined ? votes : [...votes, accepted.vote];
-  const open = openExceptions(decision).filter((gate) => gate.id !== accepted.gate);
+  const open = openExceptions(decision, counting(current)).filter((gate) => gate.id !== accepted.gate);
   return open.length === 0 && authoritySatisfied(decision.authority.required, all);
+}
+
+function approvals({ authority }: Decision, current: Roster | null): AcceptedAct[] {
+  return authority.received.filter((vote) => vote.answer === 'approve').filter(counting(current));
 }

@@ -50,7 +50,7 @@ export interface Decision {
   };
   policy: {
     gates: RecordedGate[];
-    exceptions: { gate: string; principal: string; reason: string; at: string }[];
+    exceptions: { gate: string; principal: string; key: string; reason: string; at: string }[];
   };
   risk: { band: string | null; score: number | null; reasons: string[] };
   authority: { required: AuthorityGroup[]; received: ReceivedApproval[]; satisfied: boolean };

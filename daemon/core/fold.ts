@@ -171,7 +171,8 @@ function receive(decision: Decision, entry: Entry): void {
 
 function exceptionOf(entry: Entry): Decision['policy']['exceptions'][number] {
   const data = entry.data as unknown as ApprovalData & { gate: string; reason: string };
-  return { gate: data.gate, principal: data.principal, reason: data.reason, at: entry.at };
+  const { gate, principal, key, reason } = data;
+  return { gate, principal, key, reason, at: entry.at };
 }
 
 function outcomeOf(data: JsonObject, at: string): JsonObject {
@@ -192,12 +193,18 @@ function settle({ decision }: DecisionRecord): void {
   if (decision.status === 'expired' || decision.status === 'cancelled') decision.enforcement.result = 'deny';
 }
 
-/** Gates that still need an exception before the decision can be authorized. */
-export function openExceptions(decision: Decision): Decision['policy']['gates'] {
+/**
+ * Gates that still need an exception before the decision can be authorized. `counts` says whether what was granted still
+ * does.
+ */
+export function openExceptions(
+  decision: Decision,
+  counts: (granted: { principal: string; key: string }) => boolean = () => true,
+): Decision['policy']['gates'] {
   return decision.policy.gates.filter(
     (gate) =>
       gate.result === 'requires_exception' &&
-      !decision.policy.exceptions.some((exception) => exception.gate === gate.id),
+      !decision.policy.exceptions.some((exception) => exception.gate === gate.id && counts(exception)),
   );
 }
 

@@ -231,14 +231,18 @@ test('a reviewer needs no role that a group asks for, and is never the requester
 });
 
 describe('completion', () => {
+  const inForce = roster({ [voted.key]: alice });
+
   test('the second group completes what the first began', () => {
     const half = {
       ...decision,
       authority: { ...decision.authority, received: [{ ...voted, answer: 'approve' as const }] },
     };
-    expect(completesAuthority(decision, { vote: { principal: 'alice', role: 'l3' } })).toBe(false);
-    expect(completesAuthority(half, { vote: { principal: 'bob', role: 'safety_officer' } })).toBe(true);
-    expect(groupOf(half, { principal: 'bob', role: 'safety_officer' })).toBe('safety');
+    expect(completesAuthority(decision, { vote: { principal: 'alice', role: 'l3' } }, null)).toBe(false);
+    expect(completesAuthority(half, { vote: { principal: 'bob', role: 'safety_officer' } }, inForce)).toBe(
+      true,
+    );
+    expect(groupOf(half, { principal: 'bob', role: 'safety_officer' }, inForce)).toBe('safety');
   });
 
   test('an open exception keeps a signed decision pending', () => {
@@ -248,7 +252,7 @@ describe('completion', () => {
       policy: { gates: [gate], exceptions: [] },
       authority: { required: [], received: [], satisfied: false },
     };
-    expect(completesAuthority(held, {})).toBe(false);
-    expect(completesAuthority(held, { gate: 'window' })).toBe(true);
+    expect(completesAuthority(held, {}, inForce)).toBe(false);
+    expect(completesAuthority(held, { gate: 'window' }, inForce)).toBe(true);
   });
 });

@@ -38,6 +38,13 @@ function next(bundle: Bundle, principals: Record<string, Partial<BundlePrincipal
 }
 const submit = (fixture: EngineFixture, decision: JsonObject, json: JsonObject) =>
   fixture.call('decisions.approve', { args: { id: String(decision.decision_id) }, json });
+const redeem = (fixture: EngineFixture, { permit }: JsonObject) => {
+  const { id, action_digest } = permit as JsonObject;
+  return fixture.call('permits.redeem', {
+    args: { id: String(id) },
+    json: { audience: 'gateway', action_digest: String(action_digest) },
+  });
+};
 const current = (fixture: EngineFixture, { decision_id }: JsonObject) =>
   fixture.call('decisions.get', { args: { id: String(decision_id) } }).body;
 
@@ -76,6 +83,37 @@ describe('after an update', () => {
     for (const owner of [alice, carol]) {
       expect(submit(fixture, decision, fixture.sign(owner, decision)).body.code).toBe('approval.self');
     }
+  });
+
+  test('that suspends an approver their approval no longer counts, and others may complete what is left', () => {
+    const fixture = site();
+    const decision = fixture.call('decisions.create', {
+      json: ask('install_firmware', 'device:pump-1'),
+    }).body;
+    submit(fixture, decision, fixture.sign(alice, decision));
+    fixture.apply(next(testBundle(), { alice: { status: 'suspended' } }), 2);
+    const second = submit(fixture, decision, fixture.sign(bob, decision, { role: 'safety_officer' }));
+    expect(second).toMatchObject({ status: 202, body: { status: 'pending_authority' } });
+    expect(second.body.permit).toBeUndefined();
+    const third = submit(fixture, decision, fixture.sign(carol, decision)).body;
+    expect(third.status).toBe('authorized');
+    expect(redeem(fixture, third).status).toBe(200);
+  });
+
+  test('that suspends who granted an exception, the permit is dead and a pending decision needs another', () => {
+    const fixture = site(guarded());
+    const [granted, pending] = [restart(fixture), restart(fixture)];
+    for (const decision of [granted, pending]) {
+      const act = fixture.sign(bob, decision, { role: 'safety_officer' }, 'exception');
+      expect(submit(fixture, decision, act).status).toBe(202);
+    }
+    const allowed = submit(fixture, granted, fixture.sign(alice, granted)).body;
+    expect(allowed.status).toBe('authorized');
+    fixture.apply(next(guarded(), { bob: { status: 'suspended' } }), 2);
+    expect(redeem(fixture, allowed)).toMatchObject({ status: 409, body: { code: 'permit.revoked' } });
+    expect(submit(fixture, pending, fixture.sign(alice, pending)).body.status).toBe('pending_authority');
+    const again = fixture.sign(carol, pending, { role: 'safety_officer' }, 'exception');
+    expect(submit(fixture, pending, again).body.status).toBe('authorized');
   });
 
   test('that takes the environment away nobody can approve in it', () => {

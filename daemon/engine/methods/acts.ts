@@ -1,4 +1,4 @@
-import { type AcceptedAct, completesAuthority, groupOf, judgeAct } from '../../core/approve.ts';
+import { type AcceptedAct, completesAuthority, counting, groupOf, judgeAct } from '../../core/approve.ts';
 import { issuePermit } from '../../core/create.ts';
 import type { DecisionStatus } from '../../core/decision.ts';
 import { type DecisionRecord, openExceptions } from '../../core/fold.ts';
@@ -101,7 +101,7 @@ export function judge(batch: Batch, record: DecisionRecord, submitted: Submitted
     act: submitted.act,
     key: submitted.key,
     pinned: policies.load(decision.policy_digest).roster,
-    current: policies.active(decision.context.environment)?.roster ?? null,
+    current: rosterInForce(batch, record),
     nonce_used: projections.nonceUsed(submitted.act.nonce),
     now_ms: batch.now,
     time_trust: batch.trust,
@@ -113,6 +113,10 @@ export function ownerOf(roster: Roster | null, key: string): string | null {
   return roster?.byKey(key)?.id ?? null;
 }
 
+function rosterInForce(batch: Batch, { decision }: DecisionRecord): Roster | null {
+  return batch.state.policies.active(decision.context.environment)?.roster ?? null;
+}
+
 function approvalLimit(batch: Batch, { decision }: DecisionRecord): number {
   const bundle = batch.state.policies.active(decision.context.environment)?.compiled.bundle;
   return bundle?.limits?.approvals_per_decision ?? DEFAULT_ACTS_PER_DECISION;
@@ -120,13 +124,13 @@ function approvalLimit(batch: Batch, { decision }: DecisionRecord): number {
 
 function reject(
   batch: Batch,
-  { decision }: DecisionRecord,
+  record: DecisionRecord,
   submitted: SubmittedAct,
   command: LifecycleCommand,
   refusal: Refusal,
 ): AfterCommit {
-  const roster = batch.state.policies.active(decision.context.environment)?.roster ?? null;
-  const principal = ownerOf(roster, submitted.key);
+  const { decision } = record;
+  const principal = ownerOf(rosterInForce(batch, record), submitted.key);
   assertTransition(command, 'approval.rejected', []);
   const { index } = batch.record(
     decision.decision_id,
@@ -152,11 +156,12 @@ function accept(
   person: AcceptedAct,
 ): AfterCommit {
   const { decision } = record;
+  const current = rosterInForce(batch, record);
   const approved = submitted.act.answer === 'approve';
-  const complete = approved && completesAuthority(decision, { vote: person });
+  const complete = approved && completesAuthority(decision, { vote: person }, current);
   const transitions: DecisionStatus[] = approved ? (complete ? ['authorized'] : []) : ['denied'];
   const extra = {
-    group: approved ? groupOf(decision, person) : '-',
+    group: approved ? groupOf(decision, person, current) : '-',
     answer: approved ? 'approve' : 'reject',
   };
   append(batch, record, submitted, person, {
@@ -175,9 +180,11 @@ function except(
   person: AcceptedAct,
 ): AfterCommit {
   const { decision } = record;
-  const gate = openExceptions(decision).find((open) => open.exception_role === person.role);
+  const current = rosterInForce(batch, record);
+  const open = openExceptions(decision, counting(current));
+  const gate = open.find(({ exception_role }) => exception_role === person.role);
   if (gate === undefined) throw new Error('acts: an exception was accepted that no gate asks for');
-  const complete = completesAuthority(decision, { gate: gate.id });
+  const complete = completesAuthority(decision, { gate: gate.id }, current);
   append(batch, record, submitted, person, {
     command: 'except',
     type: 'exception.granted',

@@ -1,3 +1,4 @@
+import { completesAuthority, counting } from '../../core/approve.ts';
 import { decisionIdOf, isoTime } from '../../core/create.ts';
 import type { DecisionRecord } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
@@ -145,12 +146,12 @@ function checkStillAuthorized(batch: Batch, { decision }: DecisionRecord): Refus
   if (roster === null) {
     return refuse('permit.revoked', 'No policy is in force for this environment any more. Nothing may run.');
   }
-  for (const approval of decision.authority.received) {
-    const member = roster.byKey(approval.key);
-    if (member?.id === approval.principal && member.key_active && member.status === 'active') continue;
+  if (!completesAuthority(decision, {}, roster)) {
+    const given = [...decision.authority.received, ...decision.policy.exceptions];
+    const who = given.filter((each) => !counting(roster)(each)).map(({ principal }) => principal);
     return refuse(
       'permit.revoked',
-      `The key with which ${approval.principal} approved was revoked since. Nothing may run; ask for a new decision.`,
+      `The key with which ${who.join(', ')} approved was revoked since. Nothing may run; ask for a new decision.`,
     );
   }
   const requester = decision.context.actor.id;
