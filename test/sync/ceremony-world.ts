@@ -22,18 +22,21 @@ import { bundleBytes, NOW, SITE } from '../policy/publisher-world.ts';
 /** Headquarters with people: a publisher by ceremony, and the keys of everybody by name. */
 export class CeremonyWorld {
   readonly dir: string;
+  /** When everything here happens, unless another time is given. */
+  readonly now: number;
   readonly #base = temporaryDir();
   readonly #keys = new Map<string, NoteSigner>();
 
   /** Root and targets 2 of alice, bob, carol; snapshot and timestamp by `online`. The first root is published. */
-  constructor() {
+  constructor(now = NOW) {
+    this.now = now;
     this.dir = join(this.#base, 'hq');
     const people = this.role(['alice', 'bob', 'carol'], 2);
     const online = this.role(['online'], 1);
     proposeFirst(this.dir, {
       roles: { root: people, targets: people, snapshot: online, timestamp: online },
       lifetimes: LIFETIMES,
-      now: NOW,
+      now,
     });
     this.ceremony(['alice', 'bob']);
   }
@@ -74,11 +77,11 @@ export class CeremonyWorld {
       bundle: { name: 'base', version, bytes: bundleBytes(version, { sites: options.sites ?? [site] }) },
       site,
       environments: options.environments ?? ['production'],
-      now: options.now ?? NOW,
+      now: options.now ?? this.now,
     });
   }
 
-  delegate(region: string, sites: string[], signers: string[] | null, now = NOW): void {
+  delegate(region: string, sites: string[], signers: string[] | null, now = this.now): void {
     const keys = signers === null ? null : this.role(signers, Math.min(2, signers.length));
     proposeDelegation(this.dir, { region, sites, keys, now });
   }
@@ -93,7 +96,7 @@ export class CeremonyWorld {
     return this.finish(options);
   }
 
-  finish({ now = NOW, online = ['online'] }: { now?: number; online?: string[] } = {}): Publication {
+  finish({ now = this.now, online = ['online'] }: { now?: number; online?: string[] } = {}): Publication {
     const publication = composePublication(this.dir, { signers: online.map((name) => this.key(name)), now });
     writePublication(this.dir, publication);
     return publication;
@@ -111,7 +114,7 @@ export class CeremonyWorld {
       repositoryDir: this.repository,
       trustedRoot: this.root,
       site: SITE,
-      now: NOW,
+      now: this.now,
       expiry: 'enforce',
       ...options,
     });
