@@ -75,6 +75,18 @@ describe('an answer', () => {
   });
 });
 
+test('what waited too long is not authorized, even before its expiry is on record', () => {
+  const fixture = site();
+  const decision = restart(fixture);
+  fixture.clock.pass(60 * 60_000);
+  expect(submit(fixture, decision, fixture.sign(alice, decision))).toMatchObject({
+    status: 409,
+    body: { code: 'decision.terminal' },
+  });
+  fixture.engine.tick();
+  expect(current(fixture, decision)).toMatchObject({ status: 'expired' });
+});
+
 describe('after an update', () => {
   test('who owned the agent when it asked cannot approve for it, nor can who owns it now', () => {
     const fixture = site(next(testBundle(), { 'agent:ops-1': { owner: 'alice' } }));

@@ -44,6 +44,8 @@ export function approveDecision(batch: Batch, call: EngineCall): AfterCommit {
   const command = submitted.act.kind === 'exception' ? 'except' : 'approve';
   const wrong = checkLifecycle(command, found.decision);
   if (wrong !== null) return refused(wrong);
+  const late = checkPatience(batch, found);
+  if (late !== null) return refused(late);
   const limit = approvalLimit(batch, found);
   if (found.acts >= limit) {
     return refused(
@@ -111,6 +113,16 @@ export function judge(batch: Batch, record: DecisionRecord, submitted: Submitted
 /** Whom a key belongs to in the policy in force, for the record of a rejected act. */
 export function ownerOf(roster: Roster | null, key: string): string | null {
   return roster?.byKey(key)?.id ?? null;
+}
+
+/** Expiry is recorded by the clock's own tick, which may come later: after a stop of days, or behind a long backlog. */
+function checkPatience(batch: Batch, { decision }: DecisionRecord): Refusal | null {
+  const { decision_id, expires_at } = decision;
+  if (batch.trust === 'uncertain' || expires_at === null || Date.parse(expires_at) > batch.now) return null;
+  return refuse(
+    'decision.terminal',
+    `Decision ${decision_id} waited for authority until ${expires_at}, which is over. Nothing was recorded; ask for a new decision.`,
+  );
 }
 
 function rosterInForce(batch: Batch, { decision }: DecisionRecord): Roster | null {
