@@ -58,7 +58,7 @@ const COMMANDS: Record<string, CommandEntry> = {
   },
   decision: {
     group: DECIDE,
-    summary: 'show, list, cancel, review, explain or reconcile decisions',
+    summary: 'show, list, explain, replay, cancel, review or reconcile decisions',
     load: async () => (await import('./commands/decision.ts')).decisionCommand(),
   },
   approvals: {
@@ -73,7 +73,7 @@ const COMMANDS: Record<string, CommandEntry> = {
   },
   policy: {
     group: POLICY,
-    summary: 'write, test, build and inspect policy bundles',
+    summary: 'write, lint, test, compare, simulate and build policies',
     load: async () => (await import('./commands/policy.ts')).policyCommand(),
   },
   repo: {

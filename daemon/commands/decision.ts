@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import type { ApiClient, DecisionReply } from '../api/client.ts';
 import type { DecisionStatus } from '../core/decision.ts';
 import { connect, openSite, parseLimit, requireActor, type SiteOptions } from './access.ts';
+import { decisionReplayCommand } from './decision-replay.ts';
 import { assertFree, writePermitFile } from './permit-file.ts';
 import { renderDecision, renderDecisions, renderExplanation } from './render/decision.ts';
 import { print, printJson, say } from './render/output.ts';
@@ -30,6 +31,7 @@ export function decisionCommand(): Command {
     .addCommand(showCommand())
     .addCommand(listCommand())
     .addCommand(explainCommand())
+    .addCommand(decisionReplayCommand())
     .addCommand(cancelCommand())
     .addCommand(reviewCommand())
     .addCommand(reconcileCommand());

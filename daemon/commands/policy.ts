@@ -6,8 +6,12 @@ import { type PolicySource, readPolicyDirectory } from '../policy/source.ts';
 import { type CaseResult, runTableTests } from '../policy/table-test.ts';
 import { EXIT, endWith } from './exit.ts';
 import { policyDiffCommand } from './policy-diff.ts';
-import { policyShowCommand, policyStatusCommand } from './policy-in-force.ts';
+import { policyHistoryCommand } from './policy-history.ts';
+import { policyStatusCommand } from './policy-in-force.ts';
 import { policyLintCommand } from './policy-lint.ts';
+import { policyNewCommand } from './policy-new.ts';
+import { policyShowCommand } from './policy-show.ts';
+import { policySimulateCommand } from './policy-simulate.ts';
 import { orReport, renderPolicy, summary } from './policy-subject.ts';
 import { print, printJson } from './render/output.ts';
 import { count, paint, table } from './render/text.ts';
@@ -18,9 +22,12 @@ interface PolicyOptions {
 
 const EXAMPLES = `
 Examples:
+  holdfast policy new policies/outpost-7 --site outpost-7.example
   holdfast policy lint policies/field-site
   holdfast policy test policies/field-site
   holdfast policy build policies/field-site -o field-site.json
+  holdfast policy diff active field-site.json
+  holdfast policy simulate field-site.json
 
 Exit codes: 0 done · 2 the policy has defects · 3 a test case got another verdict than expected`;
 
@@ -29,13 +36,16 @@ export function policyCommand(): Command {
   return new Command('policy')
     .description('Write, test and build policy bundles; see which ones are in force.')
     .addHelpText('after', EXAMPLES)
+    .addCommand(policyNewCommand())
     .addCommand(policyLintCommand())
     .addCommand(testCommand())
     .addCommand(buildCommand())
     .addCommand(policyDiffCommand())
+    .addCommand(policySimulateCommand())
     .addCommand(schemaCommand())
     .addCommand(policyStatusCommand())
-    .addCommand(policyShowCommand());
+    .addCommand(policyShowCommand())
+    .addCommand(policyHistoryCommand());
 }
 
 function testCommand(): Command {

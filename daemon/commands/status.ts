@@ -91,13 +91,23 @@ function gatewayLine(status: JsonObject): string {
   return plain(`up, ${notes.filter((note) => note !== '').join(', ')}`);
 }
 
+/** One environment's policy and its countdown, as `GET /v1/status` has it. */
+interface PolicyAge {
+  environment: string;
+  version: string;
+  issued_at: string | null;
+  freshness: { step: string; next: { step: string; at: string } | null } | null;
+}
+
+const NEXT_WORDS: Record<string, string> = {
+  warn: 'a warning',
+  escalate: 'risk needs approval',
+  deny: 'risk is denied',
+};
+
 function facts(status: JsonObject): [string, string][] {
   const ledger = object(status.ledger);
-  const environments = (object(status.policy).environments ?? []) as {
-    environment: string;
-    version: string;
-    issued_at: string | null;
-  }[];
+  const environments = (object(status.policy).environments ?? []) as unknown as PolicyAge[];
   const size = typeof ledger.size === 'number' ? count(ledger.size, 'entry', 'entries') : 'unknown';
   return [
     ['ledger', `${size}, writes ${plain(text(ledger.write_state) ?? 'unknown')}`],
@@ -107,8 +117,12 @@ function facts(status: JsonObject): [string, string][] {
   ];
 }
 
-function policyLine(env: { environment: string; version: string; issued_at: string | null }): string {
-  return plain(`${env.environment}: ${env.version}, issued ${instant(env.issued_at)}`);
+function policyLine({ environment, version, issued_at, freshness }: PolicyAge): string {
+  const next = freshness?.next ?? null;
+  const step = freshness === null || freshness.step === 'fresh' ? '' : `, ${freshness.step}`;
+  const then =
+    next === null ? '' : `, without news ${NEXT_WORDS[next.step] ?? next.step} ${instant(next.at)}`;
+  return plain(`${environment}: ${version}, issued ${instant(issued_at)}${step}${then}`);
 }
 
 /** How many decisions wait for something, in words; what needs a person's look stands last. */

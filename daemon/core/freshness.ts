@@ -3,7 +3,7 @@ import { durationMs } from './duration.ts';
 import type { AuthorityGroup, GateResult, Verdict } from './verdict.ts';
 
 /*
- * Freshness as policy (docs/decisions/0008): a bundle says how long it may be trusted without news from headquarters.
+ * Freshness as policy (docs/decisions/0012): a bundle says how long it may be trusted without news from headquarters.
  */
 
 /** How far a policy has aged, in the order in which it does. */

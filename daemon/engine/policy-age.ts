@@ -29,7 +29,7 @@ interface Aging {
 }
 
 /**
- * How the policies in force age (docs/decisions/0008). Trusted time moves a policy from step to step, and back when a
+ * How the policies in force age (docs/decisions/0012). Trusted time moves a policy from step to step, and back when a
  * clock that ran ahead was corrected. Uncertain time only moves it forward, by what it is at least: a clock that is set
  * back, or dead, never makes a policy fresh again.
  */

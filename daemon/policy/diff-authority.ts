@@ -2,7 +2,7 @@ import type { Bundle } from '../core/bundle.ts';
 import { requiredAuthority } from '../core/routes.ts';
 import { inScope } from '../core/rules.ts';
 import type { AuthorityGroup } from '../core/verdict.ts';
-import { listed } from './diff-words.ts';
+import { listed, same } from './diff-words.ts';
 import { reachOf } from './reach.ts';
 
 /**
@@ -21,6 +21,31 @@ export function authorityChanges(before: Bundle, after: Bundle): string[] {
     }
   }
   return [...sayings].map(([saying, names]) => `${listed(names)} ${inNumber(saying, names.length)}`);
+}
+
+/** Where the risk of a class can now fall into other bands, whatever made it so. */
+export function reachChanges(before: Bundle, after: Bundle): string[] {
+  const sayings = new Map<string, string[]>();
+  for (const [name, action] of Object.entries(after.actions)) {
+    const all = action.environments ?? Object.keys(after.environments);
+    const where = new Map<string, string[]>();
+    for (const environment of all.filter((known) => isAsked(before, name, known))) {
+      const [was, is] = [reachOf(before, name, environment).bands, reachOf(after, name, environment).bands];
+      if (same(was, is)) continue;
+      const change = ` can now be of ${listed(is, 'or')} risk (was ${listed(was, 'or')}).`;
+      where.set(change, [...(where.get(change) ?? []), environment]);
+    }
+    for (const [change, environments] of where) {
+      const saying = `${placeWords(environments, all)}${change}`;
+      sayings.set(saying, [...(sayings.get(saying) ?? []), name]);
+    }
+  }
+  return [...sayings].map(([saying, names]) => `${listed(names)} ${saying}`);
+}
+
+/** Who must approve what under one policy, in the words of `authorityChanges`. */
+export function describeAuthority(bundle: Bundle): string[] {
+  return authorityChanges({ ...bundle, actions: {} }, bundle);
 }
 
 /** A stretch of scores in which the same is demanded, and how that differs from before. */
@@ -96,10 +121,11 @@ function sayingsOf(places: (Span & { environment: string })[], all: readonly str
     const key = `${at} ${change}`;
     where.set(key, [...(where.get(key) ?? []), environment]);
   }
-  return [...where].map(([saying, environments]) => {
-    const everywhere = environments.length === all.length && all.length > 1;
-    return `${everywhere ? 'everywhere' : `in ${listed(environments)}`}${saying}.`;
-  });
+  return [...where].map(([saying, environments]) => `${placeWords(environments, all)}${saying}.`);
+}
+
+function placeWords(environments: readonly string[], all: readonly string[]): string {
+  return environments.length === all.length && all.length > 1 ? 'everywhere' : `in ${listed(environments)}`;
 }
 
 function demanded(is: AuthorityGroup[] | null): string {

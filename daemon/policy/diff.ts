@@ -1,6 +1,6 @@
 import type { Bundle } from '../core/bundle.ts';
 import { actionChanges } from './diff-actions.ts';
-import { authorityChanges } from './diff-authority.ts';
+import { authorityChanges, reachChanges } from './diff-authority.ts';
 import { peopleChanges } from './diff-people.ts';
 import { gateChanges, riskChanges } from './diff-rules.ts';
 import { wordingChanges } from './diff-wording.ts';
@@ -39,6 +39,7 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...actionChanges(old, after),
     ...gateChanges(old, after),
     ...riskChanges(old, after),
+    ...reachChanges(old, after),
     ...authorityChanges(old, after),
     ...peopleChanges(old, after),
     ...limitChanges(old, after),

@@ -94,8 +94,7 @@ export class Simulation {
 
   #candidateFor(entry: Entry): CompiledBundle | null {
     if (!(this.#candidate instanceof Map)) return this.#candidate as CompiledBundle;
-    const { environment } = (entry.data.context ?? {}) as { environment?: string };
-    return this.#candidate.get(environment ?? '') ?? null;
+    return this.#candidate.get(environmentOf(entry) ?? '') ?? null;
   }
 }
 
@@ -116,27 +115,30 @@ export interface EntryReader {
 const PAGE = 256;
 
 /**
- * Simulates the newest `last` decisions of a ledger, reading backwards page by page; between pages others get their
+ * Simulates the newest `last` decisions of a ledger (of one environment, if named), reading backwards page by page; between pages others get their
  * turn. `onProgress` gets the number of decisions judged.
  */
 export async function simulateRecent(
   source: EntryReader,
   candidate: Candidate,
-  {
-    last = SIMULATED_DECISIONS,
-    onProgress = () => {},
-  }: { last?: number; onProgress?: (n: number) => void } = {},
+  options: { last?: number; environment?: string; onProgress?: (n: number) => void } = {},
 ): Promise<SimulationReport> {
+  const { last = SIMULATED_DECISIONS, environment, onProgress = () => {} } = options;
   const simulation = new Simulation(candidate);
   for (let end = source.size; end > 0 && simulation.decisions < last; end -= PAGE) {
     const from = Math.max(0, end - PAGE);
     const page = await source.read(from, end - from);
     for (const { index, entry } of page.toReversed()) {
-      if (simulation.decisions < last) simulation.add(index, entry);
+      if (simulation.decisions >= last) break;
+      if (environment === undefined || environmentOf(entry) === environment) simulation.add(index, entry);
     }
     onProgress(simulation.decisions);
   }
   return simulation.report();
+}
+
+function environmentOf({ data }: Entry): string | undefined {
+  return ((data.context ?? {}) as { environment?: string }).environment;
 }
 
 /** The kind of flip; null when people and machines would have seen the same. */

@@ -129,3 +129,49 @@ describe('policy build', () => {
     expect(stderr).toContain('--output');
   });
 });
+
+describe('policy new', () => {
+  it('writes a starter that has no defects and passes its own tests', () => {
+    const to = `${dir.path}/mine`;
+    const { status, stdout } = policy('new', to, '--site', 'hut-1.example', '--name', 'hut');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/WRITTEN[\s\S]*hut@1[\s\S]*hut-1.example/);
+    expect(JSON.parse(policy('lint', to, '--json').stdout)).toMatchObject({ ok: true, name: 'hut' });
+    expect(policy('test', to).status).toBe(0);
+  });
+
+  it('leaves what is there alone', () => {
+    const { status, stderr } = policy('new', dir.path, '--site', 'hut-1.example');
+    expect(status).toBe(2);
+    expect(stderr).toContain('The directory is not empty; nothing was written.');
+  });
+
+  it('says when no bundle may name such a site', () => {
+    const { status, stdout } = policy('new', `${dir.path}/mine`, '--site', 'Hut 1');
+    expect(status).toBe(2);
+    expect(stdout).toMatch(/metadata.yaml:\d+: found "Hut 1"/);
+  });
+});
+
+describe('policy diff', () => {
+  it('compares a directory with a built bundle', () => {
+    policy('build', dir.path, '-o', `${dir.path}/old.bundle`);
+    expect(policy('diff', `${dir.path}/old.bundle`, dir.path).stdout).toContain('NO CHANGE');
+    dir.edit('risk.yaml', 'weight: 0.05', 'weight: 0.06');
+    const { status, stdout } = policy('diff', `${dir.path}/old.bundle`, dir.path, '--json');
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      before: { policy: 'field-site@1' },
+      changes: ['The risk factor doubtful-clock now counts +0.06 (was +0.05).'],
+    });
+  });
+
+  it('exits 2 for what is not there or no policy', () => {
+    expect(policy('diff', dir.path, `${dir.path}/nothing`)).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('There is no '),
+    });
+    dir.edit('gates.yaml', 'otherwise: fail', 'otherwise: deny');
+    expect(policy('diff', dir.path, dir.path).status).toBe(2);
+  });
+});

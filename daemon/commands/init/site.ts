@@ -162,7 +162,7 @@ function makePublisher(
   const { root } = createDevPublisher(paths.publisher, { name: site, now });
   const source = join(paths.publisher, 'policy');
   copyPolicy(starter, source);
-  adoptPolicy(source, { site, issuedAt: `${new Date(now).toISOString().slice(0, 19)}Z` });
+  adoptPolicy(source, { sites: [site], issuedAt: `${new Date(now).toISOString().slice(0, 19)}Z` });
   const keys = join(paths.publisher, 'people');
   return {
     root,

@@ -22,9 +22,9 @@ export function copyPolicy(from: string, to: string): void {
 }
 
 /** Makes a copied policy this site's own: who it is for, when it was issued. Comments stay. */
-export function adoptPolicy(dir: string, { site, issuedAt }: { site: string; issuedAt: string }): void {
+export function adoptPolicy(dir: string, { sites, issuedAt }: { sites: string[]; issuedAt: string }): void {
   editYaml(join(dir, 'metadata.yaml'), (document) => {
-    document.set('sites', [site]);
+    document.set('sites', sites);
     document.set('issued_at', issuedAt);
   });
 }
