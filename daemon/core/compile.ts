@@ -8,6 +8,7 @@ import type { Condition } from './condition.ts';
 import { evaluateRequest, type Facts } from './evaluate.ts';
 import type { DecisionRequest } from './request.ts';
 import { indexRules } from './rules.ts';
+import type { SecretScanner } from './secrets.ts';
 import type { Verdict } from './verdict.ts';
 
 /** A bundle that has been checked in every respect and is ready to judge requests. */
@@ -17,6 +18,8 @@ export interface CompiledBundle {
   readonly digest: string;
   /** `name@version`, as decisions show it. */
   readonly version: string;
+  /** Built-in patterns and those of the bundle. */
+  readonly secrets: SecretScanner;
   /** Pure; see `evaluateRequest`. */
   evaluate(request: DecisionRequest, facts: Facts): Verdict;
 }
@@ -35,6 +38,7 @@ export function compileBundle(bundle: Bundle, digest: string): CompiledBundle {
     bundle,
     digest,
     version: `${bundle.metadata.name}@${bundle.metadata.version}`,
+    secrets: rules.secrets,
     evaluate: (request, facts) => evaluateRequest(rules, request, facts),
   };
 }

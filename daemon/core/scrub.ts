@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '../formats/json.ts';
 import type { DecisionRequest } from './request.ts';
-import { secretScanner } from './secrets.ts';
+import { type SecretScanner, secretScanner } from './secrets.ts';
 import type { GateResult, Verdict } from './verdict.ts';
 
 /** Most payload members that are recorded; more than any class allows. */
@@ -56,6 +56,11 @@ export function scrubRequest(request: DecisionRequest, verdict: Pick<Verdict, 'g
 /** Whether a failed gate keeps the value of its field out of the record. */
 export function isWithholding({ id, result, field }: Pick<GateResult, 'id' | 'result' | 'field'>): boolean {
   return result === 'fail' && field !== undefined && WITHHOLDING.has(id);
+}
+
+/** Free text as it may be recorded: as it is, or withheld when it looks like it holds a secret. */
+export function recordableText(text: string, secrets: SecretScanner = builtIn): string {
+  return secrets.find(text) === null ? text : withheldText('secrets.pattern');
 }
 
 /** What stands in a text field in place of a withheld value. */

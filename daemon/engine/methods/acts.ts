@@ -5,6 +5,7 @@ import { type DecisionRecord, openExceptions } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle, type LifecycleCommand } from '../../core/lifecycle.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import type { Roster } from '../../core/roster.ts';
+import { recordableText } from '../../core/scrub.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { sha256Hex } from '../../formats/digest.ts';
 import type { EntryActor, EntryType } from '../../formats/entry.ts';
@@ -70,6 +71,13 @@ export function readAct(body: string | null, kinds: readonly ActKind[]): Submitt
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     return refuse('approval.malformed', `The act cannot be read: ${error.message} Nothing was recorded.`);
+  }
+  // Acts are kept word for word as evidence, so nothing can be taken out of one.
+  if (recordableText(act.reason) !== act.reason) {
+    return refuse(
+      'approval.malformed',
+      'The reason of the act looks like it holds a secret. Nothing was recorded; sign one without it.',
+    );
   }
   if (!kinds.includes(act.kind)) {
     return refuse('approval.wrong_kind', `An act of kind ${act.kind} does not belong here.`);

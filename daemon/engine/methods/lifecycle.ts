@@ -1,6 +1,7 @@
 import type { DecisionRecord } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
 import { type Refusal, refuse } from '../../core/refusal.ts';
+import { recordableText } from '../../core/scrub.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
@@ -24,6 +25,26 @@ export function changed(batch: Batch, id: string): AfterCommit {
   return (state) => decisionReply(state, record);
 }
 
+/**
+ * Free text about a decision as it may be recorded. What people and targets write is looked through for secrets as a
+ * request is; what they did counts all the same.
+ */
+export function freeText(batch: Batch, { decision }: DecisionRecord, text: string): string {
+  const policy = batch.state.policies.active(decision.context.environment);
+  return recordableText(text, policy?.compiled.secrets);
+}
+
+/** Who says to have acted, without a signature. */
+export function namedActor(batch: Batch, record: DecisionRecord, named: NamedActor): EntryActor {
+  const { id, role = null } = named;
+  return { id: freeText(batch, record, id), role: role === null ? null : freeText(batch, record, role) };
+}
+
+export interface NamedActor {
+  id: string;
+  role?: string | null;
+}
+
 export function refused(refusal: Refusal, extra: JsonObject = {}): AfterCommit {
   return () => problem(refusal, extra);
 }
@@ -32,7 +53,7 @@ export function refused(refusal: Refusal, extra: JsonObject = {}): AfterCommit {
 export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
   const found = findDecision(batch, call.args.id);
   if ('refused' in found) return refused(found);
-  const { actor, reason } = JSON.parse(call.body ?? '{}') as { actor: EntryActor; reason?: string };
+  const { actor, reason } = JSON.parse(call.body ?? '{}') as { actor: NamedActor; reason: string };
   const { decision } = found;
   if (call.peer.socket !== 'operator' && actor.id !== decision.context.actor.id) {
     return refused(
@@ -45,9 +66,9 @@ export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
   const wrong = checkLifecycle('cancel', decision);
   if (wrong !== null) return refused(wrong);
   assertTransition('cancel', 'decision.cancelled', ['cancelled']);
-  batch.record(decision.decision_id, 'decision.cancelled', actor, {
+  batch.record(decision.decision_id, 'decision.cancelled', namedActor(batch, found, actor), {
     transitions: ['cancelled'],
-    reason: reason ?? null,
+    reason: freeText(batch, found, reason),
   });
   return changed(batch, decision.decision_id);
 }

@@ -8,7 +8,7 @@ import type { Permit } from '../../formats/permit.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
-import { changed, refused } from './lifecycle.ts';
+import { changed, freeText, refused } from './lifecycle.ts';
 
 interface Held {
   record: DecisionRecord;
@@ -70,6 +70,7 @@ export function reportOutcome(batch: Batch, call: EngineCall): AfterCommit {
   if (record.decision.permit_state === result) return changed(batch, permit.decision_id);
   const wrong = checkLifecycle('report', record.decision);
   if (wrong !== null) return refused(wrong);
+  const reason = detail?.reason;
   assertTransition('report', 'permit.outcome', ['executed']);
   batch.record(
     permit.decision_id,
@@ -80,7 +81,8 @@ export function reportOutcome(batch: Batch, call: EngineCall): AfterCommit {
       permit_id: permit.id,
       audience,
       result,
-      detail: detail ?? {},
+      detail:
+        typeof reason === 'string' ? { ...detail, reason: freeText(batch, record, reason) } : { ...detail },
     },
   );
   return changed(batch, permit.decision_id);

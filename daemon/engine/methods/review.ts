@@ -8,7 +8,7 @@ import type { Batch } from '../context.ts';
 import type { EngineCall } from '../protocol.ts';
 import type { AfterCommit } from '../reply.ts';
 import { actData, readAct, type SubmittedAct } from './acts.ts';
-import { changed, findDecision, refused } from './lifecycle.ts';
+import { changed, findDecision, freeText, type NamedActor, namedActor, refused } from './lifecycle.ts';
 
 /** `decisions.review`: somebody looked at what was executed. Signed, or plain from the operator socket. */
 export function reviewDecision(batch: Batch, call: EngineCall): AfterCommit {
@@ -17,7 +17,7 @@ export function reviewDecision(batch: Batch, call: EngineCall): AfterCommit {
   const { decision } = found;
   const wrong = checkLifecycle('review', decision);
   if (wrong !== null) return refused(wrong);
-  const body = JSON.parse(call.body ?? '{}') as { actor?: EntryActor; note?: string; act?: string };
+  const body = JSON.parse(call.body ?? '{}') as { actor?: NamedActor; note?: string; act?: string };
   assertTransition('review', 'decision.reviewed', ['reviewed']);
   if (body.act !== undefined) {
     const signed = signedAct(batch, found, call.body, 'review');
@@ -31,15 +31,15 @@ export function reviewDecision(batch: Batch, call: EngineCall): AfterCommit {
     });
     return changed(batch, decision.decision_id);
   }
-  const actor = body.actor ?? { id: null, role: null };
-  if (actor.id === null || actor.id === decision.context.actor.id) {
+  if (body.actor === undefined || body.actor.id === decision.context.actor.id) {
     return refused(refuse('approval.self', 'A review needs a named reviewer other than the requester.'));
   }
+  const actor = namedActor(batch, found, body.actor);
   batch.record(decision.decision_id, 'decision.reviewed', actor, {
     transitions: ['reviewed'],
     act: null,
     principal: actor.id,
-    note: body.note ?? '',
+    note: freeText(batch, found, body.note ?? ''),
   });
   return changed(batch, decision.decision_id);
 }
