@@ -71,7 +71,8 @@ export function readJournal(bytes: Uint8Array): JournalState {
 export function compact(state: JournalState, remembered: number): { state: JournalState; text: string } {
   const closed = [...state.closed].sort();
   const dropped = closed.splice(0, Math.max(0, closed.length - remembered));
-  const floor = dropped.at(-1) ?? state.floor;
+  // It never sinks: a permit below it may have been closed after all, when the engine still held it as redeemed.
+  const floor = [state.floor, dropped.at(-1) ?? ''].sort().at(-1) ?? '';
   const lines: JournalRecord[] = [{ event: 'floor', permit: floor, tree: state.tree }];
   for (const permit of closed) lines.push({ event: 'closed', permit });
   for (const run of state.open.values()) lines.push(openRecord(run, state.tree));

@@ -34,6 +34,25 @@ const ended = (journal: Journal, n: number) =>
     detail: { exit_code: 0 },
   });
 
+it('a permit that was closed below the floor does not lower it', async () => {
+  for (const [remembered, numbers] of [
+    [1, [5, 6, 7]],
+    [2, [1]],
+  ] as const) {
+    const journal = await Journal.open(path, remembered);
+    for (const n of numbers) {
+      journal.claim(permit(n));
+      await ended(journal, n);
+      await journal.reported(permit(n), at);
+    }
+    await journal.close();
+    await (await Journal.open(path, 1)).close();
+  }
+  const journal = await Journal.open(path, 1);
+  expect(journal.claim(permit(6))).toBe('too_old');
+  await journal.close();
+});
+
 describe('a permit runs once', () => {
   it('is claimed once, and again only after it was given back', async () => {
     const journal = await Journal.open(path);
