@@ -3,6 +3,9 @@
  * The one executable. Reads the command's name, imports only the module that serves it, and maps whatever comes out of
  * it to the exit codes of the contract. `COMMANDS` below is the whole list; nothing else is reachable.
  */
+import { existsSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { describeFailure } from './commands/failure.ts';
 import { VERSION } from './host/version.ts';
@@ -198,6 +201,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 if (import.meta.main) {
+  // From a checkout every start would strip the types of hundreds of files anew. The cache is as trusted as the modules
+  // that it lies beside; where that folder cannot be written, or does not exist, there is none.
+  const modules = join(import.meta.dirname, '../node_modules');
+  if (existsSync(modules)) enableCompileCache(join(modules, '.cache/holdfast'));
   const code = await main(process.argv.slice(2));
   process.exitCode = code;
   // A role whose engine or socket failed must not linger behind what is still open: supervisors restart what ends.

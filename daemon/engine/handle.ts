@@ -10,6 +10,10 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+/** Up to this many open calls the main thread waits awake, and for so long. */
+const FEW_CALLS = 2;
+const AWAKE_MS = 1;
+
 /** The engine is gone: the worker ended while calls were open, or a call came after it. Nothing was acknowledged. */
 export class EngineGone extends Error {
   override readonly name = 'EngineGone';
@@ -95,6 +99,16 @@ class WriterLink implements EngineHandle {
     const calls = this.#outgoing;
     this.#outgoing = [];
     this.#worker.postMessage({ calls } satisfies ToWriter);
+    if (this.#waiting.size <= FEW_CALLS) this.#stayAwake(performance.now() + AWAKE_MS);
+  }
+
+  /**
+   * Keeps the event loop turning until the answer is there: for a lone caller, being woken up from sleep would take as
+   * long as a good part of the decision. With more callers there is always something to do.
+   */
+  #stayAwake(until: number): void {
+    if (this.#waiting.size === 0 || this.#waiting.size > FEW_CALLS || performance.now() > until) return;
+    setImmediate(() => this.#stayAwake(until));
   }
 
   #deliver(batch: Extract<FromWriter, { ids: number[] }>): void {

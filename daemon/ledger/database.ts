@@ -58,8 +58,8 @@ export interface OpenOptions {
   walPages?: number;
 }
 
-/** 64 MiB at 4 KiB pages: a busy site's idle moments come before that, so commits rarely pay for the move. */
-const WAL_PAGES = 16_384;
+/** 16 MiB at 4 KiB pages: large enough that most moves fall into idle moments, small enough that one does not hold up callers. */
+const WAL_PAGES = 4_000;
 const CACHE_KIB = 8_192;
 const BUSY_MS = 5_000;
 
