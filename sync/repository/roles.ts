@@ -1,6 +1,7 @@
 import { Key, Root, type TargetFile, Targets } from '@tufjs/models';
 import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
 import { sha256Hex, toHex } from '../../daemon/formats/digest.ts';
+import type { JsonObject } from '../../daemon/formats/json.ts';
 import type { Vkey } from '../../daemon/formats/signed-note.ts';
 import { siteTargetName } from '../../daemon/formats/site-target.ts';
 import { ROLES, type RoleName } from './keys.ts';
@@ -25,14 +26,13 @@ export interface Region extends RoleKeys {
 
 /** The TUF key of a verifier key, with its holder's name; the id does not depend on the name. */
 export function namedKey({ name, publicKey }: Vkey): Key {
-  const object = { keytype: 'ed25519', keyval: { public: toHex(publicKey) }, scheme: 'ed25519' };
-  return new Key({
-    keyID: sha256Hex(canonicalBytes(object)),
-    keyType: object.keytype,
-    scheme: object.scheme,
-    keyVal: object.keyval,
-    unrecognizedFields: { [NAME_MEMBER]: name },
-  });
+  const key = { keyType: 'ed25519', scheme: 'ed25519', keyVal: { public: toHex(publicKey) } };
+  return new Key({ keyID: keyIdOf(key), ...key, unrecognizedFields: { [NAME_MEMBER]: name } });
+}
+
+/** The id that a key has by its own contents (TUF §4.2). */
+export function keyIdOf({ keyType, scheme, keyVal }: Pick<Key, 'keyType' | 'scheme' | 'keyVal'>): string {
+  return sha256Hex(canonicalBytes({ keytype: keyType, keyval: keyVal as JsonObject, scheme }));
 }
 
 /** The holder's name, or the start of the key's id where it has none. */

@@ -1,9 +1,11 @@
-import type { Key, Root, TargetFile, Targets } from '@tufjs/models';
+import { type Key, type Root, TargetFile, type Targets } from '@tufjs/models';
 import { type Bundle, parseBundle } from '../../daemon/core/bundle.ts';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
+import { canonicalText } from '../../daemon/formats/canonical-json.ts';
+import type { JsonObject } from '../../daemon/formats/json.ts';
 import { parseSiteTarget, type SiteTarget, siteTargetName } from '../../daemon/formats/site-target.ts';
 import { ROLES } from './keys.ts';
-import { keyName, type RoleKeys, regionsOf, rolesOf } from './roles.ts';
+import { buildRoot, buildTargets, keyIdOf, keyName, type RoleKeys, regionsOf, rolesOf } from './roles.ts';
 import { readStagedTarget, type StagedFile, type Staging } from './staging.ts';
 
 /** Puts a policy's change into sentences. */
@@ -16,6 +18,7 @@ export type DescribeBundles = (before: Bundle | null, after: Bundle) => string[]
  */
 export function describeStaged(staging: Staging, file: StagedFile, describe: DescribeBundles): string[] {
   const { role, metadata } = file;
+  assertNothingElse(file);
   const { version, expires } = metadata.signed;
   const head = `${role} version ${version}, valid until ${expires}`;
   if (role === 'root')
@@ -36,6 +39,37 @@ export function describeStaged(staging: Staging, file: StagedFile, describe: Des
         ]
       : words),
   ];
+}
+
+/**
+ * The words speak of keys, thresholds, regions, files, versions and times. A file that says anything beside that (a stamp, a
+ * member that some reader knows, a key under a foreign id) would be signed unread.
+ */
+function assertNothingElse({ role, file, metadata }: StagedFile): void {
+  const { version, expires } = metadata.signed;
+  const keys =
+    role === 'root'
+      ? Object.values((metadata.signed as Root).keys)
+      : Object.values((metadata.signed as Targets).delegations?.keys ?? {});
+  if (keys.some((key) => key.keyID !== keyIdOf(key)))
+    throw notShown(`a key in ${file} stands under an id that is not its own`);
+  const spoken =
+    role === 'root'
+      ? buildRoot({ version, expires, roles: rolesOf(metadata.signed as Root), profile: null })
+      : buildTargets({
+          version,
+          expires,
+          targets: Object.fromEntries(
+            Object.entries((metadata.signed as Targets).targets).map(([path, { length, hashes }]) => [
+              path,
+              new TargetFile({ path, length, hashes: { sha256: hashes.sha256 ?? '' } }),
+            ]),
+          ),
+          regions: regionsOf(metadata.signed as Targets),
+        });
+  const text = (signed: Root | Targets): string => canonicalText(signed.toJSON() as JsonObject);
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(expires) || text(spoken) !== text(metadata.signed))
+    throw notShown(`${file} says more than can be put into words here`);
 }
 
 function rootWords(before: Root | null, after: Root): string[] {

@@ -3,7 +3,9 @@ import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
+import type { JsonObject } from '../../daemon/formats/json.ts';
 import { composePublication } from '../../sync/repository/finish.ts';
+import { keyOf } from '../../sync/repository/keys.ts';
 import { proposeKeys, proposeRenewal, proposeRevocation } from '../../sync/repository/propose.ts';
 import { refresh } from '../../sync/repository/refresh.ts';
 import { reportOf } from '../../sync/repository/report.ts';
@@ -216,6 +218,50 @@ describe('words before a signature', () => {
     expect(codeOf(() => words(world))).toBe('sign.not_as_shown');
   });
 
+  it.each([
+    [
+      'a member that no word speaks of',
+      '2.targets.json',
+      (s: JsonObject) => Object.assign(s, { 'x-more': 1 }),
+    ],
+    [
+      'a remark on a file',
+      '2.targets.json',
+      (s: JsonObject) => {
+        for (const info of Object.values(s.targets as JsonObject))
+          Object.assign(info as JsonObject, { custom: { a: 1 } });
+      },
+    ],
+    [
+      'the stamp of a dev publisher',
+      '2.root.json',
+      (s: JsonObject) => Object.assign(s, { 'x-holdfast-profile': 'dev' }),
+    ],
+    [
+      'one snapshot for all',
+      '2.root.json',
+      (s: JsonObject) => Object.assign(s, { consistent_snapshot: false }),
+    ],
+    [
+      'a key of no role',
+      '2.root.json',
+      (s: JsonObject) => {
+        const keys = s.keys as JsonObject;
+        Object.assign(keys, { [keyOf(new CeremonyWorld().key('mallory')).keyID]: Object.values(keys)[0] });
+      },
+    ],
+  ])('are not given for a file that says more: %s', (_what, file, change) => {
+    const world = new CeremonyWorld();
+    world.propose(1);
+    proposeKeys(world.dir, { role: 'root', change: () => world.role(['alice', 'dave'], 1), now: NOW });
+    const path = join(world.staging, 'metadata', file);
+    const metadata = JSON.parse(readFileSync(path, 'utf8')) as { signed: JsonObject };
+    expect(words(world)).toMatch(/targets version 2/);
+    change(metadata.signed);
+    writeFileSync(path, JSON.stringify(metadata));
+    expect(codeOf(() => words(world))).toBe('sign.not_as_shown');
+  });
+
   it('compare only with what was really signed', () => {
     const world = new CeremonyWorld();
     world.propose(1);
@@ -244,6 +290,30 @@ describe('rotation', () => {
     const update = await world.verify();
     expect(update.versions.root).toBe(3);
     expect([...update.files.keys()].filter((name) => name.endsWith('root.json'))).toHaveLength(3);
+  });
+
+  it('is followed by a site that was away for a year, and judged by the last root alone', async () => {
+    const world = new CeremonyWorld();
+    world.propose(1);
+    world.ceremony(['alice', 'bob']);
+    const trustedMetadataDir = join(temporaryDir(), 'metadata');
+    cpSync(join(world.repository, 'metadata'), trustedMetadataDir, { recursive: true });
+    const pinned = world.root;
+    for (const [day, signers, next] of [
+      [300, ['alice', 'bob'], ['dave', 'erin']],
+      [700, ['dave', 'erin'], ['frank', 'grace']],
+    ] as const) {
+      const now = NOW + day * DAY;
+      proposeKeys(world.dir, { role: 'root', change: () => world.role(next, 2), now });
+      world.ceremony([...signers, ...next], { now });
+    }
+    const now = NOW + 800 * DAY;
+    world.propose(2, { now });
+    world.ceremony(['alice', 'carol'], { now });
+    const update = await world.verify({ now, trustedRoot: pinned, trustedMetadataDir });
+    expect([update.versions.root, update.siteTarget.serial]).toEqual([3, 2]);
+    const late = NOW + (700 + 731) * DAY;
+    expect(await refusal(world.verify({ now: late, trustedRoot: pinned }))).toBe('update.expired');
   });
 
   it.each([['targets'], ['snapshot'], ['timestamp']] as const)(
