@@ -50,12 +50,18 @@ export function authoritySatisfied(groups: readonly AuthorityGroup[], votes: rea
   return assignVotes(groups, votes).filter((group) => group !== null).length === seats;
 }
 
-/** What is still missing, in words an operator can act on: `1 more of L4 (group "command")`. */
+/** Alternatives in words: `L4`, `L4 or L5`, `L3, L4 or L5`. */
+export function anyOf(names: readonly string[]): string {
+  const [last = '', ...before] = [...names].reverse();
+  return before.length === 0 ? last : `${before.reverse().join(', ')} or ${last}`;
+}
+
+/** What is still missing, in words an operator can act on: `2 signatures by L3, L4 or L5 (peer)`. */
 export function missingAuthority(groups: readonly AuthorityGroup[], votes: readonly Vote[]): string[] {
   const assigned = assignVotes(groups, votes);
   return groups.flatMap((group, index) => {
     const missing = group.min_signatures - assigned.filter((seat) => seat === index).length;
     if (missing <= 0) return [];
-    return [`${missing} signature${missing > 1 ? 's' : ''} by ${group.roles.join(' or ')} (${group.group})`];
+    return [`${missing} signature${missing > 1 ? 's' : ''} by ${anyOf(group.roles)} (${group.group})`];
   });
 }

@@ -1,6 +1,7 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { TimeTrust } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
+import { anyOf } from './authority.ts';
 import { RequestBindings } from './bindings.ts';
 import type { BundlePrincipal } from './bundle.ts';
 import type { Bindings } from './condition.ts';
@@ -226,7 +227,7 @@ function conclude(
     .map(({ reason, exception_role }) => `Needs an exception by ${exception_role}: ${reason}`);
   const approvals = required.map(
     ({ group, roles, min_signatures }) =>
-      `Needs ${min_signatures} ${min_signatures > 1 ? 'approvals' : 'approval'} by ${roles.join(' or ')} (${group}).`,
+      `Needs ${min_signatures} ${min_signatures > 1 ? 'approvals' : 'approval'} by ${anyOf(roles)} (${group}).`,
   );
   if (queued.length > 0) return { result: 'queue', reasons: [...queued, ...exceptions, ...approvals] };
   const because = risk.reasons.map((reason) => `Risk: ${reason}`);

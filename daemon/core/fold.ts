@@ -129,6 +129,12 @@ function apply(record: DecisionRecord, { index, entry }: Recorded): void {
       decision.permit_state = data.result as PermitState;
       decision.outcome = { ...decision.outcome, ...outcomeOf(data, entry.at), reconciled: true };
       break;
+    case 'decision.cancelled':
+      withdraw(decision, `Cancelled by ${entry.actor.id ?? 'nobody named'}: ${String(data.reason)}`);
+      break;
+    case 'decision.expired':
+      withdraw(decision, `Expired: ${String(data.reason)}.`);
+      break;
     case 'decision.reviewed':
       decision.reviews.push({ principal: String(data.principal), note: String(data.note), at: entry.at });
       break;
@@ -147,6 +153,12 @@ function grant(record: DecisionRecord, permit: Permit, index: number): void {
     ...record.decision.risk.reasons.map((reason) => `Risk: ${reason}`),
   ];
   record.permit_index = index;
+}
+
+/** What spoke for the action before no longer does; its risk stays on record. */
+function withdraw(decision: Decision, reason: string): void {
+  decision.enforcement.result = 'deny';
+  decision.enforcement.reasons = [reason, ...decision.risk.reasons.map((risk) => `Risk: ${risk}`)];
 }
 
 function receive(decision: Decision, entry: Entry): void {
@@ -190,7 +202,6 @@ function settle({ decision }: DecisionRecord): void {
       ...missingAuthority(decision.authority.required, approvals),
     ];
   }
-  if (decision.status === 'expired' || decision.status === 'cancelled') decision.enforcement.result = 'deny';
 }
 
 /**

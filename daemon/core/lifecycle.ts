@@ -65,6 +65,32 @@ export const LIFECYCLE: Readonly<Record<LifecycleCommand, Row>> = {
   },
 };
 
+/** How a decision stands, for messages: follows "Decision ID …". */
+const STANDS: Readonly<Record<DecisionStatus, string>> = {
+  draft: 'is not evaluated yet',
+  evaluated: 'is queued',
+  pending_authority: 'still waits for authority',
+  authorized: 'is authorized already',
+  executed: 'was executed already',
+  reviewed: 'is reviewed',
+  denied: 'is denied',
+  expired: 'is expired',
+  cancelled: 'is cancelled',
+};
+
+/** What each command needs, for messages: follows "Only …". */
+const NEEDS: Readonly<Record<LifecycleCommand, string>> = {
+  create: 'a new request can be decided',
+  approve: 'a decision that waits for authority can be approved or rejected',
+  except: 'a decision that waits for authority can be given an exception',
+  cancel: 'a decision that was not executed can be cancelled',
+  expire: 'a decision that was not executed can expire',
+  redeem: 'an authorized decision has a permit to redeem',
+  report: 'an authorized decision whose permit was redeemed has an outcome to report',
+  reconcile: 'an executed decision whose outcome is unknown can be reconciled',
+  review: 'an executed decision can be reviewed',
+};
+
 const TERMINAL: readonly DecisionStatus[] = ['denied', 'expired', 'cancelled', 'reviewed'];
 
 const SPENT: readonly PermitState[] = ['redeemed', 'succeeded', 'failed', 'unknown'];
@@ -86,12 +112,12 @@ export function checkLifecycle(
   if (TERMINAL.includes(decision.status)) {
     return refuse(
       'decision.terminal',
-      `Decision ${decision.decision_id} is ${decision.status}, which is final: it cannot be changed. Ask for a new decision.`,
+      `Decision ${decision.decision_id} ${STANDS[decision.status]}, which is final: nothing was changed. Ask for a new decision.`,
     );
   }
   return refuse(
     'decision.wrong_state',
-    `Decision ${decision.decision_id} is ${decision.status}; "${command}" needs ${row.from.join(' or ')}. Nothing was changed.`,
+    `Decision ${decision.decision_id} ${STANDS[decision.status]}. Only ${NEEDS[command]}. Nothing was changed.`,
   );
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { assignVotes, authoritySatisfied, missingAuthority } from '../../daemon/core/authority.ts';
+import { anyOf, assignVotes, authoritySatisfied, missingAuthority } from '../../daemon/core/authority.ts';
 import type { AuthorityGroup } from '../../daemon/core/verdict.ts';
 
 const group = (name: string, roles: string[], min_signatures = 1): AuthorityGroup => ({
@@ -33,6 +33,10 @@ describe('AND-groups', () => {
 
   test('no groups need no votes', () => {
     expect(authoritySatisfied([], [])).toBe(true);
+  });
+
+  test('alternatives read like a sentence', () => {
+    expect([['L4'], ['L4', 'L5'], ['L3', 'L4', 'L5']].map(anyOf)).toEqual(['L4', 'L4 or L5', 'L3, L4 or L5']);
   });
 
   test('what is missing is said in words', () => {

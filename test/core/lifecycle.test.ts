@@ -48,6 +48,17 @@ describe('the lifecycle table', () => {
     expect(new Set(allowed)).toEqual(ALLOWED);
   });
 
+  test('a refusal says how the decision stands and what would be needed, without the names of states', () => {
+    const refusal = checkLifecycle('approve', {
+      decision_id: 'dec_1',
+      status: 'authorized',
+      permit_state: 'issued',
+    });
+    expect(refusal?.message).toBe(
+      'Decision dec_1 is authorized already. Only a decision that waits for authority can be approved or rejected. Nothing was changed.',
+    );
+  });
+
   test.each(['denied', 'expired', 'cancelled', 'reviewed'] as const)('%s is final', (status) => {
     for (const command of COMMANDS) {
       const refusal = checkLifecycle(command, { decision_id: 'dec_1', status, permit_state: 'none' });

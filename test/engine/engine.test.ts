@@ -316,7 +316,13 @@ describe('cancel', () => {
     const peer = { socket: 'request' as const, uid: null };
     expect(fixture.call('decisions.cancel', { args, json, peer }).body.code).toBe('decision.not_requester');
     const own = { ...json, actor: { id: 'agent:ops-1', role: null } };
-    expect(fixture.call('decisions.cancel', { args, json: own, peer }).body.status).toBe('cancelled');
+    const { body } = fixture.call('decisions.cancel', { args, json: own, peer });
+    expect(body).toMatchObject({ status: 'cancelled', enforcement: { result: 'deny', allow_if: [] } });
+    // What spoke for it when it was asked is not a reason any more.
+    expect((body.enforcement as { reasons: string[] }).reasons).toEqual([
+      'Cancelled by agent:ops-1: no',
+      ...(body.risk as { reasons: string[] }).reasons.map((reason) => `Risk: ${reason}`),
+    ]);
     expect(approve(fixture, asked.decision_id, fixture.sign(alice, asked)).body.code).toBe(
       'decision.terminal',
     );
