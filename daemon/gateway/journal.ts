@@ -20,6 +20,9 @@ const JOURNAL_MAX_BYTES = 256 * 1024 * 1024;
 /** Closed permits that are remembered by id; older ones are covered by the floor. */
 const REMEMBERED = 100_000;
 
+/** Size at which the journal is rewritten while it is in use. It must never outgrow what can be opened again. */
+const REWRITE_AT_BYTES = 64 * 1024 * 1024;
+
 interface Waiting {
   record: JournalRecord;
   done: () => void;
@@ -30,11 +33,14 @@ interface Waiting {
  * What this gateway has run: append-only JSON lines, each fsynced before its promise resolves. A permit with a `started`
  * line never runs again, whatever the engine says. Lines of one moment share one fsync.
  *
- * Rewritten (atomically) only when opened: closed permits beyond `REMEMBERED` give way to a floor, up to which every
+ * Rewritten (atomically) when opened and when it has grown: closed permits beyond `REMEMBERED` give way to a floor, up to which every
  * permit counts as used (permit ids grow with time).
  */
 export class Journal {
+  readonly #path: string;
+  readonly #limits: JournalLimits;
   #file: FileHandle;
+  #bytes: number;
   #state: JournalState;
   /** Permits that a running enforcement holds and that have no line yet. */
   #claimed = new Set<string>();
@@ -42,23 +48,26 @@ export class Journal {
   #writing: Promise<void> | null = null;
   #broken: BoundaryError | null = null;
 
-  private constructor(file: FileHandle, state: JournalState) {
-    this.#file = file;
-    this.#state = state;
+  private constructor(path: string, limits: JournalLimits, opened: Rewritten) {
+    this.#path = path;
+    this.#limits = limits;
+    this.#file = opened.file;
+    this.#bytes = opened.bytes;
+    this.#state = opened.state;
   }
 
   /**
    * Opens the journal at `path`, making it if it is missing (a gateway's first start). Throws `journal.damaged` when a
    * line other than a torn last one does not parse: then nothing may run.
    */
-  static async open(path: string, remembered = REMEMBERED): Promise<Journal> {
-    const bytes = existsSync(path) ? await readBounded(path, JOURNAL_MAX_BYTES) : new Uint8Array();
-    const { state, text } = compact(readJournal(bytes), remembered);
-    await writeDurable(path, Buffer.from(text), 0o600);
-    return new Journal(
-      await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW),
-      state,
-    );
+  static async open(
+    path: string,
+    remembered = REMEMBERED,
+    rewriteAtBytes = REWRITE_AT_BYTES,
+  ): Promise<Journal> {
+    const bytes = existsSync(path) ? readBounded(path, JOURNAL_MAX_BYTES) : new Uint8Array();
+    const limits = { remembered, rewriteAtBytes };
+    return new Journal(path, limits, await rewrite(path, readJournal(bytes), remembered));
   }
 
   /** Takes a permit before anything is awaited, so that two requests cannot both have it. */
@@ -117,19 +126,38 @@ export class Journal {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0);
       try {
-        await this.#file.appendFile(batch.map((item) => lineOf(item.record)).join(''));
+        const lines = Buffer.from(batch.map((item) => lineOf(item.record)).join(''));
+        await this.#file.appendFile(lines);
         await this.#file.datasync();
+        this.#bytes += lines.length;
       } catch (cause) {
-        // After a failed fsync the page cache may lie: the file is not written again until a restart has read it.
-        this.#broken = new BoundaryError('journal.unwritable', 'the gateway journal could not be written', {
-          cause,
-        });
-        for (const item of [...batch, ...this.#waiting.splice(0)]) item.failed(this.#broken);
+        this.#break(cause, batch);
         break;
       }
       for (const item of batch) this.#committed(item);
+      if (this.#bytes >= this.#limits.rewriteAtBytes) await this.#rewrite();
     }
     this.#writing = null;
+  }
+
+  async #rewrite(): Promise<void> {
+    try {
+      const { file, bytes, state } = await rewrite(this.#path, this.#state, this.#limits.remembered);
+      await this.#file.close();
+      this.#file = file;
+      this.#bytes = bytes;
+      this.#state = state;
+    } catch (cause) {
+      this.#break(cause, []);
+    }
+  }
+
+  /** After a failed fsync the page cache may lie: the file is not written again until a restart has read it. */
+  #break(cause: unknown, batch: readonly Waiting[]): void {
+    this.#broken = new BoundaryError('journal.unwritable', 'the gateway journal could not be written', {
+      cause,
+    });
+    for (const item of [...batch, ...this.#waiting.splice(0)]) item.failed(this.#broken);
   }
 
   #committed(item: Waiting): void {
@@ -137,4 +165,24 @@ export class Journal {
     this.#claimed.delete(item.record.permit);
     item.done();
   }
+}
+
+interface JournalLimits {
+  remembered: number;
+  rewriteAtBytes: number;
+}
+
+interface Rewritten {
+  file: FileHandle;
+  bytes: number;
+  state: JournalState;
+}
+
+/** Puts the shortest journal with the same meaning in the place of the old one, and opens it for appending. */
+async function rewrite(path: string, old: JournalState, remembered: number): Promise<Rewritten> {
+  const { state, text } = compact(old, remembered);
+  const bytes = Buffer.from(text);
+  writeDurable(path, bytes, 0o600);
+  const file = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
+  return { file, bytes: bytes.length, state };
 }

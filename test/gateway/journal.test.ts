@@ -53,6 +53,26 @@ it('a permit that was closed below the floor does not lower it', async () => {
   await journal.close();
 });
 
+it('stays small enough to be opened again, whatever runs, and forgets no permit', async () => {
+  const journal = await Journal.open(path, 3, 4_096);
+  await started(journal, 1);
+  for (let n = 2; n < 60; n++) {
+    await started(journal, n);
+    await ended(journal, n);
+    await journal.reported(permit(n), at);
+  }
+  expect(statSync(path).size).toBeLessThan(8_192);
+  expect(journal.openRuns().map((run) => run.permit_id)).toEqual([permit(1)]);
+  for (const n of [1, 59]) expect(journal.claim(permit(n))).toBe('used');
+  for (const n of [2, 30]) expect(journal.claim(permit(n))).not.toBe('claimed');
+  await journal.close();
+  const again = await Journal.open(path, 3);
+  expect(again.openRuns().map((run) => run.permit_id)).toEqual([permit(1)]);
+  for (const n of [2, 30, 59]) expect(again.claim(permit(n))).not.toBe('claimed');
+  expect(again.tree).toEqual(tree(60));
+  await again.close();
+});
+
 describe('a permit runs once', () => {
   it('is claimed once, and again only after it was given back', async () => {
     const journal = await Journal.open(path);
