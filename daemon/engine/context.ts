@@ -94,10 +94,11 @@ export class Batch {
   }
 
   #appended(index: number, entry: Entry, bytes: Uint8Array): Recorded {
-    this.state.projections.apply(index, entry);
     const transitions = (entry.data.transitions ?? []) as Decision['status'][];
     const { stream, type } = entry;
+    // Before the projections: should they fail, the batch must know that it holds an entry, and fall.
     this.events.push({ index, stream, type, status: transitions.at(-1) ?? null });
+    this.state.projections.apply(index, entry);
     return { index, entry, bytes };
   }
 

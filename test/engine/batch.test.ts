@@ -1,0 +1,43 @@
+import { afterEach, expect, test } from 'vitest';
+import { internal } from '../../daemon/engine/protocol.ts';
+import type { JsonObject } from '../../daemon/formats/json.ts';
+import { openDatabase } from '../../daemon/ledger/database.ts';
+import { LEDGER_KIND } from '../../daemon/ledger/schema.ts';
+import { ask, testBundle } from './bundle.ts';
+import { EngineFixture } from './fixture.ts';
+
+const open: EngineFixture[] = [];
+
+function site(bundle = testBundle()): EngineFixture {
+  const fixture = new EngineFixture(bundle);
+  open.push(fixture);
+  return fixture;
+}
+
+afterEach(() => {
+  for (const fixture of open.splice(0)) fixture.close();
+});
+
+const create = (fixture: EngineFixture) =>
+  fixture.call('decisions.create', { json: ask('read_telemetry', 'sensor:t-1') });
+const size = (fixture: EngineFixture) => Number(fixture.call('ledger.entries').body.size);
+
+test('an entry whose projection fails is not committed with the batch', () => {
+  const fixture = site();
+  const { body } = create(fixture);
+  const { id, action_digest } = body.permit as JsonObject;
+  fixture.engine.close();
+  const database = openDatabase(fixture.paths.ledger, { kind: LEDGER_KIND });
+  database.exec('DELETE FROM decisions');
+  database.close();
+  fixture.engine = fixture.open();
+  const before = size(fixture);
+  const json = JSON.stringify({ audience: 'gateway', action_digest });
+  const redeem = { ...internal('permits.redeem', json), args: { id: String(id) } };
+  const other = internal('decisions.create', JSON.stringify(ask('read_telemetry', 'sensor:t-2')));
+  const statuses = fixture.engine.process([redeem, other]).replies.map(({ status }) => status);
+  expect(statuses).toEqual([503, 503]);
+  expect(size(fixture)).toBe(before);
+  fixture.clock.pass(5_000);
+  expect(create(fixture).status).toBe(200);
+});
