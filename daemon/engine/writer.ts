@@ -3,7 +3,7 @@ import { isStorageError } from '../ledger/database.ts';
 import { composeEngine } from './compose.ts';
 import { Engine } from './engine.ts';
 import { type PackedReplies, packReplies } from './pack.ts';
-import type { EngineEvent } from './protocol.ts';
+import type { DraftReply, EngineCall, EngineEvent } from './protocol.ts';
 import { ledgerInstruction } from './status.ts';
 
 /*
@@ -12,7 +12,7 @@ import { ledgerInstruction } from './status.ts';
  */
 
 /** Main → worker: numbered calls, or the word that it is over. */
-export type ToWriter = { calls: [number, import('./protocol.ts').EngineCall][] } | { stop: string };
+export type ToWriter = { calls: [number, EngineCall][] } | { stop: string };
 
 /**
  * Worker → main. The replies of a batch lie in one buffer that changes hands without being copied; `events` come with
@@ -37,81 +37,110 @@ const TICK_MS = 1_000;
 /** The second copy follows within a second of the commit (design: "Inside the daemon"). */
 const HEAD_SYNC_MS = 500;
 
-function main(port: MessagePort): void {
-  const engine = new Engine(composeEngine(workerData as { dir: string }));
-  const queue: [number, import('./protocol.ts').EngineCall][] = [];
+/** The loop of the writer's thread: gathers, processes, replies; between batches the timers have their turn. */
+class Writer {
+  readonly #port: MessagePort;
+  readonly #engine: Engine;
+  readonly #queue: [number, EngineCall][] = [];
+  readonly #timers: NodeJS.Timeout[];
   /** What was committed since the second copy was brought along, and since the log was last moved. */
-  let dirty = false;
-  let unsettled = false;
-  let stopping: string | null = null;
+  #dirty = false;
+  #unsettled = false;
+  #stopping: string | null = null;
 
-  const take = (message: ToWriter): void => {
-    if ('stop' in message) stopping = message.stop;
-    else for (const call of message.calls) queue.push(call);
-  };
-  const drainPort = (): void => {
-    for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port)) {
-      take(more.message as ToWriter);
-    }
-  };
-  /** Waits a moment for the next call without going to sleep: being woken up costs more than deciding. */
-  const linger = (): void => {
-    const until = performance.now() + LINGER_MS;
-    do drainPort();
-    while (queue.length === 0 && stopping === null && performance.now() < until);
-  };
-  const run = (): void => {
-    drainPort();
+  constructor(port: MessagePort, engine: Engine) {
+    this.#port = port;
+    this.#engine = engine;
+    this.#timers = [
+      setInterval(() => this.#tick(), TICK_MS),
+      setInterval(() => this.#follow(), HEAD_SYNC_MS),
+    ];
+    port.on('message', (message: ToWriter) => {
+      this.#take(message);
+      this.#run();
+    });
+  }
+
+  #take(message: ToWriter): void {
+    if ('stop' in message) this.#stopping = message.stop;
+    else for (const call of message.calls) this.#queue.push(call);
+  }
+
+  #run(): void {
+    this.#drainPort();
     const yieldAt = performance.now() + TURN_MS;
-    while (queue.length > 0) {
+    while (this.#queue.length > 0) {
       if (performance.now() > yieldAt) {
         // Under unbroken load the timers must have their turn too: the second copy, expiry.
-        setImmediate(run);
+        setImmediate(() => this.#run());
         return;
       }
-      const batch = queue.splice(0, BATCH_MAX);
-      const { replies, events } = engine.process(batch.map(([, call]) => call));
-      dirty ||= events.length > 0;
-      const ids = batch.map(([id]) => id);
-      const packed = packReplies(replies);
-      port.postMessage({ ids, packed, events } satisfies FromWriter, [packed.bytes.buffer]);
-      linger();
+      this.#batch(this.#queue.splice(0, BATCH_MAX));
+      this.#linger();
     }
-    if (stopping !== null) finish(stopping);
-  };
-  const ticker = setInterval(() => {
-    const { events } = engine.tick();
-    if (events.length === 0) return;
-    dirty = true;
-    port.postMessage({ ids: [], packed: packReplies([]), events } satisfies FromWriter);
-  }, TICK_MS);
-  const follower = setInterval(() => {
-    if (dirty) {
-      engine.syncHead();
-      unsettled = true;
-    } else if (unsettled) {
-      engine.settle();
-      unsettled = false;
+    if (this.#stopping !== null) this.#finish(this.#stopping);
+  }
+
+  #batch(calls: [number, EngineCall][]): void {
+    const { replies, events } = this.#engine.process(calls.map(([, call]) => call));
+    this.#post(
+      calls.map(([id]) => id),
+      replies,
+      events,
+    );
+  }
+
+  #post(ids: number[], replies: readonly DraftReply[], events: EngineEvent[]): void {
+    this.#dirty ||= events.length > 0;
+    const packed = packReplies(replies);
+    this.#port.postMessage({ ids, packed, events } satisfies FromWriter, [packed.bytes.buffer]);
+  }
+
+  #drainPort(): void {
+    for (
+      let more = receiveMessageOnPort(this.#port);
+      more !== undefined;
+      more = receiveMessageOnPort(this.#port)
+    ) {
+      this.#take(more.message as ToWriter);
     }
-    dirty = false;
-  }, HEAD_SYNC_MS);
-  const finish = (reason: string): void => {
-    clearInterval(ticker);
-    clearInterval(follower);
-    engine.stop(reason);
-    port.postMessage({ stopped: true } satisfies FromWriter);
-    port.close();
-  };
-  port.on('message', (message: ToWriter) => {
-    take(message);
-    run();
-  });
-  port.postMessage({ ready: true } satisfies FromWriter);
+  }
+
+  /** Waits a moment for the next call without going to sleep: being woken up costs more than deciding. */
+  #linger(): void {
+    const until = performance.now() + LINGER_MS;
+    do this.#drainPort();
+    while (this.#queue.length === 0 && this.#stopping === null && performance.now() < until);
+  }
+
+  #tick(): void {
+    const { events } = this.#engine.tick();
+    if (events.length > 0) this.#post([], [], events);
+  }
+
+  #follow(): void {
+    if (this.#dirty) {
+      this.#engine.syncHead();
+      this.#unsettled = true;
+    } else if (this.#unsettled) {
+      this.#engine.settle();
+      this.#unsettled = false;
+    }
+    this.#dirty = false;
+  }
+
+  #finish(reason: string): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#engine.stop(reason);
+    this.#port.postMessage({ stopped: true } satisfies FromWriter);
+    this.#port.close();
+  }
 }
 
 if (parentPort === null) throw new Error('engine/writer runs as a worker thread');
 try {
-  main(parentPort);
+  new Writer(parentPort, new Engine(composeEngine(workerData as { dir: string })));
+  parentPort.postMessage({ ready: true } satisfies FromWriter);
 } catch (error) {
   parentPort.postMessage({ failed: startFailure(error) } satisfies FromWriter);
   parentPort.close();
