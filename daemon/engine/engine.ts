@@ -1,4 +1,5 @@
 import { refuse } from '../core/refusal.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import type { TimeTrust } from '../formats/entry.ts';
 import { isStorageError } from '../ledger/database.ts';
 import { Batch, type EngineState } from './context.ts';
@@ -84,6 +85,10 @@ export class Engine {
       return method(batch, call);
     } catch (error) {
       if (batch.events.length !== appended || isStorageError(error)) throw error;
+      if (error instanceof BoundaryError && error.code === 'entry.too_large') {
+        const refusal = refuse('ledger.entry_too_large', `${error.message} Nothing was allowed or recorded.`);
+        return () => problem(refusal);
+      }
       const failed = this.#failure(error, 'nothing was allowed or recorded');
       return () => failed;
     }

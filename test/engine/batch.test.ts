@@ -39,3 +39,19 @@ test('an entry whose projection fails is not committed with the batch', () => {
   expect(create(fixture).status).toBe(200);
   expect(JSON.stringify(fixture.call('ledger.entries').body)).not.toContain('permit.redeemed');
 });
+
+test('what does not fit into an entry is refused with its own code, and is no bug of ours', () => {
+  const bundle = testBundle();
+  Object.assign(bundle.actions.restart_service ?? {}, {
+    payload: { notes: { type: 'string_list', max_items: 60, max_length: 1_000 } },
+  });
+  bundle.tools.restarter = { connector: 'exec', argv: ['/bin/cat'], stdin: ['notes'] };
+  const fixture = site(bundle);
+  const notes = Array.from({ length: 40 }, () => 'word '.repeat(190));
+  const json = ask('restart_service', 'service:relay-2', { payload: { notes } });
+  expect(fixture.call('decisions.create', { json })).toMatchObject({
+    status: 413,
+    body: { code: 'ledger.entry_too_large' },
+  });
+  expect(fixture.reports).toEqual([]);
+});
