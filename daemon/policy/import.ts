@@ -47,6 +47,7 @@ export async function importUpdate(request: ImportRequest): Promise<ImportResult
   assertRepository(request.path);
   const trustedRoot = readBounded(join(request.paths.trust, 'root.json'), ROOT_MAX_BYTES);
   const before = await positionOf(request);
+  if ('applied' in before) return before;
   let update: VerifiedUpdate;
   try {
     update = await verifyUpdate({
@@ -63,13 +64,10 @@ export async function importUpdate(request: ImportRequest): Promise<ImportResult
   }
   // Durable before the entry that makes it count: an entry must never name a bundle that a power cut took away.
   const isNew = request.store.keep(update);
-  const result = await apply(request, update);
-  // What was in force once stays: decisions of that time are pinned to it.
-  if (!result.applied && isNew) request.store.drop(update.updateId);
-  return result;
+  return apply(request, update, isNew);
 }
 
-async function apply(request: ImportRequest, update: VerifiedUpdate): Promise<ImportResult> {
+async function apply(request: ImportRequest, update: VerifiedUpdate, isNew: boolean): Promise<ImportResult> {
   const { updateId, versions, siteTarget } = update;
   const answer = await ask(request.engine, 'policy.apply', {
     update_id: updateId,
@@ -94,6 +92,9 @@ async function apply(request: ImportRequest, update: VerifiedUpdate): Promise<Im
       record_id: recordOf(answer.body),
     };
   }
+  // What was in force once stays: decisions of that time are pinned to it. So does what may be in force yet: an engine
+  // that could not answer may have committed all the same.
+  if (isNew && answer.status < 500) request.store.drop(updateId);
   const { code, detail } = answer.body;
   return refuseUpdate(
     request,
@@ -120,8 +121,14 @@ async function refuseUpdate(request: ImportRequest, code: string, reason: string
 async function positionOf({
   engine,
   clock,
-}: ImportRequest): Promise<{ updateId: string | null; now: number }> {
+}: ImportRequest): Promise<{ updateId: string | null; now: number } | (ImportResult & { applied: false })> {
   const policy = await ask(engine, 'policy.get', null);
+  if (policy.status !== 200) {
+    // Without it an older update could not be told from a newer one.
+    const reason =
+      'The engine does not say which policy is in force, so nothing was imported. Try again later.';
+    return { applied: false, code: String(policy.body.code), reason, record_id: null };
+  }
   const status = await ask(engine, 'status.get', null);
   const { update_id } = policy.body;
   const { time } = status.body;

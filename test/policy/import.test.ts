@@ -17,6 +17,8 @@ import { bundleBytes, DAY, NOW, PublisherWorld, SITE } from './publisher-world.t
 class RecordingEngine implements EngineHandle {
   readonly calls: { method: string; body: JsonObject }[] = [];
   updateId: string | null = null;
+  /** Whether the ledger can be read. */
+  available = true;
   floor = '1970-01-01T00:00:00.000Z';
   /** What `policy.apply` answers; null accepts. */
   refusal: { status: number; code: string } | null = null;
@@ -27,7 +29,9 @@ class RecordingEngine implements EngineHandle {
     this.calls.push({ method: call.method, body });
     switch (call.method) {
       case 'policy.get':
-        return answer(200, { update_id: this.updateId });
+        return this.available
+          ? answer(200, { update_id: this.updateId })
+          : answer(503, { code: 'ledger.unavailable' });
       case 'status.get':
         return answer(200, { time: { floor: this.floor } });
       case 'policy.apply':
@@ -138,6 +142,21 @@ describe('importUpdate', () => {
     engine.refusal = { status: 409, code: 'policy.not_newer' };
     expect(await run()).toEqual({ applied: false, code: 'policy.not_newer', reason: 'No.', record_id: 7 });
     expect(updatesIn(paths)).toEqual([]);
+  });
+
+  it('keeps an update of which the engine cannot say whether it is in force', async () => {
+    const { paths, engine, run } = world();
+    engine.refusal = { status: 503, code: 'ledger.unavailable' };
+    expect(await run()).toMatchObject({ applied: false, code: 'ledger.unavailable' });
+    expect(updatesIn(paths)).toHaveLength(1);
+  });
+
+  it('imports nothing while the engine cannot say what is in force', async () => {
+    const { paths, engine, run } = world();
+    engine.available = false;
+    expect(await run()).toMatchObject({ applied: false, code: 'ledger.unavailable', record_id: null });
+    expect(updatesIn(paths)).toEqual([]);
+    expect(engine.calls.map(({ method }) => method)).toEqual(['policy.get']);
   });
 
   it('keeps an update that was in force before, even if the engine refuses it now', async () => {
