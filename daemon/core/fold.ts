@@ -1,4 +1,4 @@
-import type { Entry } from '../formats/entry.ts';
+import type { Entry, TimeTrust } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import { authoritySatisfied, missingAuthority } from './authority.ts';
@@ -11,6 +11,8 @@ export interface DecisionRecord {
   decision: Decision;
   /** Log index of the entry that carries the permit; null while there is none. */
   permit_index: number | null;
+  /** How far the clock was believed when the permit was given; null while there is none. */
+  permit_time_trust: TimeTrust | null;
   call: ResolvedCall | null;
   tool: string | null;
   /** Who may redeem the permit. */
@@ -74,6 +76,7 @@ function begin({ index, entry }: Recorded): DecisionRecord {
   return {
     decision,
     permit_index: permit === undefined ? null : index,
+    permit_time_trust: permit === undefined ? null : entry.time_trust,
     call: permit?.call ?? data.call ?? null,
     tool: permit?.tool ?? data.tool ?? null,
     audience: permit?.audience ?? data.audience ?? '',
@@ -105,7 +108,7 @@ function apply(record: DecisionRecord, { index, entry }: Recorded): void {
   const status = lastOf((data.transitions ?? []) as DecisionStatus[]);
   if (status !== null) decision.status = status;
   const permit = data.permit as unknown as Permit | undefined;
-  if (permit !== undefined) grant(record, permit, index);
+  if (permit !== undefined) grant(record, permit, { index, entry });
   switch (entry.type) {
     case 'approval.added':
       record.acts++;
@@ -143,7 +146,7 @@ function apply(record: DecisionRecord, { index, entry }: Recorded): void {
   }
 }
 
-function grant(record: DecisionRecord, permit: Permit, index: number): void {
+function grant(record: DecisionRecord, permit: Permit, { index, entry }: Recorded): void {
   record.decision.permit = permit;
   record.decision.permit_state = 'issued';
   record.decision.expires_at = permit.expires_at;
@@ -153,6 +156,7 @@ function grant(record: DecisionRecord, permit: Permit, index: number): void {
     ...record.decision.risk.reasons.map((reason) => `Risk: ${reason}`),
   ];
   record.permit_index = index;
+  record.permit_time_trust = entry.time_trust;
 }
 
 /** What spoke for the action before no longer does; its risk stays on record. */

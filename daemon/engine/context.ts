@@ -17,6 +17,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Policies } from './policies.ts';
 import type { Projections } from './projections.ts';
 import type { EngineEvent, ProofParts } from './protocol.ts';
+import type { Reading } from './time.ts';
 
 /** What every method of the engine works on. One per open ledger; replaced as a whole when the ledger is reopened. */
 export interface EngineState {
@@ -42,12 +43,14 @@ export class Batch {
   readonly state: EngineState;
   readonly now: number;
   readonly trust: TimeTrust;
+  readonly at_least: number;
   readonly events: EngineEvent[] = [];
 
-  constructor(state: EngineState, time: { now: number; trust: TimeTrust }) {
+  constructor(state: EngineState, time: Reading) {
     this.state = state;
     this.now = time.now;
     this.trust = time.trust;
+    this.at_least = time.at_least;
   }
 
   /** Appends the next entry of a stream and brings the projections along. */

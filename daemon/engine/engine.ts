@@ -16,6 +16,7 @@ import {
 import { type EngineOptions, LedgerKeeper } from './recover.ts';
 import { type AfterCommit, problem, reply } from './reply.ts';
 import { engineStatus } from './status.ts';
+import type { Reading } from './time.ts';
 
 export type { EngineOptions } from './recover.ts';
 
@@ -158,7 +159,7 @@ export class Engine {
     return idle ? none : this.process([internal('system.tick', JSON.stringify({ ids }))]);
   }
 
-  #recordTrust(state: EngineState, time: { now: number; trust: TimeTrust }): BatchResult {
+  #recordTrust(state: EngineState, time: Reading): BatchResult {
     const batch = new Batch(state, time);
     try {
       state.ledger.begin();

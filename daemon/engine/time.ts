@@ -4,6 +4,16 @@ import type { Clock } from '../host/clock.ts';
 /** The wall clock may drift this far from the monotonic one, or behind the floor, before time counts as uncertain. */
 const TOLERANCE_MS = 2 * 60_000;
 
+/** One look at the clocks. All in milliseconds since 1970. */
+export interface Reading {
+  /** What to record. */
+  now: number;
+  /** How far to believe it. */
+  trust: TimeTrust;
+  /** What it is at least: behind it the wall clock was set back, which must not lengthen anything granted before. */
+  at_least: number;
+}
+
 /**
  * How far the clock can be believed (design: "Time without NTP"). The floor starts at the stored value and rises only
  * as far as the monotonic clock moved since: a wall clock that jumps a year ahead cannot poison it.
@@ -29,14 +39,15 @@ export class TimeKeeper {
   }
 
   /** The instant to record and how far to believe it. */
-  read(): { now: number; trust: TimeTrust } {
+  read(): Reading {
     const now = this.#clock.now();
     const elapsed = this.#clock.monotonic() - this.#monotonicAnchor;
-    const jump = Math.abs(now - (this.#wallAnchor + elapsed));
-    if (now + TOLERANCE_MS < this.floor() || jump > TOLERANCE_MS) return { now, trust: 'uncertain' };
+    const expected = this.#wallAnchor + elapsed;
+    if (now + TOLERANCE_MS < this.floor() || Math.abs(now - expected) > TOLERANCE_MS)
+      return { now, trust: 'uncertain', at_least: Math.max(this.floor(), expected) };
     // Slow drift against the monotonic clock is normal over months; only jumps between two reads are suspicious.
     this.#wallAnchor = now;
     this.#monotonicAnchor += elapsed;
-    return { now, trust: 'floor' };
+    return { now, trust: 'floor', at_least: now };
   }
 }

@@ -57,6 +57,7 @@ const decision: Decision = {
 const record = (changes: Partial<Decision> = {}): DecisionRecord => ({
   decision: { ...decision, ...changes },
   permit_index: null,
+  permit_time_trust: null,
   call: null,
   tool: 'installer',
   audience: 'gateway',

@@ -370,6 +370,22 @@ describe('time', () => {
     expect(JSON.stringify(fixture.call('ledger.entries').body)).toContain('time.uncertain');
   });
 
+  test('that is set back lengthens no permit given before, and one given afterwards goes by it', () => {
+    const bundle = testBundle();
+    Object.assign(bundle.actions.read_telemetry ?? {}, { time_uncertain: 'allow' });
+    const fixture = site(bundle);
+    const before = create(fixture, ask('read_telemetry', 'sensor:t-1')).body;
+    fixture.clock.pass(6 * 60_000);
+    fixture.clock.wall -= 5 * 60_000;
+    expect(redeem(fixture, permitIn(before))).toMatchObject({
+      status: 410,
+      body: { code: 'permit.expired' },
+    });
+    const after = create(fixture, ask('read_telemetry', 'sensor:t-1')).body;
+    expect(after).toMatchObject({ status: 'authorized', time_trust: 'uncertain' });
+    expect(redeem(fixture, permitIn(after)).status).toBe(200);
+  });
+
   test('that jumped a year ahead is not believed and does not poison the floor', () => {
     const fixture = site();
     fixture.clock.wall += 365 * 86_400_000;

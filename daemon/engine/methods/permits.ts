@@ -30,7 +30,7 @@ export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
   const wrong =
     checkLifecycle('redeem', record.decision) ??
     checkAction(permit, action_digest) ??
-    checkWindow(batch, permit) ??
+    checkWindow(batch, held) ??
     checkStillAuthorized(batch, record);
   if (wrong !== null) return refused(wrong);
   assertTransition('redeem', 'permit.redeemed', []);
@@ -129,8 +129,10 @@ function checkAction(permit: Permit, digest: string): Refusal | null {
   );
 }
 
-function checkWindow(batch: Batch, permit: Permit): Refusal | null {
-  if (Date.parse(permit.expires_at) <= batch.now) {
+/** A clock that was set back does not lengthen a permit; one given while the clock was doubted goes by that same clock. */
+function checkWindow(batch: Batch, { permit, record }: Held): Refusal | null {
+  const now = record.permit_time_trust === 'uncertain' ? batch.now : Math.max(batch.now, batch.at_least);
+  if (Date.parse(permit.expires_at) <= now) {
     return refuse('permit.expired', `Permit ${permit.id} expired at ${permit.expires_at}. Ask again.`);
   }
   if (Date.parse(permit.not_before) > batch.now && batch.trust === 'uncertain') {
