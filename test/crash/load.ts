@@ -56,7 +56,12 @@ export class Load {
     for (let n = 0; n < clients.gateway; n++) this.#working.push(this.#actor());
   }
 
-  /** Resolves when every client has noticed that nobody answers any more, or `stop` was called. */
+  /** Lets every client come to its end while the daemon runs. */
+  stop(): void {
+    this.#over = true;
+  }
+
+  /** Resolves when every client has noticed that nobody answers any more, or that it is to stop. */
   async end(): Promise<void> {
     this.#over = true;
     await Promise.all(this.#working);
