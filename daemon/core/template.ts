@@ -10,6 +10,8 @@ import type { Target } from './request.ts';
 export const DEFAULT_AUDIENCE = 'gateway';
 const DEFAULT_TIMEOUT = '30s';
 const DEFAULT_OUTPUT_LIMIT = 65_536;
+/** A `..` segment. */
+const CLIMB = /(?:^|\/)\.\.(?:\/|$)/;
 
 /** What a placeholder may name. `payload` carries the field. */
 export type Placeholder =
@@ -123,6 +125,7 @@ function argvElements(parts: TemplatePart[], values: Values): string[] {
     if (text === null) return [];
     element += guarded(text, element === '', fieldName(part));
   }
+  assertNoClimb(element, parts);
   return [element];
 }
 
@@ -141,7 +144,15 @@ function pathText(parts: TemplatePart[], values: Values): string {
     }
     path += encodeURIComponent(guarded(text, false, field)).replaceAll('.', '%2E');
   }
+  assertNoClimb(path.replaceAll('%2E', '.'), parts);
   return path;
+}
+
+/** Values that are harmless alone may climb together, or with the text around them. What policy itself writes stands. */
+function assertNoClimb(text: string, parts: readonly TemplatePart[]): void {
+  if (!CLIMB.test(text) || parts.some((part) => typeof part === 'string' && CLIMB.test(part))) return;
+  const at = parts.flatMap((part) => (typeof part === 'string' ? [] : fieldName(part))).join(', ');
+  throw new BoundaryError('call.path_escape', `${at} climbs to a parent directory.`, { at });
 }
 
 /**
@@ -154,7 +165,7 @@ function guarded(text: string, startsElement: boolean, field: string): string {
       at: field,
     });
   }
-  if (/(?:^|\/)\.\.(?:\/|$)/.test(text)) {
+  if (CLIMB.test(text)) {
     throw new BoundaryError('call.path_escape', `${field} climbs to a parent directory.`, { at: field });
   }
   if (/[\u0000-\u001f\u007f]/.test(text)) {

@@ -122,6 +122,8 @@ describe('an exec call', () => {
     ['an option in a list', ['{{payload.x}}'], ['a', '-f'], 'call.option_injection'],
     ['an option by an empty value before it', ['{{payload.e}}{{payload.x}}'], '-f', 'call.option_injection'],
     ['a way up', ['/var/{{payload.x}}'], '../etc', 'call.path_escape'],
+    ['a way up, put together', ['/var/{{payload.x}}{{payload.x}}/etc'], '.', 'call.path_escape'],
+    ['a way up, with the text before', ['/var/.{{payload.x}}'], '.', 'call.path_escape'],
     ['a way up in the middle', ['/var/{{payload.x}}'], 'a/../../etc', 'call.path_escape'],
     ['NUL', ['{{payload.x}}'], 'a\u0000b', 'call.control_character'],
     ['a line feed', ['{{payload.x}}'], 'a\nb', 'call.control_character'],
