@@ -72,6 +72,11 @@ export class PolicyAge {
     return this.#aging.get(environment)?.step ?? 'fresh';
   }
 
+  /** The steps that are on record. */
+  steps(): Map<string, FreshnessStep> {
+    return new Map([...this.#aging].map(([environment, { recorded }]) => [environment, recorded]));
+  }
+
   /** Steps that are in force and not on record yet. */
   unrecorded(): { environment: string; step: FreshnessStep; previous: FreshnessStep; news_at: number }[] {
     return [...this.#aging].flatMap(([environment, { step, recorded, news_at }]) =>

@@ -1,3 +1,5 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { verifyPermit } from '../../daemon/formats/permit.ts';
@@ -330,6 +332,16 @@ describe('cancel', () => {
 });
 
 describe('policy', () => {
+  test('whose bundle was lost on disk denies, until the same update is imported again', () => {
+    const fixture = site();
+    const bundles = join(fixture.paths.policy, 'bundles');
+    for (const name of readdirSync(bundles)) rmSync(join(bundles, name));
+    fixture.reopen();
+    expect(create(fixture, ask('read_telemetry', 'sensor:t-1')).body.status).toBe('denied');
+    expect(fixture.apply(testBundle(), 1).body).toEqual({ applied: true, unchanged: true });
+    expect(create(fixture, ask('read_telemetry', 'sensor:t-1')).body.status).toBe('authorized');
+  });
+
   test('only moves forward', () => {
     const fixture = site();
     const bundle = testBundle();

@@ -24,7 +24,14 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
       refuse('policy.wrong_site', `The update is for site ${update.site_target.site}; this is ${site}.`),
     );
   }
-  if (before?.update_id === update.update_id) return () => reply(200, { applied: true, unchanged: true });
+  if (before?.update_id === update.update_id) {
+    // Its files were just verified and stored again: what could not be loaded from them before may load now.
+    if (policies.failures.size > 0) {
+      policies.activate(before, policies.age.steps());
+      policies.age.advance(batch);
+    }
+    return () => reply(200, { applied: true, unchanged: true });
+  }
   const older = checkNewer(before, update.site_target);
   if (older !== null) return refused(refuse('policy.not_newer', older));
   const environments = pinnedOf(update.site_target);
