@@ -18,8 +18,10 @@ export interface DecisionRecord {
   /** Who may redeem the permit. */
   audience: string;
   permit_ttl_ms: number;
-  /** Approval acts seen so far, accepted or not. */
+  /** Approval acts seen so far, accepted or not, by keys of the roster. */
   acts: number;
+  /** Those by keys of nobody. */
+  strangers: number;
 }
 
 interface Recorded {
@@ -82,6 +84,7 @@ function begin({ index, entry }: Recorded): DecisionRecord {
     audience: permit?.audience ?? data.audience ?? '',
     permit_ttl_ms: data.permit_ttl_ms ?? 0,
     acts: 0,
+    strangers: 0,
   };
 }
 
@@ -115,7 +118,8 @@ function apply(record: DecisionRecord, { index, entry }: Recorded): void {
       receive(decision, entry);
       break;
     case 'approval.rejected':
-      record.acts++;
+      if (data.principal === null) record.strangers++;
+      else record.acts++;
       break;
     case 'exception.granted':
       record.acts++;

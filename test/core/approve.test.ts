@@ -63,6 +63,7 @@ const record = (changes: Partial<Decision> = {}): DecisionRecord => ({
   audience: 'gateway',
   permit_ttl_ms: 60_000,
   acts: 0,
+  strangers: 0,
 });
 
 const alice: RosterMember = {

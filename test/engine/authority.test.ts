@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Bundle, BundleGate, BundlePrincipal } from '../../daemon/core/bundle.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { alice, ask, bob, carol, testBundle } from './bundle.ts';
-import { EngineFixture } from './fixture.ts';
+import { EngineFixture, person } from './fixture.ts';
 
 const open: EngineFixture[] = [];
 
@@ -85,6 +85,18 @@ test('what waited too long is not authorized, even before its expiry is on recor
   });
   fixture.engine.tick();
   expect(current(fixture, decision)).toMatchObject({ status: 'expired' });
+});
+
+test('signatures of strangers are limited, and use up nothing of what the people of the roster have', () => {
+  const fixture = site(testBundle({ limits: { approvals_per_decision: 3 } }));
+  const decision = restart(fixture);
+  const codes = ['s1', 's2', 's3', 's4'].map(
+    (name) => submit(fixture, decision, fixture.sign(person(name), decision)).body.code,
+  );
+  expect(codes).toEqual([...Array(3).fill('approval.unknown_key'), 'approval.too_many']);
+  for (let n = 0; n < 2; n++)
+    submit(fixture, decision, fixture.sign(bob, decision, { role: 'safety_officer' }));
+  expect(submit(fixture, decision, fixture.sign(alice, decision)).body.status).toBe('authorized');
 });
 
 describe('after an update', () => {

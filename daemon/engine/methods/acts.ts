@@ -48,7 +48,9 @@ export function approveDecision(batch: Batch, call: EngineCall): AfterCommit {
   const late = checkPatience(batch, found);
   if (late !== null) return refused(late);
   const limit = approvalLimit(batch, found);
-  if (found.acts >= limit) {
+  // Keys cost nothing: whoever signs with a hundred of them must not use up what the people of the roster have.
+  const known = ownerOf(rosterInForce(batch, found), submitted.key) !== null;
+  if ((known ? found.acts : found.strangers) >= limit) {
     return refused(
       refuse(
         'approval.too_many',
