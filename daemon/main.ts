@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { EXIT } from './commands/exit.ts';
 import { describeFailure } from './commands/failure.ts';
 import { VERSION } from './host/version.ts';
 
@@ -106,7 +107,7 @@ Examples:
   holdfast init --site outpost-7.example --profile dev
   holdfast daemon & holdfast gateway &
   holdfast exec --actor agent:ops-1 --class read_telemetry --target sensor:pump-1 \\
-    --intent 'morning check'
+    --env production --intent 'morning check'
   holdfast approvals list
   holdfast ledger verify
 
@@ -186,7 +187,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (error) {
     // commander has already printed what was wrong; help and version are not failures.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) return endOfCommander(error, json);
     const failure = describeFailure(error);
     if (json) process.stdout.write(`${JSON.stringify(failure.document)}\n`);
     process.stderr.write(`holdfast: ${failure.text}\n`);
@@ -194,18 +195,40 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** A reader that went away (`| head`) is not an error of ours. */
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
+function endOfCommander({ exitCode, code, message }: CommanderError, json: boolean): number {
+  if (exitCode === 0) return EXIT.done;
+  const said =
+    code === 'commander.help'
+      ? 'No command was named; nothing was done. See --help.'
+      : message.replace(/^error: /, '');
+  if (json) process.stdout.write(`${JSON.stringify({ error: { code: 'usage', message: said } })}\n`);
+  return EXIT.usage;
+}
+
+/**
+ * A reader that went away (`| head`) is no error, and the exit code still says what was found. Where the output could
+ * not be written, nobody saw it: that must not end like a success.
+ */
+function outlive(stdout: NodeJS.WriteStream): { failed: boolean } {
+  const state = { failed: false };
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || state.failed) return;
+    state.failed = true;
+    process.exitCode ||= EXIT.unavailable;
+    process.stderr.write(
+      `holdfast: the output could not be written (${error.code ?? error.message}); what was asked for may have been done all the same.\n`,
+    );
+  });
+  return state;
+}
 
 if (import.meta.main) {
   // From a checkout every start would strip the types of hundreds of files anew. The cache is as trusted as the modules
   // that it lies beside; where that folder cannot be written, or does not exist, there is none.
   const modules = join(import.meta.dirname, '../node_modules');
   if (existsSync(modules)) enableCompileCache(join(modules, '.cache/holdfast'));
-  const code = await main(process.argv.slice(2));
+  const output = outlive(process.stdout);
+  const code = (await main(process.argv.slice(2))) || (output.failed ? EXIT.unavailable : EXIT.done);
   process.exitCode = code;
   // A role whose engine or socket failed must not linger behind what is still open: supervisors restart what ends.
   if (code !== 0) setTimeout(() => process.exit(code), 1_000).unref();

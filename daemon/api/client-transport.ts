@@ -215,12 +215,12 @@ function reasonOf(error: unknown, attempt: Attempt): { reason: UnreachableReason
     case 'ENOENT':
       return {
         reason: 'missing',
-        message: `nothing listens on ${at}: the socket does not exist; start the service`,
+        message: `nothing listens on ${at}: the socket does not exist`,
       };
     case 'ECONNREFUSED':
       return {
         reason: 'refused',
-        message: `nothing listens on ${at}: it was left behind; start the service`,
+        message: `nothing listens on ${at}: the socket was left behind`,
       };
     case 'EAGAIN':
       return { reason: 'refused', message: `too many wait for ${at} already; try again shortly` };

@@ -63,11 +63,11 @@ async function removeStale(path: string): Promise<void> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return;
   if (!stat.isSocket()) {
-    const message = `${path} exists and is not a socket; it was left alone. Move it away, then start again`;
+    const message = `${path} exists and is not a socket; it was left alone and nothing was started. Move it away, then start again.`;
     throw new BoundaryError('socket.not_a_socket', message, { at: path });
   }
   if (await answers(path)) {
-    const message = `somebody listens on ${path} already; nothing was started. Stop the running service first`;
+    const message = `Somebody listens on ${path} already; nothing was started. Stop the running service first.`;
     throw new BoundaryError('socket.in_use', message, { at: path });
   }
   unlinkSync(path);

@@ -1,8 +1,9 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiClient } from '../api/client.ts';
+import { durationMs } from '../api/duration.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { JsonObject } from '../formats/json.ts';
+import type { Json, JsonObject } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
 import { findSiteDir, loadConfig, type SiteConfig } from '../host/config.ts';
 import { readBounded } from '../host/durable-file.ts';
@@ -69,9 +70,13 @@ const TARGET = /^([^:\s]+):(.+)$/s;
 export function parseTarget(text: string): { type: string; id: string } {
   const match = TARGET.exec(text);
   if (match?.[1] === undefined || match[2] === undefined) {
-    throw new BoundaryError('target.malformed', 'Write the target as TYPE:ID, such as service:relay-2.', {
-      at: '--target',
-    });
+    throw new BoundaryError(
+      'target.malformed',
+      'Write --target as TYPE:ID, such as service:relay-2; nothing was asked.',
+      {
+        at: '--target',
+      },
+    );
   }
   return { type: match[1], id: match[2] };
 }
@@ -81,15 +86,14 @@ const PAYLOAD_MAX_BYTES = 65_536;
 /** `--payload`: a JSON object, or `@FILE` with one in it. Strict: duplicate keys and the like are errors. */
 export function parsePayload(option: string | undefined): JsonObject {
   if (option === undefined) return {};
-  const text = option.startsWith('@') ? readText(option.slice(1), PAYLOAD_MAX_BYTES) : option;
-  const value = parseStrict(text, { maxBytes: PAYLOAD_MAX_BYTES, maxDepth: 16 });
+  const file = option.startsWith('@') ? option.slice(1) : null;
+  const text = file === null ? option : readText(file, PAYLOAD_MAX_BYTES);
+  const value = parseNamed(text, file ?? '--payload', { maxBytes: PAYLOAD_MAX_BYTES, maxDepth: 16 });
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw new BoundaryError(
       'payload.not_object',
-      'The payload is a JSON object, such as {"grace_seconds":5}.',
-      {
-        at: '--payload',
-      },
+      'The payload is a JSON object, such as {"grace_seconds":5}; nothing was asked.',
+      { at: '--payload' },
     );
   }
   return value;
@@ -106,12 +110,63 @@ export function parseLimit(text: string): number {
   return limit;
 }
 
+/** JSON text that came from a file or option called `name`: complaints say which, and that nothing was done. */
+export function parseNamed(text: string, name: string, limits: { maxBytes: number; maxDepth: number }): Json {
+  try {
+    return parseStrict(text, limits);
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError)) throw cause;
+    throw new BoundaryError(cause.code, `${name}: ${cause.message} Nothing was done.`, { at: name, cause });
+  }
+}
+
+const DECISION_ID = /^dec_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** An argument that names a decision. Throws BoundaryError `decision.malformed_id`; whether there is one is not known here. */
+export function parseDecisionId(text: string): string {
+  if (DECISION_ID.test(text)) return text;
+  throw new BoundaryError(
+    'decision.malformed_id',
+    `${JSON.stringify(text.slice(0, 80))} is not the id of a decision (dec_ and a UUID); nothing was done. See: holdfast decision list`,
+  );
+}
+
+/** `--wait`: what the socket accepts. Throws BoundaryError naming the option. */
+export function parseWait(text: string): string {
+  try {
+    durationMs(text);
+    return text;
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError)) throw cause;
+    throw new BoundaryError(
+      cause.code,
+      'Write --wait as a duration of at most a minute, such as 500ms, 30s or 1m; nothing was asked.',
+      { at: '--wait', cause },
+    );
+  }
+}
+
 /** A text file of at most `max` bytes; `-` is stdin. UTF-8, strictly. */
 export function readText(path: string, max: number): string {
-  const bytes = readBounded(path === '-' ? '/dev/stdin' : path, max);
+  const bytes = path === '-' ? readStdin(max) : readBounded(path, max);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
     throw new BoundaryError('file.not_utf8', 'The file is not UTF-8 text.', { at: path, cause });
   }
+}
+
+/** Everything on stdin, be it a pipe, a file or a terminal. */
+function readStdin(max: number): Uint8Array {
+  const buffer = Buffer.allocUnsafe(max + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const read = readSync(0, buffer, length, buffer.length - length, null);
+    if (read === 0) return new Uint8Array(buffer.subarray(0, length));
+    length += read;
+  }
+  throw new BoundaryError(
+    'file.too_large',
+    `stdin is longer than the ${max} bytes allowed; nothing was done.`,
+  );
 }

@@ -3,12 +3,11 @@ import { Command, Option } from 'commander';
 import type { DecisionReply, SignedActBody } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { type ActKind, parseAct } from '../formats/signed-act.ts';
-import { parseStrict } from '../formats/strict-json.ts';
-import { connect, openSite, readText, type SiteOptions } from './access.ts';
+import { connect, openSite, parseDecisionId, parseNamed, readText, type SiteOptions } from './access.ts';
 import { assertFree } from './permit-file.ts';
 import { actionLine, renderDecision } from './render/decision.ts';
 import { print, printJson } from './render/output.ts';
-import { instant, plain, rows, table } from './render/text.ts';
+import { instant, moment, plain, table } from './render/text.ts';
 import { signAbout } from './sign-act.ts';
 
 /** An act and its signature, base64 and JSON overhead included. */
@@ -48,13 +47,13 @@ function pending({
 
 function renderPending(decisions: readonly DecisionReply[]): string {
   return table(
-    ['decision', 'action', 'asked by', 'still needs', 'until'],
+    ['decision', 'action', 'asked by', 'until', 'still needs'],
     decisions.map((decision) => [
       decision.decision_id,
       actionLine(decision),
       plain(decision.context.actor.id ?? '-'),
-      plain(decision.enforcement.allow_if.join('; ')),
       instant(decision.expires_at),
+      plain(decision.enforcement.allow_if.join('; ')),
     ]),
   );
 }
@@ -62,23 +61,21 @@ function renderPending(decisions: readonly DecisionReply[]): string {
 function showCommand(): Command {
   return new Command('show')
     .description('Who was asked, who answered, what is missing.')
-    .argument('<id>', 'dec_…')
+    .argument('<id>', 'dec_…', parseDecisionId)
     .action(async (id: string, options: SiteOptions) => {
       const decision = await connect(openSite(options), 'operator', 'request').getDecision(id);
       if (options.json) printJson({ ...pending(decision), status: decision.status });
-      else print(`${renderDecision(decision)}\n${signatures(decision)}`);
+      else print([renderDecision(decision), ...signatures(decision)].join('\n\n'));
     });
 }
 
-function signatures({ authority }: DecisionReply): string {
-  return authority.received
-    .map(({ principal, role, group, key, answer, at }) =>
-      rows([
-        [answer, plain(`${principal} as ${role} (${group}), ${instant(at)}`)],
-        ['key', plain(key)],
-      ]),
-    )
-    .join('\n');
+/** Which key answered for which group; nothing while nobody has. */
+function signatures({ authority }: DecisionReply): string[] {
+  if (authority.received.length === 0) return [];
+  const given = authority.received.map(({ principal, role, group, key, answer, at }) =>
+    [answer, principal, role, group, moment(at), key].map(plain),
+  );
+  return [table(['answer', 'by', 'as', 'for', 'at', 'key'], given)];
 }
 
 interface SignOptions extends SiteOptions {
@@ -104,7 +101,7 @@ Shows in words what is signed, then signs and submits it. With -o the signed act
 function signCommand(): Command {
   return new Command('sign')
     .description('Approve or reject, by signature.')
-    .argument('<id>', 'dec_…')
+    .argument('<id>', 'dec_…', parseDecisionId)
     .requiredOption('--key <sshkey>', 'private key file, or .pub file of a key in the agent')
     .option('--role <role>', 'role to sign in (default: the one that is asked for and held)')
     .addOption(
@@ -114,7 +111,7 @@ function signCommand(): Command {
     .option('--exception', 'grant the exception that a gate asks for, instead of approving')
     .option('--ttl <seconds>', 'how long the signature may be submitted', '3600')
     .option('-o, --out <file>', 'write the signed act to a file instead of submitting it')
-    .option('--yes', 'sign without asking again')
+    .option('--yes', 'sign without asking again (nothing is asked where there is no terminal)')
     .addHelpText('after', SIGN_HELP)
     .action(async (id: string, options: SignOptions) => {
       if (options.out !== undefined) assertFree(options.out);
@@ -167,7 +164,7 @@ function placeOf(kind: ActKind): 'approvals' | 'review' | 'reconcile' {
 
 /** `{"act": "<canonical JSON text>", "signature": "<armor>"}`. Throws BoundaryError `act.file`. */
 function readAct(path: string): SignedActBody {
-  const value = parseStrict(readText(path, ACT_FILE_MAX_BYTES), {
+  const value = parseNamed(readText(path, ACT_FILE_MAX_BYTES), path === '-' ? 'stdin' : path, {
     maxBytes: ACT_FILE_MAX_BYTES,
     maxDepth: 2,
   });

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { connect, openSite, type SiteOptions } from './access.ts';
+import { connect, openSite, parseDecisionId, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { paint, plain, rows } from './render/text.ts';
@@ -25,7 +25,7 @@ interface Replayed {
 export function decisionReplayCommand(): Command {
   return new Command('replay')
     .description('Judge it again under the policy it was decided by; the verdict must be the same.')
-    .argument('<id>', 'dec_…')
+    .argument('<id>', 'dec_…', parseDecisionId)
     .addHelpText('after', HELP)
     .action(async (id: string, options: SiteOptions) => {
       const answer = await connect(openSite(options), 'operator').replay(id);

@@ -1,7 +1,15 @@
 import { Command, Option } from 'commander';
 import type { ApiClient, DecisionReply } from '../api/client.ts';
 import type { DecisionStatus } from '../core/decision.ts';
-import { connect, openSite, parseLimit, requireActor, type SiteOptions } from './access.ts';
+import {
+  connect,
+  openSite,
+  parseDecisionId,
+  parseLimit,
+  parseWait,
+  requireActor,
+  type SiteOptions,
+} from './access.ts';
 import { decisionReplayCommand } from './decision-replay.ts';
 import { assertFree, writePermitFile } from './permit-file.ts';
 import { renderDecision, renderDecisions, renderExplanation } from './render/decision.ts';
@@ -40,8 +48,8 @@ export function decisionCommand(): Command {
 function showCommand(): Command {
   return new Command('show')
     .description('One decision as it stands.')
-    .argument('<id>', 'dec_…')
-    .option('--wait <duration>', 'wait while it is pending, e.g. 30s')
+    .argument('<id>', 'dec_…', parseDecisionId)
+    .option('--wait <duration>', 'wait while it is pending, e.g. 30s (at most 60s)', parseWait)
     .option('--permit-out <file>', 'write its permit to a file')
     .action(async (id: string, options: SiteOptions & { wait?: string; permitOut?: string }) => {
       if (options.permitOut !== undefined) assertFree(options.permitOut);
@@ -57,7 +65,7 @@ function showCommand(): Command {
 function explainCommand(): Command {
   return new Command('explain')
     .description('Why it is what it is: gates, risk, authority, and what would allow it.')
-    .argument('<id>', 'dec_…')
+    .argument('<id>', 'dec_…', parseDecisionId)
     .action(async (id: string, options: SiteOptions) => {
       const decision = await connect(openSite(options), 'operator', 'request').getDecision(id);
       if (options.json) printJson(explanation(decision));
@@ -100,7 +108,7 @@ function listCommand(): Command {
   return new Command('list')
     .description('Decisions, newest first.')
     .addOption(new Option('--status <status>', 'only these').choices(STATUSES))
-    .option('--after <id>', 'only older ones than this')
+    .option('--after <id>', 'only older ones than this', parseDecisionId)
     .option('--limit <n>', 'at most so many', '50')
     .action(async (options: ListOptions) => {
       const limit = parseLimit(options.limit);
@@ -139,7 +147,7 @@ async function pages(
 function cancelCommand(): Command {
   return new Command('cancel')
     .description('Withdraw a decision that was not executed.')
-    .argument('<id>', 'dec_…')
+    .argument('<id>', 'dec_…', parseDecisionId)
     .requiredOption('--reason <text>', 'why; it is recorded')
     .option('--actor <id>', 'who cancels')
     .option('--role <role>', 'role acted in')
@@ -153,7 +161,7 @@ function cancelCommand(): Command {
 function reviewCommand(): Command {
   return new Command('review')
     .description('Record that people looked at what was done; signed when a key is given.')
-    .argument('<id>', 'dec_…')
+    .argument('<id>', 'dec_…', parseDecisionId)
     .requiredOption('--note <text>', 'what was found')
     .option('--key <sshkey>', 'sign it with this key')
     .option('--actor <id>', 'who reviews (unsigned)')
@@ -190,7 +198,7 @@ interface ReconcileOptions extends SiteOptions {
 function reconcileCommand(): Command {
   return new Command('reconcile')
     .description('Close an execution whose outcome is unknown, by a signed statement of what happened.')
-    .argument('<id>', 'dec_…')
+    .argument('<id>', 'dec_…', parseDecisionId)
     .requiredOption('--key <sshkey>', 'the key of the person who found out')
     .addOption(
       new Option('--result <result>', 'what happened').choices(['succeeded', 'failed']).makeOptionMandatory(),

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { type ActionBody, ApiProblem, type DecisionReply } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
-import { connect, openSite, requireActor, type Site, type SiteOptions } from './access.ts';
+import { connect, openSite, parseDecisionId, requireActor, type Site, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { exitCodeOf as exitCodeOfStatus } from './failure.ts';
 import { renderDecision } from './render/decision.ts';
@@ -25,8 +25,8 @@ const TOOL_TIMEOUT_MS = 60 * 60_000;
 
 const EXAMPLES = `
 Examples:
-  holdfast exec --class read_telemetry --intent 'morning check' --target sensor:pump-1
-  holdfast exec --decision dec_01990000-…        run what was approved in the meantime
+  holdfast exec --class read_telemetry --intent 'morning check' --target sensor:pump-1 --env production
+  holdfast exec --decision dec_01990000-… --actor agent:ops-1     run what was approved in the meantime
 
 The tool's output is printed as it is; everything else goes to stderr.
 Exit codes: 0 ran and succeeded · 3 refused, or the tool failed · 4 waiting for authority
@@ -35,7 +35,7 @@ Exit codes: 0 ran and succeeded · 3 refused, or the tool failed · 4 waiting fo
 /** `holdfast exec`: has the gateway decide, redeem, run the tool and report. */
 export function execCommand(): Command {
   return addActionOptions(new Command('exec').description('Ask, and run the tool when allowed.'))
-    .option('--decision <id>', 'run this decision, whose approvals came later')
+    .option('--decision <id>', 'run this decision, whose approvals came later', parseDecisionId)
     .addHelpText('after', EXAMPLES)
     .action(async (options: ExecOptions) => {
       const site = openSite(options);
@@ -83,6 +83,7 @@ function report(executed: Executed, options: ExecOptions): void {
       say('holdfast: the output was longer than the policy lets through; it was cut.');
   }
   if (decision !== null) say(renderDecision(decision));
+  if (executed.outcome === null) say('No tool was started.');
 }
 
 /** The gateway's answer when no tool was started: denied by the engine, or refused by the gateway itself. */
@@ -94,7 +95,8 @@ function reportRefusal(problem: ApiProblem, options: ExecOptions): void {
   const decision = problem.body.decision as unknown as DecisionReply | null;
   if (decision !== null) say(renderDecision(decision));
   // A denial is the decision's own word and was just shown; a refusal of the gateway stands beside it.
-  if (!problem.code.startsWith('decision.')) say(`holdfast: ${problem.detail} [${problem.code}]`);
+  if (problem.code.startsWith('decision.')) say('No tool was started.');
+  else say(`holdfast: ${problem.detail} [${problem.code}]`);
 }
 
 function exitCodeOf({ outcome, decision }: Executed): number {

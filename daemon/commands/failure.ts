@@ -18,7 +18,27 @@ interface ProblemLike extends Error {
 }
 
 /** What the site's own files are not fit for, in codes: nothing that was typed is wrong. */
-const STORAGE = /^(ledger|head|database)\./;
+const STORAGE = /^(ledger|head|database)\.(?!entry_not_found$)/;
+
+/** Another process of the same kind runs: as unavailable as a ledger that somebody else writes. */
+const IN_USE = 'socket.in_use';
+
+/** What the operating system says about files, in words; none of it is a defect of ours. */
+const FILE_ERRORS: Readonly<Record<string, { exitCode: number; words: string }>> = {
+  ENOENT: { exitCode: EXIT.usage, words: 'there is no such file or directory' },
+  ENOTDIR: { exitCode: EXIT.usage, words: 'a part of the path is not a directory' },
+  EISDIR: { exitCode: EXIT.usage, words: 'it is a directory' },
+  EEXIST: { exitCode: EXIT.usage, words: 'it exists already' },
+  ENAMETOOLONG: { exitCode: EXIT.usage, words: 'the name is too long' },
+  ELOOP: { exitCode: EXIT.usage, words: 'it is a link, and links are not followed' },
+  EACCES: { exitCode: EXIT.usage, words: 'this account may not do that; check owner and mode' },
+  EPERM: { exitCode: EXIT.usage, words: 'this account may not do that; check owner and mode' },
+  EROFS: { exitCode: EXIT.unavailable, words: 'the file system is read-only' },
+  ENOSPC: { exitCode: EXIT.unavailable, words: 'the disk is full' },
+  EDQUOT: { exitCode: EXIT.unavailable, words: 'the disk quota is used up' },
+  EIO: { exitCode: EXIT.unavailable, words: 'the disk reports an error' },
+  EMFILE: { exitCode: EXIT.unavailable, words: 'too many files are open' },
+};
 
 /**
  * Maps anything a command threw to the contract's exit codes and to words. What a command expects it handles itself;
@@ -28,11 +48,12 @@ export function describeFailure(error: unknown): FailureReport {
   if (error instanceof BoundaryError) {
     const named = error.at === undefined || error.at === '' || error.message.includes(error.at);
     const place = named ? '' : ` (at ${error.at})`;
-    const exitCode = STORAGE.test(error.code) ? EXIT.unavailable : EXIT.usage;
+    const unavailable = STORAGE.test(error.code) || error.code === IN_USE;
+    const exitCode = unavailable ? EXIT.unavailable : EXIT.usage;
     return report(exitCode, error.code, `${error.message}${place}`);
   }
   if (isNamed(error, 'ApiUnreachable'))
-    return report(EXIT.unavailable, 'daemon.unreachable', unreachable(error));
+    return report(EXIT.unavailable, `${roleBehind(error)}.unreachable`, unreachable(error));
   if (isNamed(error, 'ApiProblem')) {
     const problem = error as ProblemLike;
     return report(
@@ -42,7 +63,16 @@ export function describeFailure(error: unknown): FailureReport {
       problem.status,
     );
   }
-  return bug(error);
+  return fileTrouble(error) ?? bug(error);
+}
+
+/** Words for what the operating system refused about a named file; null for everything else. */
+function fileTrouble(error: unknown): FailureReport | null {
+  if (!(error instanceof Error) || !('code' in error) || !('path' in error)) return null;
+  const known = FILE_ERRORS[String(error.code)];
+  if (known === undefined) return null;
+  const text = `${String(error.path)}: ${known.words} (${String(error.code)}). The command stopped there; put it right and repeat.`;
+  return report(known.exitCode, 'file.trouble', text);
 }
 
 /** Exit code for a problem document's HTTP status: the caller's mistake, a refusal, unavailability, or our bug. */
@@ -60,12 +90,19 @@ function report(exitCode: number, code: string, text: string, status?: number): 
   return { exitCode, text, document: { error } };
 }
 
+/** The process that should have answered, told by its socket. */
+function roleBehind(error: Error): 'daemon' | 'gateway' {
+  return error.message.includes('gateway.sock') ? 'gateway' : 'daemon';
+}
+
 function unreachable(error: Error): string {
-  const mayHaveArrived = 'sent' in error && error.sent === true;
-  const sequel = mayHaveArrived
-    ? 'The request may have been acted on: look with `holdfast decision list` before you repeat it.'
-    : `Nothing was asked and nothing ran. Start it with: holdfast ${error.message.includes('gateway.sock') ? 'gateway' : 'daemon'}`;
-  return `${error.message}\n${sequel}`;
+  const what = `${error.message.slice(0, 1).toUpperCase()}${error.message.slice(1)}.`;
+  if ('sent' in error && error.sent === true) {
+    return `${what}\nThe request may have been acted on: look with "holdfast decision list" before you repeat it.`;
+  }
+  const absent = error.message.startsWith('nothing listens');
+  const next = absent ? ` Start it with: holdfast ${roleBehind(error)}` : '';
+  return `${what}\nNothing was asked and nothing ran.${next}`;
 }
 
 function bug(error: unknown): FailureReport {

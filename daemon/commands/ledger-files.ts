@@ -1,5 +1,7 @@
-import { resolve } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { type RebuiltTable, rebuildProjections } from '../engine/rebuild.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { exportTiles } from '../ledger/export.ts';
 import { viewLedger } from '../ledger/open.ts';
 import { lockWriter } from '../ledger/writer-lock.ts';
@@ -15,6 +17,7 @@ export function exportAndReport(options: SiteOptions & { tiles: string }): void 
   const view = viewLedger(site.paths.ledger, { origin, vkeys });
   try {
     const directory = resolve(options.tiles);
+    assertOwn(directory);
     const size = exportTiles(view, directory, progress(options, 'exporting'));
     clearProgress(options);
     if (options.json) printJson({ directory, origin, size });
@@ -22,6 +25,17 @@ export function exportAndReport(options: SiteOptions & { tiles: string }): void 
   } finally {
     view.close();
   }
+}
+
+/** Only an earlier export is brought up to date; among other files its own would be lost from sight. */
+function assertOwn(directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  if (existsSync(join(directory, 'checkpoint')) || readdirSync(directory).length === 0) return;
+  throw new BoundaryError(
+    'export.not_free',
+    `There are files in ${directory} that are no earlier export; nothing was written. Name an empty directory or a new one.`,
+    { at: directory },
+  );
 }
 
 /** Derives the projections from the entries again and says which rows were wrong before. The daemon must not run. */

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { checkProjectionsAside } from '../engine/projection-aside.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import type { VerifyReport } from '../ledger/verify.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import { openSite, type SiteOptions } from './access.ts';
@@ -46,6 +48,7 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
 
 /** A copied ledger is judged by what came with it: the site's own head store says nothing about another file. */
 function filesOf(options: VerifyOptions): Files {
+  for (const named of [options.ledger, options.head]) if (named !== undefined) assertThere(named);
   if (options.ledger !== undefined && options.trust !== undefined) {
     const { origin, vkeys } = readTrustFile(options.trust);
     return { ledgerPath: options.ledger, trust: { origin, vkeys }, inPlace: false, ...headOf(options.head) };
@@ -56,6 +59,13 @@ function filesOf(options: VerifyOptions): Files {
   const head = options.head ?? (inPlace ? site.paths.head : undefined);
   const ledgerPath = options.ledger ?? site.paths.ledger;
   return { ledgerPath, trust: { origin, vkeys }, inPlace, ...headOf(head) };
+}
+
+/** A file that was named and is not there is a slip of the pen, not a finding. */
+function assertThere(path: string): void {
+  if (!existsSync(path)) {
+    throw new BoundaryError('file.missing', `${path} does not exist; nothing was verified.`, { at: path });
+  }
 }
 
 function headOf(path: string | undefined): { headPath?: string } {

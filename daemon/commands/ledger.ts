@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { ENTRY_TYPES } from '../formats/entry.ts';
 import { parseLimit, type SiteOptions } from './access.ts';
 import { type EntrySource, type IndexedEntry, openEntries } from './entry-source.ts';
 import { assertFree } from './permit-file.ts';
@@ -57,12 +58,22 @@ function listCommand(): Command {
     .option('--stream <stream>', 'only this stream: dec_…, policy or system')
     .action(async (options: ListOptions) => {
       const limit = parseLimit(options.limit);
+      assertType(options.type);
       const source = await openEntries(options);
       const found = await select(source, options, limit);
       source.close();
       if (options.json) for (const entry of found) printJson(entry);
       else print(renderEntries(found));
     });
+}
+
+/** A misspelt type would look like "there are none". */
+function assertType(type: string | undefined): void {
+  if (type === undefined || Object.hasOwn(ENTRY_TYPES, type)) return;
+  throw new BoundaryError(
+    'entry.unknown_type',
+    `${JSON.stringify(type.slice(0, 80))} is no type of entry; nothing was read. There are: ${Object.keys(ENTRY_TYPES).sort().join(', ')}.`,
+  );
 }
 
 const PAGE = 200;
@@ -90,9 +101,10 @@ async function select(source: EntrySource, options: ListOptions, limit: number):
 /** A log index: a canonical decimal. */
 function parseIndex(text: string): number {
   if (/^(0|[1-9]\d{0,14})$/.test(text)) return Number(text);
-  throw new BoundaryError('index.malformed', 'An index is a whole number, 0 for the first entry.', {
-    at: 'INDEX',
-  });
+  throw new BoundaryError(
+    'index.malformed',
+    'An index is a whole number, 0 for the first entry; nothing was read.',
+  );
 }
 
 function showCommand(): Command {

@@ -1,13 +1,25 @@
 import { existsSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { DecisionReply } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { say } from './render/output.ts';
 
-/** Refuses a path that is taken, before anything is asked: a permit never replaces a file. */
+/** Refuses a path that is taken or leads nowhere, before anything is asked: an answer never replaces a file. */
 export function assertFree(path: string): void {
   if (existsSync(path)) {
-    throw new BoundaryError('file.exists', 'The file exists and is not overwritten; nothing was asked.', {
-      at: path,
-    });
+    throw new BoundaryError(
+      'file.exists',
+      `${path} exists and is not overwritten; nothing was done. Name another file.`,
+      { at: path },
+    );
+  }
+  const directory = dirname(resolve(path));
+  if (!existsSync(directory)) {
+    throw new BoundaryError(
+      'file.no_directory',
+      `There is no directory ${directory} to write to; nothing was done. Create it first, or name another file.`,
+      { at: path },
+    );
   }
 }
 
@@ -16,7 +28,10 @@ export function assertFree(path: string): void {
  * has no permit.
  */
 export function writePermitFile(path: string, decision: DecisionReply): string | undefined {
-  if (decision.permit === undefined) return undefined;
+  if (decision.permit === undefined) {
+    say(`holdfast: there is no permit (the decision is ${decision.status}), so ${path} was not written.`);
+    return undefined;
+  }
   writeFileSync(path, decision.permit.proof, { mode: 0o600, flag: 'wx' });
   return path;
 }

@@ -48,7 +48,7 @@ export function principalsCommand(): Command {
       if (first === undefined) {
         throw new BoundaryError(
           'principal.unknown',
-          `The policy in force names no ${id}. See: holdfast principals list`,
+          `The policy in force knows no principal ${JSON.stringify(id.slice(0, 80))}. See: holdfast principals list`,
         );
       }
       if (options.json) printJson(named.length === 1 ? flat(first) : named.map(flat));

@@ -5,8 +5,10 @@ import {
   actorOf,
   connect,
   openSite,
+  parseDecisionId,
   parsePayload,
   parseTarget,
+  parseWait,
   type Site,
   type SiteOptions,
 } from './access.ts';
@@ -37,7 +39,7 @@ interface RequestOptions extends SiteOptions, ActionOptions {
 const EXAMPLES = `
 Examples:
   holdfast request --class restart_service --intent 'recover the telemetry relay' \\
-    --target service:relay-2 --payload '{"grace_seconds":5}' --actor agent:ops-1
+    --target service:relay-2 --payload '{"grace_seconds":5}' --env production --actor agent:ops-1
   holdfast request … --wait 30s --permit-out relay.permit   wait for approvals, keep the permit
 
 Exit codes: 0 allowed · 3 denied · 4 waiting for authority · 5 no answer could be had`;
@@ -45,7 +47,7 @@ Exit codes: 0 allowed · 3 denied · 4 waiting for authority · 5 no answer coul
 /** `holdfast request`: asks for a decision; runs nothing. */
 export function requestCommand(): Command {
   return addActionOptions(new Command('request').description('Ask for a decision. Nothing is run.'))
-    .option('--wait <duration>', 'wait for approvals, e.g. 30s (at most 60s)')
+    .option('--wait <duration>', 'wait for approvals, e.g. 30s (at most 60s)', parseWait)
     .option('--permit-out <file>', 'write the permit to a file when allowed')
     .addHelpText('after', EXAMPLES)
     .action(async (options: RequestOptions) => {
@@ -80,7 +82,7 @@ export function addActionOptions(command: Command): Command {
     .option('--role <role>', 'role acted in')
     .option('--correlation <id>', 'your own id for tracing')
     .option('--idempotency-key <key>', 'a retry with the same key gets the first answer')
-    .option('--link <id>', 'earlier decision that this one re-evaluates');
+    .option('--link <id>', 'earlier decision that this one re-evaluates', parseDecisionId);
 }
 
 /** The request in the wire's words. What is not given is left out: the engine records and judges its absence. */

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
-import type { ApiClient, DecisionReply, SignedActBody } from '../api/client.ts';
+import { type ApiClient, ApiProblem, type DecisionReply, type SignedActBody } from '../api/client.ts';
+import { checkLifecycle } from '../core/lifecycle.ts';
+import { REFUSALS } from '../core/refusal.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { openCheckpoint } from '../formats/checkpoint.ts';
 import { actionDigest } from '../formats/permit.ts';
@@ -43,6 +45,7 @@ export async function signAbout(
 ): Promise<SignedActBody> {
   const decision = await client.getDecision(id);
   assertShown(decision, id);
+  assertOpen(decision, request.kind);
   const key = openSigningKey(request.key);
   const signer = await signerOf(client, decision, key.fingerprint, request);
   const act = buildAct(site, decision, request, signer.role, await seenCheckpoint(client, site));
@@ -58,6 +61,23 @@ function assertShown(decision: DecisionReply, id: string): void {
     'sign.not_as_shown',
     'The daemon shows an action that does not match its digest. Nothing was signed; find out who answers on the socket.',
   );
+}
+
+const COMMANDS = {
+  approval: 'approve',
+  exception: 'except',
+  review: 'review',
+  reconcile: 'reconcile',
+} as const;
+
+/** What the engine would refuse whoever signs it is not worth a signature: its refusal, before anybody is asked. */
+function assertOpen(decision: DecisionReply, kind: SignRequest['kind']): void {
+  const wrong = checkLifecycle(COMMANDS[kind], decision);
+  if (wrong === null) return;
+  throw new ApiProblem(REFUSALS[wrong.refused], {
+    code: wrong.refused,
+    detail: `${wrong.message} Nothing was signed.`,
+  });
 }
 
 function digestShown({ action }: DecisionReply): string {

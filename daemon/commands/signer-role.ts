@@ -1,5 +1,6 @@
 import type { ApiClient, DecisionReply } from '../api/client.ts';
 import { ApiProblem } from '../api/client.ts';
+import { anyOf } from '../core/authority.ts';
 import { openExceptions } from '../core/fold.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parsePublicKeyLine } from '../formats/sshsig.ts';
@@ -28,9 +29,10 @@ export async function signerOf(
   wanted: Wanted,
 ): Promise<Signer> {
   const owner = await ownerOf(client, decision.context.environment, fingerprint);
-  const principal = owner?.id ?? null;
+  const principal = owner === 'untold' ? null : (owner?.id ?? null);
   if (wanted.role !== undefined) return { principal, role: wanted.role, fingerprint };
-  const held = owner?.principal.roles ?? null;
+  if (owner === null) throw noOwner(fingerprint);
+  const held = owner === 'untold' ? null : owner.principal.roles;
   const asked = askedRoles(decision, wanted.kind);
   const choices =
     asked === null ? (held ?? []) : held === null ? asked : asked.filter((role) => held.includes(role));
@@ -40,7 +42,7 @@ export async function signerOf(
   if (choices.length > 0) throw severalRoles(choices);
   const couldExcept =
     wanted.kind === 'approval' && (askedRoles(decision, 'exception') ?? []).some((r) => held?.includes(r));
-  throw noRole(asked, held, principal, couldExcept);
+  throw noRole(asked, held, principal, { exception: wanted.kind === 'exception', couldExcept });
 }
 
 /** Roles that the decision waits for in acts of this kind; null when any will do. */
@@ -51,13 +53,15 @@ function askedRoles(decision: DecisionReply, kind: string): string[] | null {
   return null;
 }
 
+/** Whose key it is; null when the policy names nobody, `untold` when key or policy cannot be seen from here. */
 async function ownerOf(
   client: ApiClient,
   environment: string,
   fingerprint: string | null,
-): Promise<NamedPrincipal | null> {
-  if (fingerprint === null) return null;
+): Promise<NamedPrincipal | null | 'untold'> {
+  if (fingerprint === null) return 'untold';
   const environments = await readEnvironments(client);
+  if (environments === null) return 'untold';
   const known = principalsOf(environments.filter((one) => one.environment === environment));
   return (
     known.find(({ principal }) => (principal.keys ?? []).some((key) => isKey(key.public_key, fingerprint))) ??
@@ -65,12 +69,12 @@ async function ownerOf(
   );
 }
 
-/** The policy in force, or nothing where the socket does not give it out. */
-async function readEnvironments(client: ApiClient): Promise<PolicyEnvironment[]> {
+/** The policy in force, or null where the socket does not give it out. */
+async function readEnvironments(client: ApiClient): Promise<PolicyEnvironment[] | null> {
   try {
     return (await client.policy()).environments as unknown as PolicyEnvironment[];
   } catch (error) {
-    if (error instanceof ApiProblem && error.status === 404) return [];
+    if (error instanceof ApiProblem && error.status === 404) return null;
     throw error;
   }
 }
@@ -83,26 +87,36 @@ function unique(roles: string[]): string[] {
   return [...new Set(roles)];
 }
 
+function noOwner(fingerprint: string | null): BoundaryError {
+  return new BoundaryError(
+    'role.none',
+    `The policy in force knows no owner of this key (${fingerprint ?? 'no fingerprint'}), so its signature would not count; nothing was signed. Use the key that is enrolled (holdfast principals list), or name a role with --role to sign all the same.`,
+  );
+}
+
 function noRole(
   asked: string[] | null,
   held: string[] | null,
   principal: string | null,
-  couldExcept: boolean,
+  { exception, couldExcept }: { exception: boolean; couldExcept: boolean },
 ): BoundaryError {
-  const waits = asked === null ? '' : ` The decision waits for ${asked.join(', ') || 'nobody'}.`;
-  const has =
-    held === null
-      ? 'The policy in force knows no owner of this key.'
-      : `${principal} holds ${held.join(', ') || 'no role'}.`;
+  const has = held === null ? '' : `${principal} holds ${held.join(', ') || 'no role'}. `;
+  if (exception && asked?.length === 0) {
+    return new BoundaryError(
+      'role.none',
+      `${has}The decision waits for no exception, so nothing was signed. Leave --exception out to approve it.`,
+    );
+  }
+  const waits = asked === null ? '' : `The decision waits for ${anyOf(asked) || 'nobody'}. `;
   const instead = couldExcept
     ? 'It also waits for an exception that this key may grant: add --exception.'
     : 'Name a role with --role to sign all the same.';
-  return new BoundaryError('role.none', `${has}${waits} Nothing was signed. ${instead}`);
+  return new BoundaryError('role.none', `${has}${waits}Nothing was signed. ${instead}`);
 }
 
 function severalRoles(choices: string[]): BoundaryError {
   return new BoundaryError(
     'role.several',
-    `This key may sign as ${choices.join(' or ')}. Say which with --role; nothing was signed.`,
+    `This key may sign as ${anyOf(choices)}. Say which with --role; nothing was signed.`,
   );
 }

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -6,6 +6,7 @@ import { toBase64 } from '../formats/digest.ts';
 import { parseVkey } from '../formats/signed-note.ts';
 import { readBounded } from '../host/durable-file.ts';
 import { openSite, readText, type Site, type SiteOptions } from './access.ts';
+import { assertFree } from './permit-file.ts';
 import { print, printJson } from './render/output.ts';
 import type { TrustFile } from './trust.ts';
 
@@ -21,9 +22,7 @@ export function siteCommand(): Command {
     .addHelpText('after', EXPORT_HELP)
     .action((file: string, options: SiteOptions) => {
       const trust = trustOf(openSite(options));
-      if (existsSync(file)) {
-        throw new BoundaryError('file.exists', 'The file exists and is not overwritten.', { at: file });
-      }
+      assertFree(file);
       writeFileSync(file, `${JSON.stringify(trust, null, 2)}\n`, { mode: 0o644, flag: 'wx' });
       if (options.json) printJson({ file, site: trust.site, origin: trust.origin, vkeys: trust.vkeys });
       else

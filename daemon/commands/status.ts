@@ -4,7 +4,7 @@ import type { JsonObject } from '../formats/json.ts';
 import { connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
-import { count, instant, paint, plain, rows } from './render/text.ts';
+import { count, instant, moment, paint, plain, rows } from './render/text.ts';
 
 const HELP = `
 Exit codes: 0 it would allow what policy allows · 5 it would allow nothing right now, or a process is down`;
@@ -68,7 +68,12 @@ function render(site: Site, daemon: Answer, gateway: Answer, ready: boolean): st
       ...(daemon.status === null ? [] : facts(daemon.status)),
     ]),
   );
-  if (daemon.status === null) lines.push('', 'Nothing can be decided. Start it with: holdfast daemon');
+  if (daemon.status === null && gateway.status === null)
+    lines.push(
+      '',
+      'Nothing can be decided and nothing executed. Start them with: holdfast daemon and holdfast gateway',
+    );
+  else if (daemon.status === null) lines.push('', 'Nothing can be decided. Start it with: holdfast daemon');
   else if (gateway.status === null)
     lines.push('', 'Nothing can be executed. Start it with: holdfast gateway');
   for (const one of degraded) lines.push('', renderTrouble(one));
@@ -113,13 +118,24 @@ function facts(status: JsonObject): [string, string][] {
     ['ledger', `${size}, writes ${plain(text(ledger.write_state) ?? 'unknown')}`],
     ['policy', environments.map(policyLine).join('\n') || 'none: every request is denied'],
     ['open', countsLine(object(status.decisions))],
-    ['clock', plain(`${text(object(status.time).trust) ?? 'unknown'}, ${text(status.now) ?? ''}`)],
+    ['clock', clockLine(status)],
   ];
+}
+
+const CLOCK_WORDS: Record<string, string> = {
+  trusted: 'trusted',
+  floor: 'plausible: not behind anything on record, but vouched for by nobody',
+  uncertain: 'UNCERTAIN: behind what is on record, or it jumped',
+};
+
+function clockLine({ time, now }: JsonObject): string {
+  const trust = text(object(time).trust) ?? 'unknown';
+  return plain(`${moment(text(now))}, ${CLOCK_WORDS[trust] ?? trust}`);
 }
 
 function policyLine({ environment, version, issued_at, freshness }: PolicyAge): string {
   const next = freshness?.next ?? null;
-  const step = freshness === null || freshness.step === 'fresh' ? '' : `, ${freshness.step}`;
+  const step = (freshness?.step ?? 'fresh') === 'fresh' ? '' : `, ${freshness?.step}`;
   const then =
     next === null ? '' : `, without news ${NEXT_WORDS[next.step] ?? next.step} ${instant(next.at)}`;
   return plain(`${environment}: ${version}, issued ${instant(issued_at)}${step}${then}`);

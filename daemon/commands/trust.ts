@@ -2,9 +2,8 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { fromBase64 } from '../formats/digest.ts';
 import type { Json } from '../formats/json.ts';
 import { parseVkey } from '../formats/signed-note.ts';
-import { parseStrict } from '../formats/strict-json.ts';
 import { type LogTrust, parsePolicy } from '../formats/tlog-policy.ts';
-import { readText } from './access.ts';
+import { parseNamed, readText } from './access.ts';
 
 const TRUST_MAX_BYTES = 1_048_576;
 
@@ -26,7 +25,7 @@ export interface TrustFile {
 
 /** Reads and checks a trust file. Throws BoundaryError `trust.*`, naming the member. */
 export function readTrustFile(path: string): TrustFile {
-  const value = parseStrict(readText(path, TRUST_MAX_BYTES), { maxBytes: TRUST_MAX_BYTES, maxDepth: 4 });
+  const value = parseNamed(readText(path, TRUST_MAX_BYTES), path, { maxBytes: TRUST_MAX_BYTES, maxDepth: 4 });
   const wrong = (at: string, wanted: string): BoundaryError =>
     new BoundaryError('trust.malformed', `This is not a trust file of holdfast: ${at} should be ${wanted}.`, {
       at: path,

@@ -61,7 +61,8 @@ export interface Entry {
 }
 
 /** Every entry type; a record, so that the compiler notices one that is missing. */
-const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
+/** Every `EntryType`, for checks. */
+export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'decision.authorized': true,
   'decision.pending_authority': true,
   'decision.denied': true,

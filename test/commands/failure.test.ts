@@ -51,6 +51,51 @@ describe('exit codes of failures', () => {
     expect(lost).toMatchObject({ exitCode: 5, text: expect.stringContaining('may have been acted on') });
   });
 
+  it.each([
+    [
+      'daemon',
+      { reason: 'missing', message: 'nothing listens on run/request.sock' },
+      'Start it with: holdfast daemon',
+    ],
+    [
+      'gateway',
+      { reason: 'missing', message: 'nothing listens on run/gateway.sock' },
+      'Start it with: holdfast gateway',
+    ],
+  ] as const)('a %s that is not there is named', (role, { reason, message }, next) => {
+    const failure = describeFailure(new ApiUnreachable(reason, message, { sent: false }));
+    expect(failure.document).toMatchObject({ error: { code: `${role}.unreachable` } });
+    expect(failure.text).toContain(next);
+  });
+
+  it('does not tell somebody to start what merely keeps them out', () => {
+    const failure = describeFailure(
+      new ApiUnreachable('forbidden', 'not permitted to use run/operator.sock', { sent: false }),
+    );
+    expect(failure.text).toBe('Not permitted to use run/operator.sock.\nNothing was asked and nothing ran.');
+  });
+
+  it.each([
+    ['ENOENT', 2],
+    ['EACCES', 2],
+    ['ENOSPC', 5],
+    ['EROFS', 5],
+  ])('%s on a file that was named is no defect of ours', (code, exitCode) => {
+    const error = Object.assign(new Error(`${code}: no`), {
+      code,
+      path: '/media/stick/act.json',
+      syscall: 'open',
+    });
+    const failure = describeFailure(error);
+    expect(failure.exitCode).toBe(exitCode);
+    expect(failure.text).toMatch(/^\/media\/stick\/act\.json: .*put it right and repeat\.$/);
+  });
+
+  it('an entry that is not there is a slip of the caller; a second daemon is not', () => {
+    expect(describeFailure(new BoundaryError('ledger.entry_not_found', 'None.')).exitCode).toBe(2);
+    expect(describeFailure(new BoundaryError('socket.in_use', 'Taken.')).exitCode).toBe(5);
+  });
+
   it('anything else is a defect of ours: 1, short, and without a stack unless asked for', () => {
     const failure = describeFailure(new TypeError('x is not a function'));
     expect(failure.exitCode).toBe(1);

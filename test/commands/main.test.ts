@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -47,6 +48,43 @@ describe('the command line', () => {
     const { code, out, err } = run(...args);
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err).toContain(words);
+  });
+
+  it.each([
+    [['--json', 'stauts'], "unknown command 'stauts'"],
+    [['permit', 'verify', '--json'], "missing required argument 'file'"],
+    [['decision', 'show', 'dec_nope', '--json'], 'is not the id of a decision'],
+    [['request', '--payload', '{"a":', '--json', '--dir', '/nonexistent'], 'There is no site'],
+  ])('%j tells programs on stdout, in exactly one document', (args, words) => {
+    const { code, out } = run(...args);
+    expect(code).toBe(2);
+    expect(out.trimEnd().split('\n')).toHaveLength(1);
+    expect(JSON.parse(out).error.message).toContain(words);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))(
+    'does not end like a success when its output could not be written',
+    () => {
+      const full = openSync('/dev/full', 'w');
+      const { status, stderr } = spawnSync(process.execPath, [MAIN, '--version'], {
+        encoding: 'utf8',
+        stdio: ['ignore', full, 'pipe'],
+      });
+      closeSync(full);
+      expect(status).toBe(5);
+      expect(stderr).toBe(
+        'holdfast: the output could not be written (ENOSPC); what was asked for may have been done all the same.\n',
+      );
+    },
+  );
+
+  it('says what it found by its exit code even to a reader that went away', () => {
+    const script = `"$0" "$1" ledger verify --ledger "$1" --trust "$1" --json | true; exit "\${PIPESTATUS[0]}"`;
+    const { status, stderr } = spawnSync('bash', ['-c', script, process.execPath, MAIN], {
+      encoding: 'utf8',
+    });
+    expect(status).toBe(2);
+    expect(stderr).toContain('is not valid JSON. Nothing was done.');
   });
 
   it('names a missing site and what to do, once for people and once for programs', () => {

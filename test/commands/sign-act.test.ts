@@ -53,6 +53,8 @@ const action = {
 function decision(changes: object = {}): DecisionReply {
   return {
     decision_id: 'dec_01990000-0000-7000-8000-000000000000',
+    status: 'pending_authority',
+    permit_state: 'none',
     policy_version: 'field-site@1',
     policy_digest: 'c'.repeat(64),
     action_digest: actionDigest(action),
@@ -139,6 +141,19 @@ describe('signing an act', () => {
     expect(shown).toBe('');
   });
 
+  it.each([
+    ['approval', 'authorized', 'issued', 'decision.wrong_state'],
+    ['exception', 'denied', 'none', 'decision.terminal'],
+    ['review', 'pending_authority', 'none', 'decision.wrong_state'],
+    ['reconcile', 'executed', 'failed', 'permit.outcome_known'],
+  ])('asks nobody for the %s of a decision that is %s (%s)', async (kind, status, permit_state, code) => {
+    await expect(ask(client(decision({ status, permit_state })), { kind })).rejects.toMatchObject({
+      code,
+      detail: expect.stringMatching(/Nothing was signed\.$/),
+    });
+    expect(shown).toBe('');
+  });
+
   it('signs nothing under a checkpoint that is not this ledger’s', async () => {
     await expect(ask(client(decision(), ['l3'], seed(8)))).rejects.toMatchObject({
       code: 'note.bad_signature',
@@ -159,11 +174,21 @@ describe('the role to sign in', () => {
   it('names what is wanted and what is held when none would count', async () => {
     await expect(ask(client(decision(), ['l2']))).rejects.toMatchObject({
       code: 'role.none',
-      message: expect.stringMatching(/alice holds l2.*waits for l3, l4, safety_officer/),
+      message: expect.stringMatching(/alice holds l2.*waits for l3, l4 or safety_officer/),
     });
-    await expect(ask(client(decision()), { key: join(dir, 'nobody') })).rejects.toMatchObject({
-      code: 'role.several',
+    await expect(ask(client(decision()), { kind: 'exception' })).rejects.toMatchObject({
+      code: 'role.none',
+      message: expect.stringContaining('waits for no exception'),
     });
+  });
+
+  it('is not guessed for a key that the policy does not know', async () => {
+    const stranger = { key: join(dir, 'nobody') };
+    await expect(ask(client(decision()), stranger)).rejects.toMatchObject({
+      code: 'role.none',
+      message: expect.stringContaining('knows no owner of this key (SHA256:'),
+    });
+    expect(parseAct((await ask(client(decision()), { ...stranger, role: 'l3' })).act).role).toBe('l3');
   });
 
   it('of an exception is the one that the gate names', async () => {
@@ -177,7 +202,8 @@ describe('the role to sign in', () => {
   });
 
   it('of a review is any that the signer holds', async () => {
-    const { act } = await ask(client(decision(), ['l2']), { kind: 'review', answer: 'reviewed' });
+    const done = decision({ status: 'executed', permit_state: 'succeeded' });
+    const { act } = await ask(client(done, ['l2']), { kind: 'review', answer: 'reviewed' });
     expect(parseAct(act).role).toBe('l2');
   });
 

@@ -14,7 +14,7 @@ import { openInlineEngine } from '../../engine/inline.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { type Clock, systemClock } from '../../host/clock.ts';
 import { siteOrigin } from '../../host/config.ts';
-import { makeDir, readBounded, syncDir } from '../../host/durable-file.ts';
+import { errorCode, makeDir, readBounded, syncDir } from '../../host/durable-file.ts';
 import { type Profile, type SitePaths, sitePaths } from '../../host/site.ts';
 import { type ImportResult, importUpdate } from '../../policy/import.ts';
 import { readPolicyDirectory } from '../../policy/source.ts';
@@ -59,7 +59,8 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
   const clock = options.clock ?? systemClock;
   const dir = freeDirectory(options.dir);
   const pinned = rootToPin(options);
-  const building = mkdtempSync(join(dirname(dir), `.${basename(dir)}.init-`));
+  assertPolicy(options.policyDir);
+  const building = buildingDirectory(dir);
   try {
     const paths = sitePaths(building);
     makeDirectories(paths);
@@ -121,6 +122,29 @@ function freeDirectory(wanted: string): string {
   return dir;
 }
 
+/** Beside the final place, so that the move at the end is a rename. */
+function buildingDirectory(dir: string): string {
+  try {
+    return mkdtempSync(join(dirname(dir), `.${basename(dir)}.init-`));
+  } catch (cause) {
+    throw new BoundaryError(
+      'init.not_writable',
+      `Nothing can be made in ${dirname(dir)} (${errorCode(cause) ?? 'unknown cause'}); no site was made. Check its owner and mode, or name another directory with --dir.`,
+      { at: dirname(dir), cause },
+    );
+  }
+}
+
+/** Named here by the path that was given; what is copied has a temporary one. */
+function assertPolicy(dir: string | undefined): void {
+  if (dir === undefined || existsSync(join(dir, 'metadata.yaml'))) return;
+  throw new BoundaryError(
+    'init.bad_policy',
+    `There is no policy in ${dir} (no metadata.yaml there); no site was made.`,
+    { at: dir },
+  );
+}
+
 /** The root given for a real profile; null for dev, which makes its own. Refuses to guess, and to mix the two worlds. */
 function rootToPin({ profile, rootFile, policyDir }: InitOptions): Uint8Array | null {
   if (profile === 'dev') {
@@ -140,8 +164,8 @@ function rootToPin({ profile, rootFile, policyDir }: InitOptions): Uint8Array | 
       'init.root_missing',
       `A site of profile ${profile} must pin a policy root: give headquarters' root file with --root root.json. No site was made.`,
     );
-  const bytes = readBounded(rootFile, ROOT_MAX_BYTES);
-  if (profileOfRoot(readRoot(bytes)) === 'dev') {
+  const { bytes, root } = readRootFile(rootFile);
+  if (profileOfRoot(root) === 'dev') {
     throw new BoundaryError(
       'init.dev_root',
       `${rootFile} belongs to a dev publisher, whose keys lie unprotected on a developer's machine; a site of profile ${profile} never pins it. No site was made.`,
@@ -149,6 +173,24 @@ function rootToPin({ profile, rootFile, policyDir }: InitOptions): Uint8Array | 
     );
   }
   return bytes;
+}
+
+/** What `readRoot` says of updates to a site says nothing useful here: there is no site yet. */
+function readRootFile(path: string): { bytes: Uint8Array; root: ReturnType<typeof readRoot> } {
+  try {
+    const bytes = readBounded(path, ROOT_MAX_BYTES);
+    return { bytes, root: readRoot(bytes) };
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError)) throw cause;
+    const why = cause.code.startsWith('file.')
+      ? cause.message
+      : `${path} is no policy root: it is malformed, or not signed by its own keys.`;
+    throw new BoundaryError(
+      cause.code,
+      `${why} No site was made. Give the root.json that headquarters hands out.`,
+      { at: path, cause },
+    );
+  }
 }
 
 /** Dev: publisher keys, an empty repository, and the starter policy with keys for its people. */

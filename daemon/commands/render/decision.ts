@@ -1,4 +1,5 @@
 import type { DecisionReply } from '../../api/client.ts';
+import { anyOf } from '../../core/authority.ts';
 import type { Decision } from '../../core/decision.ts';
 import type { AuthorityGroup } from '../../core/verdict.ts';
 import { inline, instant, moment, paint, plain, rows, type Style, span, table } from './text.ts';
@@ -36,9 +37,9 @@ export function actionLine({ action, context }: Decision): string {
   return plain(`${action.class ?? '(no class)'} on ${target} in ${context.environment}`);
 }
 
-/** One group in words: `2 of L3 or L4 (peer)`. */
+/** One group in words: `2 × L3, L4 or L5 (peer)`. */
 export function groupLine(group: AuthorityGroup): string {
-  return `${group.min_signatures} × ${group.roles.map(plain).join(' or ')} (${plain(group.group)})`;
+  return `${group.min_signatures} × ${anyOf(group.roles.map(plain))} (${plain(group.group)})`;
 }
 
 /** One screen for people: verdict, why, what is needed and from whom, what to type next. */
@@ -145,8 +146,11 @@ function nextStep(decision: Decision): string {
     return `find out what happened, then: holdfast decision reconcile ${id} --result succeeded|failed --note TEXT --key KEY`;
   }
   if (isWaiting(decision)) {
-    const signatures = decision.enforcement.allow_if.some((wanted) => !wanted.startsWith('exception '));
-    return `holdfast approvals sign ${id} --key KEY${signatures ? '' : ' --exception'}`;
+    const { allow_if } = decision.enforcement;
+    const sign = `holdfast approvals sign ${id} --key KEY`;
+    const exceptions = allow_if.filter((wanted) => wanted.startsWith('exception ')).length;
+    if (exceptions === 0) return sign;
+    return exceptions === allow_if.length ? `${sign} --exception` : `${sign}\n${sign} --exception`;
   }
   if (usable(decision)) return `holdfast exec --decision ${id}`;
   if (decision.status === 'executed') return `holdfast decision review ${id} --note TEXT`;
