@@ -25,6 +25,18 @@ describe(`a daemon that is killed at random moments under load (CRASH_SEED=${SEE
     gateway = await world.gateway();
   });
 
+  it('is verified intact while it is at work', async () => {
+    const load = new Load(world, SEED);
+    load.start({ http: 2, stream: 1, gateway: 0 });
+    // Longer than the second copy takes to follow, so that it moves under the verifier.
+    for (const since = performance.now(); performance.now() - since < 1_500; ) {
+      expect(await verify(world)).toMatchObject({ code: 0, findings: [] });
+    }
+    load.stop();
+    await load.end();
+    expect(load.unexpected).toEqual([]);
+  });
+
   it.each(Array.from({ length: ROUNDS }, (_, round) => round + 1))(
     'loses nothing in round %i',
     async (round) => {
