@@ -150,13 +150,21 @@ export class Engine {
     if (time.trust !== this.#trust) return this.#recordTrust(state, time);
     const { age } = state.policies;
     age.advance(time, this.#keeper.time.floor());
-    // With doubtful time nothing expires by the wall clock: a clock a year ahead must not clear the queue.
-    const ids =
-      time.trust === 'uncertain'
-        ? []
-        : this.#expiry.due(state.projections, time.now, this.#options.clock.monotonic());
+    const ids = this.#due(state, time);
     const idle = ids.length === 0 && age.unrecorded().length === 0;
     return idle ? none : this.process([internal('system.tick', JSON.stringify({ ids }))]);
+  }
+
+  /** What has run out of time. A disk that cannot be read is a trouble like any other, not the end of the thread. */
+  #due(state: EngineState, time: Reading): string[] {
+    // With doubtful time nothing expires by the wall clock: a clock a year ahead must not clear the queue.
+    if (time.trust === 'uncertain') return [];
+    try {
+      return this.#expiry.due(state.projections, time.now, this.#options.clock.monotonic());
+    } catch (error) {
+      this.#keeper.fail(state, error);
+      return [];
+    }
   }
 
   #recordTrust(state: EngineState, time: Reading): BatchResult {

@@ -8,7 +8,6 @@ import { refuse } from '../../core/refusal.ts';
 import type { DecisionRequest } from '../../core/request.ts';
 import { redactPayload, type SealedValues } from '../../core/sensitive.ts';
 import type { Verdict } from '../../core/verdict.ts';
-import { sha256Hex } from '../../formats/digest.ts';
 import { decodeEntry } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
@@ -136,7 +135,8 @@ function sealValues(batch: Batch, decision_id: string, sealed: SealedValues): vo
 function idempotencyOf(batch: Batch, key: string | null, request: DecisionRequest, body: string) {
   if (key === null) return null;
   const scope = JSON.stringify([request.context.actor.id, key]);
-  return { key: sha256Hex(Buffer.from(scope)), request: batch.state.sealer.mac(Buffer.from(body)) };
+  const { sealer } = batch.state;
+  return { key: sealer.mac(Buffer.from(scope)), request: sealer.mac(Buffer.from(body)) };
 }
 
 /** The first answer again: the decision as its first entry recorded it, whatever happened to it since. */
