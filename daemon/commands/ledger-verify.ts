@@ -3,7 +3,7 @@ import { checkProjectionsAside } from '../engine/projection-aside.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { VerifyReport } from '../ledger/verify.ts';
 import { verifyLedger } from '../ledger/verify.ts';
-import { openSite, type SiteOptions } from './access.ts';
+import { openSite, type Site, type SiteOptions } from './access.ts';
 import { endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { count, paint, plain, rows, type Style, table } from './render/text.ts';
@@ -53,12 +53,27 @@ function filesOf(options: VerifyOptions): Files {
     const { origin, vkeys } = readTrustFile(options.trust);
     return { ledgerPath: options.ledger, trust: { origin, vkeys }, inPlace: false, ...headOf(options.head) };
   }
-  const site = openSite(options);
+  const site = siteOf(options);
   const { origin, vkeys } = options.trust === undefined ? trustOf(site) : readTrustFile(options.trust);
   const inPlace = options.ledger === undefined;
   const head = options.head ?? (inPlace ? site.paths.head : undefined);
   const ledgerPath = options.ledger ?? site.paths.ledger;
   return { ledgerPath, trust: { origin, vkeys }, inPlace, ...headOf(head) };
+}
+
+/** The site whose keys are believed. An auditor with a copy has none: what is missing then is trust, not a site. */
+function siteOf(options: VerifyOptions): Site {
+  try {
+    return openSite(options);
+  } catch (cause) {
+    if (options.ledger === undefined || !(cause instanceof BoundaryError) || cause.code !== 'site.not_found')
+      throw cause;
+    throw new BoundaryError(
+      'trust.missing',
+      'Nothing says which keys to believe: give --trust FILE (from "holdfast site export-trust" at the site). Nothing was verified.',
+      { cause },
+    );
+  }
 }
 
 /** A file that was named and is not there is a slip of the pen, not a finding. */

@@ -27,9 +27,11 @@ export interface TrustFile {
 export function readTrustFile(path: string): TrustFile {
   const value = parseNamed(readText(path, TRUST_MAX_BYTES), path, { maxBytes: TRUST_MAX_BYTES, maxDepth: 4 });
   const wrong = (at: string, wanted: string): BoundaryError =>
-    new BoundaryError('trust.malformed', `This is not a trust file of holdfast: ${at} should be ${wanted}.`, {
-      at: path,
-    });
+    new BoundaryError(
+      'trust.malformed',
+      `${path} is not a trust file of holdfast: ${at} should be ${wanted}. Nothing was checked.`,
+      { at: path },
+    );
   if (value === null || typeof value !== 'object' || Array.isArray(value))
     throw wrong('the file', 'a JSON object');
   const known = ['v', 'site', 'origin', 'profile', 'vkeys', 'root'];
@@ -44,11 +46,18 @@ export function readTrustFile(path: string): TrustFile {
   const { vkeys } = value;
   if (!Array.isArray(vkeys) || vkeys.length === 0 || vkeys.length > 64)
     throw wrong('vkeys', 'a list of verifier keys');
+  const readable = <T>(at: string, wanted: string, read: () => T): T => {
+    try {
+      return read();
+    } catch (cause) {
+      throw cause instanceof BoundaryError ? wrong(at, `${wanted} (${cause.message})`) : cause;
+    }
+  };
   const keys = vkeys.map((vkey) => {
     if (typeof vkey !== 'string') throw wrong('vkeys', 'a list of texts');
-    return parseVkey(vkey).text;
+    return readable('vkeys', 'a list of verifier keys', () => parseVkey(vkey).text);
   });
-  fromBase64(text('root'));
+  readable('root', 'base64', () => fromBase64(text('root')));
   return {
     v: 1,
     site: text('site'),
