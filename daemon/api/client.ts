@@ -128,12 +128,16 @@ export class ApiClient {
     return this.#json({ verb: 'GET', path: '/v1/policy/update', query: { digest, environment }, ...options });
   }
 
-  importPolicy(path: string, options: CallOptions = {}): Promise<JsonObject> {
+  /** Throws `ApiProblem` when the update was refused; its `body` holds what became of it beside code and words. */
+  importPolicy(
+    path: string,
+    { actor, ...options }: CallOptions & { actor?: string | null } = {},
+  ): Promise<JsonObject> {
     return this.#json({
       verb: 'POST',
       path: '/v1/policy/import',
-      body: { path },
-      timeoutMs: 120_000,
+      body: { path, ...(actor === undefined || actor === null ? {} : { actor }) },
+      timeoutMs: 600_000,
       ...options,
     });
   }

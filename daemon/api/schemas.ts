@@ -123,6 +123,14 @@ export const ImportBody = Type.Object(
       maxLength: 4_096,
       description: 'absolute path of a policy repository',
     }),
+    actor: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 128,
+        pattern: '^[a-z][a-z0-9:_.@-]*$',
+        description: 'who does it, for the record',
+      }),
+    ),
   },
   closed,
 );

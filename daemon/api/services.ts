@@ -6,7 +6,7 @@ import { problem, problemOf, problemReply } from './problem.ts';
 /** What became of an import: applied (or already in force), or refused with a code and a sentence. */
 export type ImportResult =
   | ({ applied: true } & JsonObject)
-  | { applied: false; code: string; reason: string };
+  | ({ applied: false; code: string; reason: string } & JsonObject);
 
 /** What the daemon's process adds to its engine. */
 export interface DaemonParts {
@@ -16,7 +16,8 @@ export interface DaemonParts {
     digest: string | null,
     environment: string | null,
   ): Promise<{ update_id: string; files: Record<string, string> } | null>;
-  importPolicy(path: string): Promise<ImportResult>;
+  /** `actor`: who says to ask; null when nobody is named. */
+  importPolicy(path: string, actor: string | null): Promise<ImportResult>;
   /** What the process knows beside the engine: uptime, sockets, schedules. */
   extraStatus(): JsonObject;
 }
@@ -35,8 +36,10 @@ export function daemonServices(parts: DaemonParts): HostServices {
         ),
       );
     },
-    'policy.import': async ({ body }) =>
-      importAnswer(await parts.importPolicy((body as { path: string }).path)),
+    'policy.import': async ({ body }) => {
+      const { path, actor = null } = body as { path: string; actor?: string };
+      return importAnswer(await parts.importPolicy(path, actor));
+    },
     'status.get': () => statusAnswer(parts),
     'ready.get': () => readyAnswer(parts.engine),
   };
@@ -44,8 +47,8 @@ export function daemonServices(parts: DaemonParts): HostServices {
 
 function importAnswer(result: ImportResult): Answer {
   if (result.applied === true) return { status: 200, body: JSON.stringify(result) };
-  const document = problemOf(422, String(result.code), String(result.reason));
-  return problemReply({ ...document, applied: false });
+  const { code, reason, ...rest } = result;
+  return problemReply({ ...problemOf(422, String(code), String(reason)), ...rest });
 }
 
 async function engineStatus(engine: EngineHandle): Promise<Answer> {

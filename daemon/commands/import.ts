@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { ApiClient } from '../api/client.ts';
+import type { JsonObject } from '../formats/json.ts';
 import { systemClock } from '../host/clock.ts';
 import { type ImportResult, importUpdate } from '../policy/import.ts';
 import { PolicyStore } from '../policy/store.ts';
@@ -29,7 +30,7 @@ export function importCommand(): Command {
     .action(async (path: string, options: ImportOptions) => {
       const site = openSite(options);
       const result =
-        (await importThroughDaemon(connect(site, 'operator'), resolve(path))) ??
+        (await importThroughDaemon(connect(site, 'operator'), resolve(path), actorOf(options.actor, site))) ??
         (await importDirectly(site, resolve(path), options));
       if (options.json) printJson(result);
       else print(render(result));
@@ -38,15 +39,35 @@ export function importCommand(): Command {
 }
 
 /** Null when no daemon is running: then its ledger is free to be opened here. */
-async function importThroughDaemon(client: ApiClient, path: string): Promise<ImportResult | null> {
+async function importThroughDaemon(
+  client: ApiClient,
+  path: string,
+  actor: string | null,
+): Promise<ImportResult | null> {
   try {
-    return (await client.importPolicy(path)) as unknown as ImportResult;
+    return (await client.importPolicy(path, { actor })) as unknown as ImportResult;
   } catch (error) {
     if (isNotRunning(error)) return null;
-    throw error;
+    const refused = refusalIn(error);
+    if (refused === null) throw error;
+    return refused;
   } finally {
     client.close();
   }
+}
+
+/** A refused update is an answer, not a failure; null for everything else. */
+function refusalIn(error: unknown): ImportResult | null {
+  if (!(error instanceof Error) || error.name !== 'ApiProblem' || !('body' in error)) return null;
+  const { applied, code, detail, ...rest } = error.body as JsonObject;
+  if (applied !== false) return null;
+  const { record_id: recordId } = rest;
+  return {
+    applied,
+    code: String(code),
+    reason: String(detail),
+    record_id: typeof recordId === 'number' ? recordId : null,
+  };
 }
 
 function isNotRunning(error: unknown): boolean {

@@ -6,6 +6,8 @@ import type { JsonObject } from '../formats/json.ts';
 import type { Clock } from '../host/clock.ts';
 import { readBounded } from '../host/durable-file.ts';
 import type { SitePaths } from '../host/site.ts';
+import type { Medium } from './medium.ts';
+import { clearStaging, type StagingLimits, stageRepository } from './staging.ts';
 import type { PolicyStore } from './store.ts';
 import { ROOT_MAX_BYTES } from './update-root.ts';
 import { type VerifiedUpdate, verifyUpdate } from './verify-update.ts';
@@ -22,6 +24,9 @@ export interface ImportRequest {
   clock: Clock;
   /** Principal or process that asks, for the record; null when nobody is known. */
   who: string | null;
+  /** How the medium is read, and how much of it; the real one and `STAGING_LIMITS` when absent. */
+  medium?: Medium;
+  limits?: Partial<StagingLimits>;
 }
 
 /** What became of it. `applied: false` means that nothing changed; the refusal is an entry, where one could be written. */
@@ -39,25 +44,25 @@ export type ImportResult =
   | { applied: false; code: string; reason: string; record_id: number | null };
 
 /**
- * The only way in for policy: verify against the pinned root and what was accepted before → store durably → let the
- * engine record and activate it in one entry. Throws BoundaryError `update.not_a_repository` when there is nothing to
- * import at `path`; every other "no" is the result.
+ * The only way in for policy: copy from the medium → verify against the pinned root and what was accepted before → store
+ * durably → let the engine record and activate it in one entry. Imports take turns. Throws BoundaryError
+ * `update.not_a_repository` when there is nothing to import at `path`; every other "no" is the result.
  */
 export async function importUpdate(request: ImportRequest): Promise<ImportResult> {
   assertRepository(request.path);
-  const trustedRoot = readBounded(join(request.paths.trust, 'root.json'), ROOT_MAX_BYTES);
+  const result = await request.store.imports.take(() => importInTurn(request));
+  if (result !== null) return result;
+  const reason =
+    'Other imports are waiting for their turn already; nothing was imported. Try again when they are done.';
+  return { applied: false, code: 'engine.busy', reason, record_id: null };
+}
+
+async function importInTurn(request: ImportRequest): Promise<ImportResult> {
   const before = await positionOf(request);
   if ('applied' in before) return before;
   let update: VerifiedUpdate;
   try {
-    update = await verifyUpdate({
-      repositoryDir: request.path,
-      trustedRoot,
-      trustedMetadataDir: request.store.trustedMetadataDir(before.updateId),
-      site: request.site,
-      now: before.now,
-      expiry: 'enforce',
-    });
+    update = await judge(request, before);
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     return refuseUpdate(request, error.code, error.message);
@@ -65,6 +70,37 @@ export async function importUpdate(request: ImportRequest): Promise<ImportResult
   // Durable before the entry that makes it count: an entry must never name a bundle that a power cut took away.
   const isNew = request.store.keep(update);
   return apply(request, update, isNew);
+}
+
+/** Verifies a private copy: nobody can change or pull what is being judged. */
+async function judge(request: ImportRequest, before: Position): Promise<VerifiedUpdate> {
+  const { path, paths, site, store, medium, limits } = request;
+  const { inbox } = paths;
+  const staged = await stageRepository({
+    path,
+    inbox,
+    site,
+    ...(medium === undefined ? {} : { medium }),
+    ...(limits === undefined ? {} : { limits }),
+  });
+  try {
+    return await verifyUpdate({
+      repositoryDir: staged,
+      trustedRoot: readBounded(join(paths.trust, 'root.json'), ROOT_MAX_BYTES),
+      trustedMetadataDir: store.trustedMetadataDir(before.updateId),
+      site,
+      now: before.now,
+      expiry: 'enforce',
+    });
+  } finally {
+    clearStaging(inbox);
+  }
+}
+
+interface Position {
+  /** The update in force; null before the first. */
+  updateId: string | null;
+  now: number;
 }
 
 async function apply(request: ImportRequest, update: VerifiedUpdate, isNew: boolean): Promise<ImportResult> {
@@ -121,7 +157,7 @@ async function refuseUpdate(request: ImportRequest, code: string, reason: string
 async function positionOf({
   engine,
   clock,
-}: ImportRequest): Promise<{ updateId: string | null; now: number } | (ImportResult & { applied: false })> {
+}: ImportRequest): Promise<Position | (ImportResult & { applied: false })> {
   const policy = await ask(engine, 'policy.get', null);
   if (policy.status !== 200) {
     // Without it an older update could not be told from a newer one.

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { toBase64 } from '../formats/digest.ts';
 import { parseSiteTarget, SITE_TARGET_MAX_BYTES } from '../formats/site-target.ts';
 import { makeDir, readBounded, writeDurable } from '../host/durable-file.ts';
+import { ImportLane } from './import-lane.ts';
 import type { VerifiedUpdate } from './verify-update.ts';
 
 const FILE_MAX_BYTES = 4_000_000;
@@ -23,6 +24,8 @@ export interface StoredUpdate {
 export class PolicyStore {
   readonly #bundles: string;
   readonly #updates: string;
+  /** Who writes here takes turns. */
+  readonly imports = new ImportLane();
 
   /** `dir` must exist (`init` makes it); its two directories are made when missing. */
   constructor(dir: string) {

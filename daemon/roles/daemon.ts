@@ -9,6 +9,7 @@ import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
 import { sitePaths } from '../host/site.ts';
+import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
@@ -29,6 +30,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   // Raced below. An engine that does not even start says so through `startEngine`, before anyone waits for this.
   gone.promise.catch(() => {});
   const engine = await startEngine(dir, gone.reject);
+  clearStaging(paths.inbox);
   const store = new PolicyStore(paths.policy);
   const metrics = new Metrics();
   metrics.followLedger(engine);
@@ -37,7 +39,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     engine,
     policyUpdate: async (digest, environment) =>
       store.readUpdate(digest, await activeUpdate(engine), environment),
-    importPolicy: async (path) => {
+    importPolicy: async (path, actor) => {
       // Loaded when an update comes: what reads a TUF repository is large, and most days bring none.
       const { importUpdate } = await import('../policy/import.ts');
       return importUpdate({
@@ -47,7 +49,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
         clock: systemClock,
         site: config.site,
         paths,
-        who: 'operator',
+        who: actor ?? 'operator',
       });
     },
     extraStatus: () => ({ uptime_ms: Math.round(systemClock.monotonic() - startedAt), pid: process.pid }),

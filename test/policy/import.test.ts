@@ -8,6 +8,7 @@ import type { JsonObject } from '../../daemon/formats/json.ts';
 import { makeDir } from '../../daemon/host/durable-file.ts';
 import { type SitePaths, sitePaths } from '../../daemon/host/site.ts';
 import { importUpdate } from '../../daemon/policy/import.ts';
+import { realMedium } from '../../daemon/policy/medium.ts';
 import { PolicyStore } from '../../daemon/policy/store.ts';
 import { ManualClock } from '../host/manual-clock.ts';
 import { temporaryDir } from '../host/temporary.ts';
@@ -74,7 +75,7 @@ function world(): {
   const base = temporaryDir();
   const publisher = new PublisherWorld(join(base));
   const paths = sitePaths(join(base, 'site'));
-  for (const dir of [paths.root, paths.trust, paths.state, paths.policy]) makeDir(dir, 0o700);
+  for (const dir of [paths.root, paths.trust, paths.inbox, paths.state, paths.policy]) makeDir(dir, 0o700);
   writeFileSync(join(paths.trust, 'root.json'), publisher.root);
   const engine = new RecordingEngine();
   const store = new PolicyStore(paths.policy);
@@ -187,6 +188,36 @@ describe('importUpdate', () => {
     clock.setWall(0);
     engine.floor = new Date(NOW + 8 * DAY).toISOString();
     expect(await run()).toMatchObject({ applied: false, code: 'update.expired' });
+  });
+
+  it('imports one after the other, and asks those to wait who would queue for long', async () => {
+    const { engine, run, paths } = world();
+    const results = await Promise.all(Array.from({ length: 6 }, () => run()));
+    const outcomes = results.map((result) => (result.applied ? result.unchanged : result.code));
+    expect(outcomes).toEqual([false, true, true, true, 'engine.busy', 'engine.busy']);
+    expect(engine.calls.filter(({ method }) => method === 'policy.apply')).toHaveLength(4);
+    expect(readdirSync(paths.inbox)).toEqual([]);
+  });
+
+  it('records that the medium failed, and keeps nothing', async () => {
+    const { paths, engine, clock, publisher, store } = world();
+    const list = (): never => {
+      throw Object.assign(new Error('gone'), { code: 'EIO' });
+    };
+    const who = 'operator';
+    const medium = { ...realMedium, list };
+    const result = await importUpdate({
+      path: publisher.dir,
+      paths,
+      site: SITE,
+      engine,
+      store,
+      clock,
+      who,
+      medium,
+    });
+    expect(result).toMatchObject({ applied: false, code: 'update.medium_failed', record_id: 7 });
+    expect([updatesIn(paths), readdirSync(paths.inbox)]).toEqual([[], []]);
   });
 
   it('throws, and records nothing, where there is no repository', async () => {
