@@ -50,6 +50,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'enforce: verify permits, run tools, report outcomes',
     load: async () => (await import('./commands/role.ts')).gatewayCommand(),
   },
+  sync: {
+    group: ROLES,
+    summary: 'move bytes across the gap: policy in, receipts and anchors out',
+    load: async () => (await import('./commands/role.ts')).syncCommand(),
+  },
   request: {
     group: ASK,
     summary: 'ask for a decision',
@@ -99,6 +104,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     group: PROOF,
     summary: 'check a permit file offline',
     load: async () => (await import('./commands/permit.ts')).permitCommand(),
+  },
+  receipt: {
+    group: PROOF,
+    summary: "check a site's answer to an import offline",
+    load: async () => (await import('./commands/receipt.ts')).receiptCommand(),
   },
 };
 

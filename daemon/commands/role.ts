@@ -1,6 +1,9 @@
 import { Command } from 'commander';
 import { findSiteDir } from '../host/config.ts';
 import type { SiteOptions } from './access.ts';
+import { EXIT, endWith } from './exit.ts';
+import { print, printJson } from './render/output.ts';
+import { renderRound } from './render/round.ts';
 
 const DAEMON_HELP = `
 Listens on run/request.sock, run/redeem.sock and run/operator.sock of the site directory; logs JSON lines to stderr.
@@ -9,6 +12,12 @@ Ends on SIGTERM or SIGINT after finishing what it acknowledged. Without a policy
 const GATEWAY_HELP = `
 Listens on run/gateway.sock of the site directory; needs the daemon's sockets and the public files in trust/, never its keys.
 Ends on SIGTERM or SIGINT after the tools that it started.`;
+
+const SYNC_HELP = `
+Needs the section "sync" of holdfast.json (docs/operate/sync.md). Mirrors the signed policy repository into inbox/mirror and
+has the daemon verify and import it; carries what lies in outbox upstream. Logs JSON lines to stderr; ends on SIGTERM or SIGINT.
+
+Exit codes of --once: 0 done · 3 the daemon refused what came · 5 something could not be fetched or carried`;
 
 /** `holdfast daemon`: the engine, the ledger and their sockets; runs until it is told to stop. */
 export function daemonCommand(): Command {
@@ -29,5 +38,23 @@ export function gatewayCommand(): Command {
     .action(async (options: SiteOptions) => {
       const { runGateway } = await import('../roles/gateway.ts');
       await runGateway({ dir: findSiteDir(options.dir, process.env) });
+    });
+}
+
+/** `holdfast sync`: what crosses the gap by network; runs until it is told to stop, or for one round. */
+export function syncCommand(): Command {
+  return new Command('sync')
+    .description('Move bytes across the gap: policy in, receipts and anchors out.')
+    .option('--once', 'one round now, without waiting for the schedule')
+    .addHelpText('after', SYNC_HELP)
+    .action(async (options: SiteOptions & { once?: boolean }) => {
+      const { runSync } = await import('../roles/sync.ts');
+      const dir = findSiteDir(options.dir, process.env);
+      const report = await runSync({ dir, once: options.once === true });
+      if (report === null) return;
+      if (options.json) printJson(report);
+      else print(renderRound(report));
+      if (report.failures.length > 0) endWith(EXIT.unavailable);
+      else if (report.imported?.applied === false) endWith(EXIT.refused);
     });
 }

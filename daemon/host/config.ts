@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { Json, JsonObject } from '../formats/json.ts';
+import type { Json } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
+import { Section } from './config-section.ts';
 import { readBounded } from './durable-file.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import { type Profile, sitePaths } from './site.ts';
+import { parseSync, SYNC_SETTINGS, type SyncConfig } from './sync-config.ts';
 
 /** Local settings of a site (`holdfast.json`). Nothing in it can widen what signed policy allows. */
 export interface SiteConfig {
@@ -29,6 +31,8 @@ export interface SiteConfig {
   log: { level: LogLevel };
   /** Actor that the command line names when none is given; null: none is sent (a recorded denial). */
   operator_actor: string | null;
+  /** The scheduled link to headquarters; null at a site that has none. */
+  sync: SyncConfig | null;
 }
 
 /** What one daemon accepts before it says "later". */
@@ -66,7 +70,7 @@ export function loadConfig(dir: string): SiteConfig {
 /** The checked settings in `text`; `path` is for messages. Unknown keys are refused: a misspelt limit must not vanish. */
 export function parseConfig(text: string, path: string): SiteConfig {
   const top = new Section(parseJson(text, path), path, '');
-  top.only(['version', 'site', 'profile', 'sockets', 'gateway', 'limits', 'log', 'operator_actor']);
+  top.only(['version', 'site', 'profile', 'sockets', 'gateway', 'limits', 'log', 'operator_actor', 'sync']);
   if (top.value('version') !== 1) throw top.wrong('version', 'the number 1');
   const sockets = top.section('sockets', ['group', 'mode']);
   const gateway = top.section('gateway', ['audience', 'path']);
@@ -102,6 +106,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
       /^[a-z][a-z0-9:_.@-]{0,127}$/,
       'the id of a principal',
     ),
+    sync: top.value('sync') === undefined ? null : parseSync(top.section('sync', SYNC_SETTINGS)),
   };
 }
 
@@ -183,107 +188,4 @@ function parseLimits(section: Section): SiteLimits {
     in_flight_per_client: limit('in_flight_per_client', 100_000),
     requests_per_second_per_client: limit('requests_per_second_per_client', 1_000_000),
   };
-}
-
-/** One object of the file: reads checked members, and words every complaint alike. */
-class Section {
-  readonly #members: JsonObject;
-  readonly #path: string;
-  readonly #pointer: string;
-
-  constructor(value: Json, path: string, pointer: string) {
-    this.#path = path;
-    this.#pointer = pointer;
-    if (value === null || typeof value !== 'object' || Array.isArray(value))
-      throw this.#complain('config.wrong_type', pointer, 'is not a JSON object');
-    this.#members = value;
-  }
-
-  value(key: string): Json | undefined {
-    return Object.hasOwn(this.#members, key) ? this.#members[key] : undefined;
-  }
-
-  only(known: readonly string[]): void {
-    for (const key of Object.keys(this.#members)) {
-      if (known.includes(key)) continue;
-      const near = nearest(key, known);
-      throw this.#complain(
-        'config.unknown_key',
-        `${this.#pointer}/${key.slice(0, 64)}`,
-        near === null
-          ? `is not a setting; known here: ${known.join(', ')}`
-          : `is not a setting; did you mean "${near}"?`,
-      );
-    }
-  }
-
-  section(key: string, known: readonly string[]): Section {
-    const section = new Section(this.value(key) ?? {}, this.#path, `${this.#pointer}/${key}`);
-    section.only(known);
-    return section;
-  }
-
-  /** `fallback` null means required. */
-  text(key: string, fallback: string | null, shape: RegExp, wanted: string): string {
-    const value = this.value(key) ?? fallback;
-    if (typeof value !== 'string' || value.length > 1_000 || !shape.test(value))
-      throw this.wrong(key, wanted);
-    return value;
-  }
-
-  optionalText(key: string, shape: RegExp, wanted: string): string | null {
-    return (this.value(key) ?? null) === null ? null : this.text(key, null, shape, wanted);
-  }
-
-  choice<T extends string>(key: string, choices: readonly T[], fallback: T | null): T {
-    const value = this.value(key) ?? fallback;
-    const found = choices.find((choice) => choice === value);
-    if (found === undefined) throw this.wrong(key, `one of ${choices.join(', ')}`);
-    return found;
-  }
-
-  count(key: string, fallback: number, max: number): number {
-    const value = this.value(key) ?? fallback;
-    if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > max)
-      throw this.wrong(key, `a whole number from 1 to ${max}`);
-    return value;
-  }
-
-  wrong(key: string, wanted: string): BoundaryError {
-    const found = this.value(key) === undefined ? 'is missing' : 'is not valid';
-    return this.#complain('config.wrong_value', `${this.#pointer}/${key}`, `${found}; write ${wanted}`);
-  }
-
-  #complain(code: string, pointer: string, what: string): BoundaryError {
-    return new BoundaryError(
-      code,
-      `${this.#path}: ${pointer === '' ? 'the file' : pointer} ${what}. Nothing was started.`,
-      { at: pointer },
-    );
-  }
-}
-
-/** The known word that `word` is most likely a misspelling of, or null. */
-function nearest(word: string, known: readonly string[]): string | null {
-  let best: string | null = null;
-  let bestDistance = Math.min(4, Math.ceil(word.length / 2) + 1);
-  for (const candidate of known) {
-    const distance = editDistance(word.toLowerCase().slice(0, 64), candidate);
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
-  }
-  return best;
-}
-
-/** Levenshtein distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

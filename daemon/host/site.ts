@@ -16,6 +16,8 @@ export interface SitePaths {
   policy: string;
   /** 0700, the gateway's alone. */
   gateway: string;
+  /** 0700, the sync process's alone: what it sent already. */
+  sync: string;
   run: string;
   inbox: string;
   outbox: string;
@@ -36,6 +38,7 @@ export function sitePaths(root: string): SitePaths {
     keys: join(state, 'keys'),
     policy: join(state, 'policy'),
     gateway: join(root, 'gateway'),
+    sync: join(root, 'sync'),
     run: join(root, 'run'),
     inbox: join(root, 'inbox'),
     outbox: join(root, 'outbox'),

@@ -94,7 +94,7 @@ describe('a dev site', () => {
   it('gives every file exactly the mode that it needs', () => {
     const modes = modesOf(dir);
     const private_ = Object.entries(modes).filter(
-      ([name]) => /^(state|gateway|publisher\/(keys|people))/.test(name) && !name.endsWith('.pub'),
+      ([name]) => /^(state|gateway|sync|publisher\/(keys|people))/.test(name) && !name.endsWith('.pub'),
     );
     expect(private_.filter(([, mode]) => !['700', '600'].includes(mode))).toEqual([]);
     expect(private_.length).toBeGreaterThan(20);
@@ -102,6 +102,7 @@ describe('a dev site', () => {
       '.': '755',
       state: '700',
       gateway: '700',
+      sync: '700',
       run: '750',
       inbox: '770',
       outbox: '770',

@@ -75,6 +75,53 @@ describe('holdfast.json', () => {
   });
 });
 
+describe('the section sync', () => {
+  const sync = {
+    mirror: 'https://hq.example/repository/',
+    hosts: ['hq.example'],
+    certificate: '/etc/holdfast/sync.pem',
+    key: '/etc/holdfast/sync.key',
+    ca: '/etc/holdfast/ca.pem',
+  };
+
+  it('is not there by default, and has defaults when it is', () => {
+    expect(parse(minimal).sync).toBeNull();
+    expect(parse({ ...minimal, sync }).sync).toMatchObject({
+      ...sync,
+      upstream: null,
+      schedule: '17 * * * *',
+      jitterMs: 600_000,
+      proxy: null,
+      limits: { total_bytes: 67_108_864 },
+    });
+  });
+
+  it.each([
+    [{ upstrem: 'x' }, '/sync/upstrem', 'did you mean "upstream"?'],
+    [{ limits: { files_bytes: 1 } }, '/sync/limits/files_bytes', 'did you mean "file_bytes"?'],
+    [{ limits: { files: 0 } }, '/sync/limits/files', ''],
+    [{ mirror: undefined }, '/sync/mirror', 'is missing'],
+    [{ mirror: 'http://hq.example/repository/' }, '/sync/mirror', ''],
+    [{ mirror: 'https://user:word@hq.example/' }, '/sync/mirror', ''],
+    [{ mirror: 'https://hq.example/../' }, '/sync/mirror', ''],
+    [{ mirror: 'https://hq.example/repository' }, '/sync/mirror', 'slash'],
+    [{ mirror: 'https://hq.exampel/repository/' }, '/sync/mirror', 'hq.example'],
+    [{ upstream: 'https://elsewhere.example/' }, '/sync/upstream', 'hq.example'],
+    [{ hosts: [] }, '/sync/hosts', ''],
+    [{ hosts: ['hq.example', 'hq.example'] }, '/sync/hosts', ''],
+    [{ hosts: ['*.example'] }, '/sync/hosts', ''],
+    [{ key: 'sync.key' }, '/sync/key', 'absolute'],
+    [{ schedule: 'now' }, '/sync/schedule', 'cron'],
+    [{ jitter: '2d' }, '/sync/jitter', ''],
+    [{ jitter: '25h' }, '/sync/jitter', ''],
+    [{ proxy: 'socks://a:1' }, '/sync/proxy', ''],
+  ])('is strict: %j', (change, at, words) => {
+    const error = failure(() => parse({ ...minimal, sync: { ...sync, ...change } }));
+    expect(error.at).toBe(at);
+    expect(error.message).toContain(words);
+  });
+});
+
 describe('site origin', () => {
   it.each(['outpost-7.example', 'a', 'example.org/outpost-7', 'a.b/c/d_e.f'])('accepts %s', (text) => {
     expect(siteOrigin(text)).toBe(text);

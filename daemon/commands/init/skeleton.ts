@@ -25,6 +25,7 @@ export function makeDirectories(paths: SitePaths): void {
   makeDir(paths.keys, 0o700);
   makeDir(paths.policy, 0o700);
   makeDir(paths.gateway, 0o700);
+  makeDir(paths.sync, 0o700);
   makeDir(paths.run, 0o750);
   makeDir(paths.inbox, 0o770);
   makeDir(paths.outbox, 0o770);

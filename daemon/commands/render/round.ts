@@ -1,0 +1,25 @@
+import type { RoundReport } from '../../../sync/round.ts';
+import { paint, plain } from './text.ts';
+
+/** A round of sync in lines for people: what came, what the daemon made of it, what went out, what failed. */
+export function renderRound({ mirror, imported, carried, failures }: RoundReport): string {
+  const lines = [
+    mirror === null ? 'No whole mirror; what came is kept for the next round.' : `Mirror ${mirror.path}`,
+    ...(mirror === null ? [] : [importLine(mirror, imported)]),
+    ...(carried === null
+      ? []
+      : [`Outbox: ${carried.sent.length} sent, ${carried.acknowledged.length} acknowledgements came back`]),
+    ...failures.map(({ code, message }) => `${paint('red', 'FAILED')}  ${plain(message)} [${code}]`),
+  ];
+  return lines.join('\n');
+}
+
+function importLine(mirror: NonNullable<RoundReport['mirror']>, imported: RoundReport['imported']): string {
+  if (imported === null)
+    return mirror.new
+      ? `The daemon could not be asked; the mirror waits. Import it with: holdfast import ${mirror.path}`
+      : 'The daemon judged these very files before; they were not offered again.';
+  if (!imported.applied)
+    return `${paint('red', paint('bold', 'REFUSED'))}  ${plain(imported.reason)} [${imported.code}]`;
+  return paint('green', imported.unchanged ? 'UNCHANGED' : 'APPLIED');
+}
