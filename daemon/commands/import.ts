@@ -1,9 +1,9 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { ApiClient } from '../api/client.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { systemClock } from '../host/clock.ts';
-import { type ImportResult, importUpdate } from '../policy/import.ts';
+import { type ImportResult, importUpdate, type LeftReceipt } from '../policy/import.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { actorOf, connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
@@ -16,7 +16,8 @@ interface ImportOptions extends SiteOptions {
 
 const HELP = `
 PATH holds metadata/ and targets/ of a TUF repository. Every byte is verified against the pinned root; nothing else on
-the medium is read. What is refused changes nothing and is recorded.
+the medium is read. What is refused changes nothing and is recorded. Either way a signed receipt goes to the outbox and,
+where the medium can be written, into receipts/ on it.
 
 Exit codes: 0 applied or unchanged · 3 refused · 5 the daemon or its ledger is not available`;
 
@@ -61,12 +62,13 @@ function refusalIn(error: unknown): ImportResult | null {
   if (!(error instanceof Error) || error.name !== 'ApiProblem' || !('body' in error)) return null;
   const { applied, code, detail, ...rest } = error.body as JsonObject;
   if (applied !== false) return null;
-  const { record_id: recordId } = rest;
+  const { record_id: recordId, receipt } = rest;
   return {
     applied,
     code: String(code),
     reason: String(detail),
     record_id: typeof recordId === 'number' ? recordId : null,
+    ...(receipt === undefined ? {} : { receipt: receipt as LeftReceipt | null }),
   };
 }
 
@@ -78,12 +80,18 @@ function isNotRunning(error: unknown): boolean {
 async function importDirectly(site: Site, path: string, options: ImportOptions): Promise<ImportResult> {
   say('The daemon is not running; importing directly.');
   const { openInlineEngine } = await import('../engine/inline.ts');
+  const { ReceiptBook } = await import('../policy/receipts.ts');
+  const { loadSigner } = await import('../host/signer.ts');
+  const { LEDGER_KEY } = await import('../engine/compose.ts');
   const engine = await openInlineEngine(site.paths.root);
+  const { paths, config } = site;
+  const signer = () => loadSigner(join(paths.keys, LEDGER_KEY));
   try {
     return await importUpdate({
       path,
-      paths: site.paths,
-      site: site.config.site,
+      paths,
+      site: config.site,
+      receipts: new ReceiptBook({ paths, site: config.site, profile: config.profile, engine, signer }),
       engine,
       store: new PolicyStore(site.paths.policy),
       clock: systemClock,
@@ -103,11 +111,20 @@ function exitCode(result: ImportResult): number {
 
 function render(result: ImportResult): string {
   if (!result.applied) {
-    return `${paint('red', paint('bold', 'REFUSED'))}  ${plain(result.reason)} [${result.code}]`;
+    const refused = `${paint('red', paint('bold', 'REFUSED'))}  ${plain(result.reason)} [${result.code}]`;
+    return [refused, ...receiptLines(result)].join('\n');
   }
   const head = result.unchanged ? 'UNCHANGED' : 'APPLIED';
   const environments = Object.entries(result.environments).map(
     ([name, bundle]) => [name, `${bundle.name}@${bundle.version}  ${bundle.digest}`] as const,
   );
-  return `${paint('green', paint('bold', head))}  serial ${result.serial}\n${rows(environments)}`;
+  const title = `${paint('green', paint('bold', head))}  serial ${result.serial}`;
+  return [title, rows(environments), ...receiptLines(result)].join('\n');
+}
+
+function receiptLines({ receipt }: ImportResult): string[] {
+  if (receipt === undefined) return [];
+  if (receipt === null)
+    return ['No receipt could be written; it is made at the next import or start of the daemon.'];
+  return [`Receipt: ${[receipt.file, receipt.medium].filter((path) => path !== null).join(', ')}`];
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EngineHandle, type EngineMethod, type EngineReply, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -7,6 +7,8 @@ import type { Clock } from '../host/clock.ts';
 import { readBounded } from '../host/durable-file.ts';
 import type { SitePaths } from '../host/site.ts';
 import type { Medium } from './medium.ts';
+import { leaveOnMedium } from './receipt-medium.ts';
+import type { ReceiptBook } from './receipts.ts';
 import { clearStaging, type StagingLimits, stageRepository } from './staging.ts';
 import type { PolicyStore } from './store.ts';
 import { ROOT_MAX_BYTES } from './update-root.ts';
@@ -27,7 +29,19 @@ export interface ImportRequest {
   /** How the medium is read, and how much of it; the real one and `STAGING_LIMITS` when absent. */
   medium?: Medium;
   limits?: Partial<StagingLimits>;
+  /** Makes the receipts; none are made when absent. */
+  receipts?: ReceiptBook;
 }
+
+/** The receipt of an import: where it was left, and itself. */
+export type LeftReceipt = {
+  /** In the outbox. */
+  file: string;
+  /** On the medium; null when that could not be written to, or is part of the site. */
+  medium: string | null;
+  /** DSSE envelope, as in both files. */
+  envelope: string;
+};
 
 /** What became of it. `applied: false` means that nothing changed; the refusal is an entry, where one could be written. */
 export type ImportResult =
@@ -40,8 +54,16 @@ export type ImportResult =
       environments: Record<string, { name: string; version: number; digest: string }>;
       /** Log index of `policy.applied`; null when unchanged. */
       record_id: number | null;
+      /** Null when it could not be written yet, absent when nothing was to be. */
+      receipt?: LeftReceipt | null;
     }
-  | { applied: false; code: string; reason: string; record_id: number | null };
+  | {
+      applied: false;
+      code: string;
+      reason: string;
+      record_id: number | null;
+      receipt?: LeftReceipt | null;
+    };
 
 /**
  * The only way in for policy: copy from the medium → verify against the pinned root and what was accepted before → store
@@ -50,7 +72,9 @@ export type ImportResult =
  */
 export async function importUpdate(request: ImportRequest): Promise<ImportResult> {
   assertRepository(request.path);
-  const result = await request.store.imports.take(() => importInTurn(request));
+  const result = await request.store.imports.take(async () =>
+    withReceipt(request, await importInTurn(request)),
+  );
   if (result !== null) return result;
   const reason =
     'Other imports are waiting for their turn already; nothing was imported. Try again when they are done.';
@@ -70,6 +94,29 @@ async function importInTurn(request: ImportRequest): Promise<ImportResult> {
   // Durable before the entry that makes it count: an entry must never name a bundle that a power cut took away.
   const isNew = request.store.keep(update);
   return apply(request, update, isNew);
+}
+
+/** What became of an import is on record by now: a receipt that cannot be written changes nothing about it. */
+async function withReceipt(request: ImportRequest, result: ImportResult): Promise<ImportResult> {
+  const { receipts, path, paths } = request;
+  const unchanged = result.applied && result.unchanged;
+  if (receipts === undefined || (result.record_id === null && !unchanged)) return result;
+  try {
+    const receipt = unchanged ? await receipts.inForce() : await receipts.newest();
+    if (receipt === null) return { ...result, receipt: null };
+    const medium = isWithin(paths.root, path) ? null : await leaveOnMedium(path, receipt);
+    return {
+      ...result,
+      receipt: { file: join(paths.outbox, receipt.name), medium, envelope: receipt.text },
+    };
+  } catch {
+    // The next import, or the next start, makes it up.
+    return { ...result, receipt: null };
+  }
+}
+
+function isWithin(root: string, path: string): boolean {
+  return `${realpathSync(path)}/`.startsWith(`${realpathSync(root)}/`);
 }
 
 /** Verifies a private copy: nobody can change or pull what is being judged. */

@@ -2,13 +2,16 @@ import { join } from 'node:path';
 import { Metrics } from '../api/metrics.ts';
 import { type ApiServer, type SocketKind, startApiServer } from '../api/server.ts';
 import { daemonServices } from '../api/services.ts';
+import { LEDGER_KEY } from '../engine/compose.ts';
 import { startEngine } from '../engine/handle.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
-import { sitePaths } from '../host/site.ts';
+import { loadSigner } from '../host/signer.ts';
+import { type SitePaths, sitePaths } from '../host/site.ts';
+import { ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
 
@@ -32,6 +35,9 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const engine = await startEngine(dir, gone.reject);
   clearStaging(paths.inbox);
   const store = new PolicyStore(paths.policy);
+  const receipts = receiptsOf(paths, config, engine);
+  // A crash may have come between an import's entry and its receipt.
+  receipts.newest().catch((error) => log.warn({ err: error }, 'a receipt could not be written'));
   const metrics = new Metrics();
   metrics.followLedger(engine);
   const startedAt = systemClock.monotonic();
@@ -49,6 +55,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
         clock: systemClock,
         site: config.site,
         paths,
+        receipts,
         who: actor ?? 'operator',
       });
     },
@@ -62,6 +69,16 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
   await stop(servers, engine, signal, log);
+}
+
+function receiptsOf(paths: SitePaths, { site, profile }: SiteConfig, engine: EngineHandle): ReceiptBook {
+  return new ReceiptBook({
+    paths,
+    site,
+    profile,
+    engine,
+    signer: () => loadSigner(join(paths.keys, LEDGER_KEY)),
+  });
 }
 
 /** Id of the update in force, as the ledger has it; null when there is none. */

@@ -1,0 +1,71 @@
+import { Command } from 'commander';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { RECEIPT_MAX_BYTES, type VerifiedReceipt, verifyReceipt } from '../formats/receipt.ts';
+import { readText, type SiteOptions } from './access.ts';
+import { EXIT, endWith } from './exit.ts';
+import { print, printJson } from './render/output.ts';
+import { paint, plain, rows } from './render/text.ts';
+import { readTrustFile } from './trust.ts';
+
+const HELP = `
+Headquarters' side: whether the site that the trust file is of really says so, and what. The receipt carries the entry of
+the site's ledger and its proof, and must say what the entry says.
+
+Exit codes: 0 genuine (applied or refused, see the answer) · 10 does not match · 13 signed by an unknown key · 2 no such file`;
+
+/** `holdfast receipt verify`: checks a site's answer to an import with public keys alone. */
+export function receiptCommand(): Command {
+  const verify = new Command('verify')
+    .description(
+      'Check a receipt offline: signature, proof of its entry, and that it says what the entry says.',
+    )
+    .argument('<file>', 'receipt (DSSE envelope)')
+    .requiredOption('--trust <file>', 'trust file written by `site export-trust`')
+    .addHelpText('after', HELP)
+    .action((file: string, options: SiteOptions & { trust: string }) => {
+      const trust = readTrustFile(options.trust);
+      const text = readText(file, RECEIPT_MAX_BYTES);
+      try {
+        report(verifyReceipt(text, trust), options);
+      } catch (error) {
+        if (!(error instanceof BoundaryError)) throw error;
+        reportFailure(error, options);
+      }
+    });
+  return new Command('receipt').description("Check sites' answers to imports.").addCommand(verify);
+}
+
+function report({ receipt, size }: VerifiedReceipt, options: SiteOptions): void {
+  if (options.json) printJson({ verified: true, ...receipt, ledger_size: size });
+  else print(render({ receipt, size }));
+  endWith(EXIT.done);
+}
+
+function reportFailure({ code, message }: BoundaryError, options: SiteOptions): void {
+  if (options.json) printJson({ verified: false, code, message });
+  else print(`${paint('red', paint('bold', 'NOT GENUINE'))}  ${message} [${code}]`);
+  endWith(code === 'receipt.unknown_key' ? EXIT.unknownKey : EXIT.tampered);
+}
+
+function render({ receipt, size }: Omit<VerifiedReceipt, 'entry'>): string {
+  const { result, code, reason, in_force: inForce, source, who } = receipt;
+  const head =
+    result === 'applied'
+      ? paint('green', paint('bold', 'GENUINE: APPLIED'))
+      : paint('yellow', paint('bold', 'GENUINE: REFUSED'));
+  const pinned = Object.entries(inForce?.environments ?? {}).map(
+    ([name, bundle]) => `${name}: ${bundle.name}@${bundle.version}  ${bundle.digest}`,
+  );
+  const trust = receipt.time_trust === 'uncertain' ? ' (the clock of the site was in doubt)' : '';
+  return [
+    `${head}  ${plain(receipt.site)}`,
+    rows([
+      ['why', code === null ? '' : plain(`${reason ?? ''} [${code}]`)],
+      ['at', `${receipt.at}${trust}`],
+      ['from', plain(source ?? '')],
+      ['by', plain(who ?? '')],
+      ['in force', inForce === null ? 'nothing' : plain(`serial ${inForce.serial}\n${pinned.join('\n')}`)],
+      ['recorded', `entry ${receipt.record_id} of a ledger of ${size} entries`],
+    ]),
+  ].join('\n');
+}
