@@ -36,7 +36,8 @@ interface Outgoing {
   bytes: Uint8Array;
 }
 
-const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+/** With the digest before it, still a name that any file system takes. */
+const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,188}$/;
 const MAX_DEPTH = 3;
 const ACKNOWLEDGEMENT_MAX_BYTES = 65_536;
 
@@ -82,7 +83,7 @@ async function tolerant(carried: Carried, work: () => Promise<void>): Promise<vo
   try {
     await work();
   } catch (error) {
-    const own = /^(file\.|dsse\.|json\.|sync\.(http_status|file_too_large|redirected|encoded)$)/;
+    const own = /^(file\.|dsse\.|json\.|sync\.(http_status|file_too_large|redirected|encoded|bad_name)$)/;
     if (!(error instanceof BoundaryError) || !own.test(error.code)) throw error;
     carried.failures.push(error);
   }
@@ -119,16 +120,22 @@ async function acknowledge(
 }
 
 function outgoing({ outbox, maxBytes }: CarryOptions, path: string): Outgoing {
+  if (!path.split('/').every((part) => FILE_NAME.test(part)))
+    throw new BoundaryError(
+      'sync.bad_name',
+      'A file in outbox has a name that cannot be carried (letters, digits, dots, hyphens and underscores can, up to 189); it stays there. Rename it.',
+      { at: path.slice(0, 200) },
+    );
   const bytes = readBounded(join(outbox, path), maxBytes);
   const digest = sha256Hex(bytes);
   const slash = path.lastIndexOf('/') + 1;
   return { bytes, digest, name: `${path.slice(0, slash)}${digest}.${path.slice(slash)}` };
 }
 
-/** Files below outbox by their path from there, in a fixed order. Unfinished files (`.NAME.tmp`) and odd names stay. */
+/** Files below outbox by their path from there, in a fixed order. Unfinished files (`.NAME.tmp`) and links stay. */
 function filesOf(dir: string, from = '', depth = 1): string[] {
-  const entries = readdirSync(join(dir, from), { withFileTypes: true }).filter(({ name }) =>
-    FILE_NAME.test(name),
+  const entries = readdirSync(join(dir, from), { withFileTypes: true }).filter(
+    ({ name }) => !name.startsWith('.'),
   );
   return entries
     .sort((a, b) => (a.name < b.name ? -1 : 1))

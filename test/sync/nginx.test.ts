@@ -11,7 +11,7 @@ import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
 import { signEnvelope } from '../../daemon/formats/dsse.ts';
 import { NOW, PublisherWorld, SITE } from '../policy/publisher-world.ts';
@@ -119,6 +119,17 @@ describe.skipIf(!hasNginx)('with nginx (skipped where it is not installed)', () 
     it('a server that another authority certified is not believed', async () => {
       const report = await place.round(place.config(mirror(), { ca: others.ca }));
       expect(codes(report)).toEqual(['sync.tls']);
+    });
+
+    it('not even where the environment says not to look', async () => {
+      vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+      try {
+        const direct = place.config(mirror(), { ca: others.ca });
+        expect(codes(await place.round(direct))).toEqual(['sync.tls']);
+        expect(codes(await place.round({ ...direct, proxy: await proxyUrl() }))).toEqual(['sync.tls']);
+      } finally {
+        vi.unstubAllEnvs();
+      }
     });
 
     it('a certificate for another name is not believed', async () => {
@@ -253,9 +264,10 @@ describe.skipIf(!hasNginx)('with nginx (skipped where it is not installed)', () 
     it('is carried although the mirror is broken, and one bad file keeps no other back', async () => {
       const { config } = carrying();
       writeFileSync(join(place.paths.outbox, 'large'), Buffer.alloc(2_000_000));
+      writeFileSync(join(place.paths.outbox, 'odd name'), 'x');
       symlinkSync('/etc/passwd', join(place.paths.outbox, 'a-link'));
       const report = await place.round({ ...config, mirror: `${nginx.url}nothing/` });
-      expect(codes(report)).toEqual(['sync.http_status', 'sync.http_status']);
+      expect(codes(report)).toEqual(['sync.http_status', 'sync.http_status', 'sync.bad_name']);
       expect(report.carried?.sent).toEqual([name]);
     });
   });
