@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
@@ -162,7 +162,7 @@ export function findSiteDir(option: string | undefined, env: Record<string, stri
   throw new BoundaryError(
     'site.not_found',
     `There is no site in ${dir} (no holdfast.json there); nothing was done. Name it with --dir or HOLDFAST_DIR, or make one: holdfast init --site ORIGIN --dir ${dir}`,
-    { at: join(dir, 'holdfast.json') },
+    { at: dir },
   );
 }
 
