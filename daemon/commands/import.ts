@@ -82,6 +82,7 @@ async function importDirectly(site: Site, path: string, options: ImportOptions):
   const { openInlineEngine } = await import('../engine/inline.ts');
   const { ReceiptBook } = await import('../policy/receipts.ts');
   const { loadSigner } = await import('../host/signer.ts');
+  const { simulatorOf } = await import('../policy/simulate-aside.ts');
   const { LEDGER_KEY } = await import('../engine/compose.ts');
   const engine = await openInlineEngine(site.paths.root);
   const { paths, config } = site;
@@ -91,6 +92,7 @@ async function importDirectly(site: Site, path: string, options: ImportOptions):
       path,
       paths,
       site: config.site,
+      simulate: simulatorOf(paths),
       receipts: new ReceiptBook({ paths, site: config.site, profile: config.profile, engine, signer }),
       engine,
       store: new PolicyStore(site.paths.policy),

@@ -17,6 +17,8 @@ export interface AppliedPolicy {
   repository: { root: number; timestamp: number; snapshot: number; targets: number };
   site_target: SiteTarget;
   environments: Record<string, PinnedBundle>;
+  /** How many recent decisions it would have changed, by kind; null when nobody counted. */
+  flips?: { decisions: number; unchanged: number; withheld: number; counts: Record<string, number> } | null;
 }
 
 export interface PinnedBundle {

@@ -9,6 +9,7 @@ import type { SitePaths } from '../host/site.ts';
 import type { Medium } from './medium.ts';
 import { leaveOnMedium } from './receipt-medium.ts';
 import type { ReceiptBook } from './receipts.ts';
+import type { FlipCounts } from './simulate-aside.ts';
 import { clearStaging, type StagingLimits, stageRepository } from './staging.ts';
 import type { PolicyStore } from './store.ts';
 import { ROOT_MAX_BYTES } from './update-root.ts';
@@ -31,6 +32,8 @@ export interface ImportRequest {
   limits?: Partial<StagingLimits>;
   /** Makes the receipts; none are made when absent. */
   receipts?: ReceiptBook;
+  /** Counts what the update would have changed, for the record; not counted when absent. Null: it could not be. */
+  simulate?: (update: VerifiedUpdate) => Promise<FlipCounts | null>;
 }
 
 /** The receipt of an import: where it was left, and itself. */
@@ -91,9 +94,10 @@ async function importInTurn(request: ImportRequest): Promise<ImportResult> {
     if (!(error instanceof BoundaryError)) throw error;
     return refuseUpdate(request, error.code, error.message);
   }
+  const flips = update.updateId === before.updateId ? null : await flipsOf(request, update);
   // Durable before the entry that makes it count: an entry must never name a bundle that a power cut took away.
   const isNew = request.store.keep(update);
-  return apply(request, update, isNew);
+  return apply(request, update, { isNew, flips });
 }
 
 /** What became of an import is on record by now: a receipt that cannot be written changes nothing about it. */
@@ -150,7 +154,20 @@ interface Position {
   now: number;
 }
 
-async function apply(request: ImportRequest, update: VerifiedUpdate, isNew: boolean): Promise<ImportResult> {
+/** Numbers for the record. Not having them is no reason to keep a site from an update that may revoke a key. */
+async function flipsOf({ simulate }: ImportRequest, update: VerifiedUpdate): Promise<FlipCounts | null> {
+  try {
+    return simulate === undefined ? null : await simulate(update);
+  } catch {
+    return null;
+  }
+}
+
+async function apply(
+  request: ImportRequest,
+  update: VerifiedUpdate,
+  { isNew, flips }: { isNew: boolean; flips: FlipCounts | null },
+): Promise<ImportResult> {
   const { updateId, versions, siteTarget } = update;
   const answer = await ask(request.engine, 'policy.apply', {
     update_id: updateId,
@@ -158,6 +175,7 @@ async function apply(request: ImportRequest, update: VerifiedUpdate, isNew: bool
     who: request.who,
     repository: versions,
     site_target: siteTarget as unknown as JsonObject,
+    flips: flips as unknown as JsonObject | null,
   });
   if (answer.status === 200) {
     const environments = Object.fromEntries(

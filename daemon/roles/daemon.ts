@@ -48,6 +48,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     importPolicy: async (path, actor) => {
       // Loaded when an update comes: what reads a TUF repository is large, and most days bring none.
       const { importUpdate } = await import('../policy/import.ts');
+      const { simulatorOf } = await import('../policy/simulate-aside.ts');
       return importUpdate({
         path,
         engine,
@@ -56,6 +57,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
         site: config.site,
         paths,
         receipts,
+        simulate: simulatorOf(paths),
         who: actor ?? 'operator',
       });
     },
