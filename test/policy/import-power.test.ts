@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { verifyReceipt } from '../../daemon/formats/receipt.ts';
 import { inject, noStrace, withStrace } from '../crash/strace.ts';
 import { checkLedger } from '../oracle.ts';
@@ -24,6 +24,9 @@ function importKilledAt(stick: string, nth: number): { killed: boolean; code: nu
   const { status, signal } = spawnSync(strace, [...options, ...command], { stdio: 'ignore' });
   return { killed: signal === 'SIGKILL', code: status };
 }
+
+// One run of the command for each flush.
+vi.setConfig({ testTimeout: 240_000 });
 
 describe('an import whose power is cut', () => {
   it.skipIf(noStrace !== null)(
