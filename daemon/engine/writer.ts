@@ -29,8 +29,10 @@ export type FromWriter =
  * batch's replies while the next one is decided, and leave less garbage alive.
  */
 const BATCH_MAX = 64;
-/** How long the thread stays awake after a batch: about one round trip of a caller that asks again at once. */
+/** How long the thread stays awake after a small batch: about one round trip of a caller that asks again at once. */
 const LINGER_MS = 0.3;
+/** Batches up to this size are small: with more callers there is always one whose request is on its way. */
+const FEW_CALLS = 2;
 /** How long batches may follow each other before timers are looked at. */
 const TURN_MS = 100;
 const TICK_MS = 1_000;
@@ -75,8 +77,10 @@ class Writer {
         setImmediate(() => this.#run());
         return;
       }
-      this.#batch(this.#queue.splice(0, BATCH_MAX));
-      this.#linger();
+      const calls = this.#queue.splice(0, BATCH_MAX);
+      this.#batch(calls);
+      if (calls.length <= FEW_CALLS) this.#linger();
+      else this.#drainPort();
     }
     if (this.#stopping !== null) this.#finish(this.#stopping);
   }
