@@ -58,8 +58,8 @@ export interface OpenOptions {
   walPages?: number;
 }
 
-/** 16 MiB at 4 KiB pages: large enough that most moves fall into idle moments, small enough that one does not hold up callers. */
-const WAL_PAGES = 4_000;
+/** 64 MiB at 4 KiB pages: a busy site's idle moments come before that. Measured: at 16 MiB the move was what p99 showed. */
+const WAL_PAGES = 16_384;
 const CACHE_KIB = 8_192;
 const BUSY_MS = 5_000;
 
