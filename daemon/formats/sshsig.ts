@@ -22,6 +22,7 @@ const MAGIC = new TextEncoder().encode('SSHSIG');
 const VERSION = 1;
 /** Room for hybrid post-quantum keys and signatures, far below anything that could hurt. */
 const MAX_ARMOR = 64 * 1024;
+const NOTHING = new Uint8Array(0);
 /** Shorter moduli are not secure any more (NIST SP 800-131A). */
 const MIN_RSA_BYTES = 256;
 const MAX_RSA_BYTES = 2048;
@@ -115,6 +116,28 @@ export function verifySshSignature(input: SshVerificationInput): SshVerification
   }
 }
 
+/** What a signature says beside the message: by which key, for what. */
+export interface SshSignatureHead {
+  /** Key blob. */
+  publicKey: Uint8Array;
+  namespace: string;
+}
+
+/** The bytes that a key signs for an SSHSIG over a message (hash `sha512`), for keys that sign elsewhere. */
+export function sshsigToSign({ namespace, message }: { namespace: string; message: Uint8Array }): Uint8Array {
+  return signedBytes({ namespace, reserved: NOTHING, hash: 'sha512' }, message);
+}
+
+/** The armor around a signature that a key made over `sshsigToSign`: its type, then data of that type. */
+export function formatSshSignature(head: SshSignatureHead, signature: Uint8Array): string {
+  const { publicKey, namespace } = head;
+  if (namespace === '') {
+    throw new RangeError('an SSHSIG needs a namespace');
+  }
+  const parts = tail({ namespace, reserved: NOTHING, hash: 'sha512' });
+  return armor(LABEL, concat(MAGIC, sshUint32(VERSION), sshString(publicKey), parts, sshString(signature)));
+}
+
 /** Signs a message with an Ed25519 key as `ssh-keygen -Y sign` does; returns the armor. */
 export function signSshsig(input: {
   seed: Uint8Array;
@@ -126,22 +149,11 @@ export function signSshsig(input: {
   if (namespace === '' || publicKey.length !== PUBLIC_KEY_BYTES) {
     throw new RangeError('an SSHSIG needs a namespace and a 32-byte public key');
   }
-  const parts: SshSignature = {
-    publicKey: ed25519Blob(publicKey),
-    namespace,
-    reserved: new Uint8Array(0),
-    hash: 'sha512',
-    signature: new Uint8Array(0),
-  };
-  const signature = concat(sshString(ED25519), sshString(signEd25519(seed, signedBytes(parts, message))));
-  const blob = concat(
-    MAGIC,
-    sshUint32(VERSION),
-    sshString(parts.publicKey),
-    tail(parts),
-    sshString(signature),
+  const signature = signEd25519(seed, sshsigToSign({ namespace, message }));
+  return formatSshSignature(
+    { publicKey: ed25519Blob(publicKey), namespace },
+    concat(sshString(ED25519), sshString(signature)),
   );
-  return armor(LABEL, blob);
 }
 
 function verifyParsed(parsed: SshSignature, input: SshVerificationInput): SshVerification {
@@ -260,12 +272,14 @@ function importKey(jwk: Record<string, string>): KeyObject | null {
 }
 
 /** PROTOCOL.sshsig: what the key signs is the message's digest, bound to namespace and hash. */
-function signedBytes(parsed: SshSignature, message: Uint8Array): Uint8Array {
-  const digest = parsed.hash === 'sha512' ? sha512(message) : sha256(message);
-  return concat(MAGIC, tail(parsed), sshString(digest));
+function signedBytes(bound: Bound, message: Uint8Array): Uint8Array {
+  const digest = bound.hash === 'sha512' ? sha512(message) : sha256(message);
+  return concat(MAGIC, tail(bound), sshString(digest));
 }
 
-function tail({ namespace, reserved, hash }: SshSignature): Uint8Array {
+type Bound = Pick<SshSignature, 'namespace' | 'reserved' | 'hash'>;
+
+function tail({ namespace, reserved, hash }: Bound): Uint8Array {
   return concat(sshString(namespace), sshString(reserved), sshString(hash));
 }
 
