@@ -111,7 +111,7 @@ function signCommand(): Command {
     .option('--exception', 'grant the exception that a gate asks for, instead of approving')
     .option('--ttl <seconds>', 'how long the signature may be submitted', '3600')
     .option('-o, --out <file>', 'write the signed act to a file instead of submitting it')
-    .option('--yes', 'sign without asking again (nothing is asked where there is no terminal)')
+    .option('--yes', 'sign without asking (needed where there is no terminal)')
     .addHelpText('after', SIGN_HELP)
     .action(async (id: string, options: SignOptions) => {
       if (options.out !== undefined) assertFree(options.out);

@@ -166,7 +166,7 @@ function reviewCommand(): Command {
     .option('--key <sshkey>', 'sign it with this key')
     .option('--actor <id>', 'who reviews (unsigned)')
     .option('--role <role>', 'role acted in')
-    .option('--yes', 'sign without asking again')
+    .option('--yes', 'sign without asking (needed where there is no terminal)')
     .action(async (id: string, options: ActorOptions & { note: string; key?: string; yes?: boolean }) => {
       const site = openSite(options);
       const client = connect(site, 'operator');
@@ -205,7 +205,7 @@ function reconcileCommand(): Command {
     )
     .requiredOption('--note <text>', 'how it was found out')
     .option('--role <role>', 'role acted in')
-    .option('--yes', 'sign without asking again')
+    .option('--yes', 'sign without asking (needed where there is no terminal)')
     .action(async (id: string, options: ReconcileOptions) => {
       const site = openSite(options);
       const client = connect(site, 'operator');

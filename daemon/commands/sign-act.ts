@@ -46,7 +46,7 @@ export async function signAbout(
   const decision = await client.getDecision(id);
   assertShown(decision, id);
   assertOpen(decision, request.kind);
-  const key = openSigningKey(request.key);
+  const key = await openSigningKey(request.key);
   const signer = await signerOf(client, decision, key.fingerprint, request);
   const act = buildAct(site, decision, request, signer.role, await seenCheckpoint(client, site));
   say(renderAct(act, decision, signer));
@@ -116,8 +116,17 @@ async function seenCheckpoint(client: ApiClient, site: Site): Promise<string | n
   return openCheckpoint(await client.checkpoint(), { origin, vkeys }).text;
 }
 
-async function confirm(): Promise<void> {
-  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return;
+/**
+ * Asks the person at the terminal. Where there is none nobody has seen what is about to be signed, so only `--yes` signs.
+ * Throws BoundaryError `sign.declined`, `sign.unconfirmed`.
+ */
+export async function confirm(): Promise<void> {
+  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) {
+    throw new BoundaryError(
+      'sign.unconfirmed',
+      'There is no terminal to ask at, so nothing was signed or sent. Read what is shown above; to sign it, repeat the command with --yes.',
+    );
+  }
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await prompt.question('Sign this? [y/N] ').finally(() => prompt.close());
   if (/^y(es)?$/i.test(answer.trim())) return;

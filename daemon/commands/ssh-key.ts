@@ -1,32 +1,39 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { parsePrivateKey } from '../formats/openssh-key.ts';
+import { parsePrivateKey, publicBlobOf } from '../formats/openssh-key.ts';
 import { ed25519Blob, fingerprint as fingerprintOf } from '../formats/ssh-public-key.ts';
-import { parsePublicKeyLine, signSshsig } from '../formats/sshsig.ts';
+import { formatSshSignature, parsePublicKeyLine, signSshsig, sshsigToSign } from '../formats/sshsig.ts';
+import { type AgentKey, SshAgent } from '../host/ssh-agent.ts';
+import { say } from './render/output.ts';
 
 const KEY_MAX_BYTES = 64 * 1024;
 
 /** A person's SSH key, ready to sign; where the secret lies is its own business (file, agent, token). */
 export interface SigningKey {
-  /** `SHA256:…` as `ssh-keygen -l` prints it; null when no public half was found to tell. */
-  fingerprint: string | null;
+  /** `SHA256:…` as `ssh-keygen -l` prints it. */
+  fingerprint: string;
   /** SSHSIG armor over `message` in `namespace`. */
   sign(message: Uint8Array, namespace: string): Promise<string>;
 }
 
+/** What `--key` may name, for help texts. */
+export const KEY_HELP =
+  'key file, .pub file of a key in the agent or on a token, SHA256:… of a key in the agent, or "agent" for its only one';
+
 /**
- * Opens what `--key` names: an unprotected Ed25519 private key is used directly; a public key (the private half is in
- * the agent), a key with a passphrase, or one on a security token is left to `ssh-keygen -Y sign`, which asks its owner.
- * Throws BoundaryError `key.missing`, `key.too_open`, `sshkey.malformed`.
+ * Opens what `--key` names. An unprotected Ed25519 private key signs directly. Everything else is first looked for in
+ * the agent (`SSH_AUTH_SOCK`) and then left to `ssh-keygen -Y sign`, which asks its owner for passphrase, PIN or touch.
+ * Throws BoundaryError `key.*`, `agent.*`, `sshkey.malformed`.
  */
-export function openSigningKey(path: string): SigningKey {
-  const text = readKey(path);
+export async function openSigningKey(named: string): Promise<SigningKey> {
+  if (named === 'agent' || named.startsWith('SHA256:')) return agentKey(named);
+  const text = readKey(named);
   if (!text.startsWith('-----BEGIN')) {
-    if (!/^(ssh|ecdsa|sk)-/.test(text)) throw noKey(path);
-    return { fingerprint: parsePublicKeyLine(text).fingerprint, sign: signThroughOpenssh(path) };
+    if (!/^(ssh|ecdsa|sk)-/.test(text)) throw noKey(named);
+    return elsewhere(named, parsePublicKeyLine(text).fingerprint);
   }
-  assertPrivate(path);
+  assertPrivate(named);
   try {
     const { seed, publicKey } = parsePrivateKey(text);
     const fingerprint = fingerprintOf(ed25519Blob(publicKey));
@@ -35,14 +42,58 @@ export function openSigningKey(path: string): SigningKey {
       sign: async (message, namespace) => signSshsig({ seed, publicKey, namespace, message }),
     };
   } catch (error) {
-    if (
-      error instanceof BoundaryError &&
-      (error.code === 'sshkey.encrypted' || error.code === 'sshkey.type')
-    ) {
-      return { fingerprint: publicHalf(path), sign: signThroughOpenssh(path) };
-    }
-    throw error;
+    if (!(error instanceof BoundaryError)) throw error;
+    if (error.code !== 'sshkey.encrypted' && error.code !== 'sshkey.type') throw error;
+    return elsewhere(named, fingerprintOf(publicBlobOf(text)));
   }
+}
+
+/** A key that the agent holds, by its fingerprint, or the only one that it holds. */
+async function agentKey(named: string): Promise<SigningKey> {
+  const agent = runningAgent();
+  if (agent === null) {
+    throw new BoundaryError(
+      'agent.none',
+      'SSH_AUTH_SOCK names no agent, so there is no key to sign with. Nothing was signed. Start one with ssh-agent, or name a key file.',
+    );
+  }
+  const keys = await agent.keys();
+  const wanted = named === 'agent' ? keys : keys.filter(({ fingerprint }) => fingerprint === named);
+  const [key] = wanted;
+  if (key === undefined || wanted.length > 1) throw notOne(named, keys);
+  return { fingerprint: key.fingerprint, sign: signThroughAgent(agent, key) };
+}
+
+function notOne(named: string, keys: readonly AgentKey[]): BoundaryError {
+  const held = keys.map(({ fingerprint, type, comment }) => `${fingerprint} ${type} ${comment}`).join('\n  ');
+  const why = named === 'agent' ? `${keys.length} keys, not one` : `no key ${named}`;
+  return new BoundaryError(
+    'agent.no_key',
+    `The agent holds ${why}. Nothing was signed. ${held === '' ? 'Load one with ssh-add.' : `It holds:\n  ${held}`}`,
+  );
+}
+
+function runningAgent(): SshAgent | null {
+  const path = process.env.SSH_AUTH_SOCK ?? '';
+  return path === '' ? null : new SshAgent(path);
+}
+
+/** A key whose private half is not at hand here: in the agent if it has it, else where ssh-keygen finds it. */
+async function elsewhere(path: string, fingerprint: string): Promise<SigningKey> {
+  const agent = runningAgent();
+  // An agent that does not answer is no obstacle: ssh-keygen may still find the key.
+  const held = agent === null ? [] : await agent.keys().catch(() => []);
+  const key = held.find((one) => one.fingerprint === fingerprint);
+  const sign = agent === null || key === undefined ? signThroughOpenssh(path) : signThroughAgent(agent, key);
+  return { fingerprint, sign };
+}
+
+function signThroughAgent(agent: SshAgent, key: AgentKey): SigningKey['sign'] {
+  return async (message, namespace) => {
+    if (key.type.startsWith('sk-')) say('Touch the security key when it blinks.');
+    const signature = await agent.sign(key, sshsigToSign({ namespace, message }));
+    return formatSshSignature({ publicKey: key.blob, namespace }, signature);
+  };
 }
 
 function noKey(path: string): BoundaryError {
@@ -76,11 +127,6 @@ function assertPrivate(path: string): void {
       },
     );
   }
-}
-
-function publicHalf(path: string): string | null {
-  const pub = `${path}.pub`;
-  return existsSync(pub) ? parsePublicKeyLine(readKey(pub)).fingerprint : null;
 }
 
 /** `ssh-keygen -Y sign` with the message on stdin; its prompts (passphrase, touch) go to the person's terminal. */

@@ -51,6 +51,33 @@ export function encodePrivateKey(key: { seed: Uint8Array; comment: string }): st
  * agent), `sshkey.type` (not Ed25519; security keys sign through `ssh-keygen -Y sign`). Messages never hold key bytes.
  */
 export function parsePrivateKey(pem: string): OpensshKey {
+  const { cipher, kdf, blob, secret } = readContainer(pem);
+  if (cipher !== 'none' || kdf !== 'none') {
+    throw new BoundaryError(
+      'sshkey.encrypted',
+      'The SSH key is protected by a passphrase. Sign with ssh-keygen -Y sign, or use an unprotected key.',
+    );
+  }
+  return readSecret(secret, blob);
+}
+
+/**
+ * The public key blob in a private key file: it is never encrypted. Whether it belongs to the private half only a
+ * signature shows. Throws `BoundaryError` `sshkey.malformed`.
+ */
+export function publicBlobOf(pem: string): Uint8Array {
+  return readContainer(pem).blob.slice();
+}
+
+interface Container {
+  cipher: string;
+  kdf: string;
+  blob: Uint8Array;
+  secret: Uint8Array;
+}
+
+/** PROTOCOL.key: how it is protected, the public key, the (encrypted) private section. */
+function readContainer(pem: string): Container {
   const bytes = unarmor(LABEL, pem, MAX_PEM);
   if (bytes === null) {
     throw malformed('is not an OpenSSH private key');
@@ -62,19 +89,16 @@ export function parsePrivateKey(pem: string): OpensshKey {
   const cipher = reader.text();
   const kdf = reader.text();
   reader.string();
-  if (cipher !== 'none' || kdf !== 'none') {
-    throw new BoundaryError(
-      'sshkey.encrypted',
-      'The SSH key is protected by a passphrase. Sign with ssh-keygen -Y sign, or use an unprotected key.',
-    );
-  }
   if (reader.uint32() !== 1) {
     throw malformed('does not hold exactly one key');
   }
   const blob = reader.string();
   const secret = reader.string();
-  reader.end();
-  return readSecret(secret, blob);
+  // Ciphers with authentication (aes256-gcm, chacha20-poly1305) leave their tag behind the private section.
+  if (cipher === 'none') {
+    reader.end();
+  }
+  return { cipher, kdf, blob, secret };
 }
 
 function readSecret(secret: Uint8Array, blob: Uint8Array): OpensshKey {
