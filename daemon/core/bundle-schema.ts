@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import { Principal } from './bundle-principal.ts';
 
 /*
  * The policy bundle (design: "Policy"): structure and caps. What structure cannot say (CEL types, references between
@@ -56,6 +57,8 @@ export const ActionClass = Type.Object(
     ),
     base_risk: Type.Number({ minimum: 0, maximum: 1 }),
     tool: name('tool'),
+    /** What whoever asks must be able to do (`capabilities` of the principal), all of it. */
+    requires_capabilities: Type.Optional(Type.Array(name('capability'), { minItems: 1, maxItems: 16 })),
     pending_ttl: Type.Optional(duration),
     permit_ttl: Type.Optional(duration),
     /** What doubtful time means for this class; default `queue`. */
@@ -140,44 +143,6 @@ export const AuthorityRoute = Type.Object(
       ),
       { maxItems: 8 },
     ),
-  },
-  closed,
-);
-
-export const Principal = Type.Object(
-  {
-    kind: Type.Union([Type.Literal('human'), Type.Literal('agent'), Type.Literal('service')]),
-    display_name: Type.Optional(sentence),
-    roles: Type.Array(role, { maxItems: 16 }),
-    status: Type.Union([Type.Literal('active'), Type.Literal('suspended'), Type.Literal('revoked')]),
-    owner: Type.Optional(Type.String({ maxLength: 128 })),
-    /** Where the principal's roles and requests count; empty means everywhere. */
-    scope: Type.Optional(
-      Type.Object(
-        {
-          classes: Type.Optional(Type.Array(name('class'), { maxItems: 256 })),
-          environments: Type.Optional(Type.Array(name('environment'), { maxItems: 32 })),
-          /** `type:id`, word for word. */
-          targets: Type.Optional(Type.Array(Type.String({ maxLength: 600 }), { maxItems: 1_000 })),
-        },
-        closed,
-      ),
-    ),
-    /** OpenSSH public keys, one line each. */
-    keys: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            public_key: Type.String({ maxLength: 2_000 }),
-            status: Type.Optional(Type.Union([Type.Literal('active'), Type.Literal('revoked')])),
-          },
-          closed,
-        ),
-        { maxItems: 8 },
-      ),
-    ),
-    uid: Type.Optional(Type.Integer({ minimum: 0, maximum: 4_294_967_294 })),
-    spiffe_id: Type.Optional(Type.String({ pattern: '^spiffe://', maxLength: 500 })),
   },
   closed,
 );
@@ -272,6 +237,6 @@ export type BundleActionClass = Static<typeof ActionClass>;
 export type BundleTool = Static<typeof Tool>;
 export type BundleGate = Static<typeof Gate>;
 export type BundleRoute = Static<typeof AuthorityRoute>;
-export type BundlePrincipal = Static<typeof Principal>;
+export type { BundlePrincipal } from './bundle-principal.ts';
 export type BundleRiskFactor = Static<typeof RiskFactor>;
 export type BundlePayloadField = Static<typeof PayloadField>;
