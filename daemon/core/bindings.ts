@@ -61,8 +61,7 @@ export class RequestBindings implements Bindings {
       id: id ?? '',
       kind: this.#principal?.kind ?? '',
       role: role ?? '',
-      roles: celList([...(this.#principal?.roles ?? [])]),
-      owner: this.#principal?.owner ?? '',
+      ...standingOf(this.#principal),
     });
     return this.#actor;
   }
@@ -89,6 +88,22 @@ export class RequestBindings implements Bindings {
       trust: this.#facts.time_trust,
     });
   }
+}
+
+/** The lists of a principal as conditions see them; the same for every request, so made once. */
+const standings = new WeakMap<BundlePrincipal, Record<string, unknown>>();
+
+function standingOf(principal: BundlePrincipal | null): Record<string, unknown> {
+  const known = principal === null ? undefined : standings.get(principal);
+  if (known !== undefined) return known;
+  const made = {
+    roles: celList([...(principal?.roles ?? [])]),
+    owner: principal?.owner ?? '',
+    risk_tier: principal?.risk_tier ?? '',
+    capabilities: celList([...(principal?.capabilities ?? [])]),
+  };
+  if (principal !== null) standings.set(principal, made);
+  return made;
 }
 
 /** CEL tells int from double by the JavaScript type. */

@@ -6,6 +6,7 @@ import { checkConditions, checkFields } from './check-rules.ts';
 import { checkTemplates } from './check-templates.ts';
 import type { Condition } from './condition.ts';
 import { evaluateRequest, type Facts } from './evaluate.ts';
+import type { PeerIndex } from './peer.ts';
 import type { DecisionRequest } from './request.ts';
 import { indexRules } from './rules.ts';
 import type { SecretScanner } from './secrets.ts';
@@ -20,6 +21,8 @@ export interface CompiledBundle {
   readonly version: string;
   /** Built-in patterns and those of the bundle. */
   readonly secrets: SecretScanner;
+  /** Whose identities callers show. */
+  readonly peers: PeerIndex;
   /** Pure; see `evaluateRequest`. */
   evaluate(request: DecisionRequest, facts: Facts): Verdict;
 }
@@ -39,6 +42,7 @@ export function compileBundle(bundle: Bundle, digest: string): CompiledBundle {
     digest,
     version: `${bundle.metadata.name}@${bundle.metadata.version}`,
     secrets: rules.secrets,
+    peers: rules.peers,
     evaluate: (request, facts) => evaluateRequest(rules, request, facts),
   };
 }

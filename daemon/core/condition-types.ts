@@ -63,7 +63,15 @@ function typedEnvironment({ fields }: ConditionScope): Environment {
     .registerVariable({ name: 'payload', schema: payload })
     .registerVariable({
       name: 'actor',
-      schema: { id: 'string', kind: 'string', role: 'string', roles: 'list<string>', owner: 'string' },
+      schema: {
+        id: 'string',
+        kind: 'string',
+        role: 'string',
+        roles: 'list<string>',
+        owner: 'string',
+        risk_tier: 'string',
+        capabilities: 'list<string>',
+      },
     })
     .registerVariable('environment', 'string')
     .registerVariable({

@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../formats/json.ts';
 import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import type { DecisionStatus } from './decision.ts';
 import type { StalePolicy } from './freshness.ts';
+import type { PeerFacts } from './peer.ts';
 import type { DecisionRequest, Target } from './request.ts';
 import type { EnforcementResult, GateResult, Verdict } from './verdict.ts';
 
@@ -34,6 +35,8 @@ export interface DecisionFacts {
   idempotency: { key: string; request: string } | null;
   /** What evaluation was told of the policy's age, so that the decision can be replayed. */
   freshness?: StalePolicy;
+  /** What evaluation was told of who asks, with whom that is. */
+  peer?: RecordedPeer;
 }
 
 const BY_RESULT = {
@@ -75,6 +78,7 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
     gates_passed: verdict.gates.filter(({ result }) => result === 'pass').map(({ id }) => id),
     ...(facts.idempotency === null ? {} : { idempotency: facts.idempotency }),
     ...(request.linked_to === null ? {} : { linked_to: request.linked_to }),
+    ...(facts.peer === undefined ? {} : { peer: facts.peer }),
     ...(verdict.result === 'allow' ? { permit: permitFor(action, verdict, facts, action_digest) } : {}),
     ...(waits ? { permit_ttl_ms: verdict.permit_ttl_ms } : {}),
     policy: facts.policy,
@@ -117,12 +121,18 @@ export interface FirstData {
   gates_passed: string[];
   idempotency?: { key: string; request: string };
   linked_to?: string;
+  peer?: RecordedPeer;
   permit?: Permit;
   permit_ttl_ms?: number;
   policy: { digest: string; version: string } | null;
   risk: Verdict['risk'];
   tool?: string | null;
   transitions: DecisionStatus[];
+}
+
+/** Who asked over the socket: what the host knew, and which principal that is; null when nobody whom the policy knows. */
+export interface RecordedPeer extends PeerFacts {
+  principal: string | null;
 }
 
 /** The request's context without its actor, which is the entry's. */

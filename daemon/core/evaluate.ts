@@ -4,6 +4,7 @@ import type { JsonObject } from '../formats/json.ts';
 import { anyOf } from './authority.ts';
 import { RequestBindings } from './bindings.ts';
 import type { BundlePrincipal } from './bundle.ts';
+import { checkCapabilities, checkPeer } from './check-peer.ts';
 import type { Bindings } from './condition.ts';
 import { durationMs } from './duration.ts';
 import { judgeStale, type StalePolicy, withGroup } from './freshness.ts';
@@ -17,6 +18,7 @@ import {
   PRODUCTION,
 } from './minimum.ts';
 import { checkPayload } from './payload.ts';
+import type { PeerFacts } from './peer.ts';
 import type { DecisionRequest } from './request.ts';
 import { scoreRisk } from './risk.ts';
 import { requiredAuthority } from './routes.ts';
@@ -48,6 +50,10 @@ export interface Facts {
   replay?: boolean;
   /** How stale the policy is, where that matters (`freshness.ts`). Absent: not stale enough to change any verdict. */
   freshness?: StalePolicy;
+  /** Who asks over the socket, where identities are in use. Absent: the name in the request is all that is known. */
+  peer?: PeerFacts;
+  /** The site's name, where a shared bundle leaves it open. */
+  site?: string;
 }
 
 /** The parts of a verdict that are known before the bundle's own gates run. */
@@ -126,7 +132,9 @@ function checkMinimum(
 ): GateResult[] {
   return [
     ...checkAuditFields(request),
-    ...checkActor(principal, request, environment),
+    ...checkPeer(rules, request, facts),
+    ...checkActor(principal, request, environment, facts),
+    ...checkCapabilities(principal, actionClass),
     ...checkPlace(rules, request.action.class, actionClass, environment),
     ...(actionClass === null
       ? unjudgedPayload(request)

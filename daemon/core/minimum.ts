@@ -1,5 +1,7 @@
 import type { BundlePrincipal } from './bundle.ts';
+import type { Facts } from './evaluate.ts';
 import type { FieldRule } from './payload.ts';
+import { lapseOf, lapseWords } from './peer.ts';
 import type { DecisionRequest } from './request.ts';
 import { type ClassRules, type Rules, TARGET_ID_MAX } from './rules.ts';
 import { isRecordableName, WITHHELD_KEYS } from './scrub.ts';
@@ -53,11 +55,12 @@ export function checkPlace(
   return failed;
 }
 
-/** `identity.*`: the actor is an active principal whose scope reaches this action. */
+/** `identity.*`: the actor is a principal that counts, and whose scope reaches this action. */
 export function checkActor(
   principal: BundlePrincipal | null,
   { action, context }: DecisionRequest,
   environment: string,
+  { now_ms, time_trust }: Pick<Facts, 'now_ms' | 'time_trust'>,
 ): GateResult[] {
   const { id, role } = context.actor;
   if (!hasText(id)) return [];
@@ -65,9 +68,9 @@ export function checkActor(
     return [fail('identity.unknown', 'actor.id', `The policy knows no principal ${named(id)}.`)];
   }
   const failed: GateResult[] = [];
-  if (principal.status !== 'active') {
-    failed.push(fail(`identity.${principal.status}`, 'actor.id', `${named(id)} is ${principal.status}.`));
-  }
+  const lapse = lapseOf(principal, now_ms, time_trust);
+  if (lapse !== null)
+    failed.push(fail(`identity.${lapse}`, 'actor.id', lapseWords(named(id), lapse, principal)));
   if (role !== null && !principal.roles.includes(role)) {
     failed.push(fail('identity.role', 'actor.role', `${named(id)} does not hold the role ${named(role)}.`));
   }

@@ -10,6 +10,7 @@ import type { Condition } from './condition.ts';
 import { durationMs } from './duration.ts';
 import { compilePattern, type Pattern } from './pattern.ts';
 import { type FieldRule, fieldRules } from './payload.ts';
+import { type PeerIndex, peerIndexOf } from './peer.ts';
 import { type SecretScanner, secretScanner } from './secrets.ts';
 import type { GateResult } from './verdict.ts';
 
@@ -56,6 +57,8 @@ export interface Rules {
   readonly environments: ReadonlySet<string>;
   readonly classes: ReadonlyMap<string, ClassRules>;
   readonly principals: ReadonlyMap<string, BundlePrincipal>;
+  /** Whose identities callers show. */
+  readonly peers: PeerIndex;
   readonly labels: ReadonlySet<string>;
   readonly secrets: SecretScanner;
   applicable(actionClass: string, environment: string): ApplicableRules;
@@ -76,6 +79,7 @@ export function indexRules(bundle: Bundle, conditionOf: (source: string) => Cond
       Object.entries(bundle.actions).map(([name, action]) => [name, classRules(name, action)]),
     ),
     principals: new Map(Object.entries(bundle.principals)),
+    peers: peerIndexOf(bundle),
     labels: new Set(bundle.labels ?? []),
     secrets: secretScanner(bundle.secrets?.patterns),
     applicable: (actionClass, environment) => {
