@@ -1,16 +1,24 @@
+import type { TimeTrust } from '../formats/entry.ts';
 import type { BundlePrincipal } from './bundle.ts';
-import type { Facts } from './evaluate.ts';
-import { hasIdentity, lapseOf, lapseWords, mayName, STRANGER_WORDS } from './peer.ts';
+import { hasIdentity, lapseOf, lapseWords, mayName, type PeerFacts, STRANGER_WORDS } from './peer.ts';
 import type { DecisionRequest } from './request.ts';
 import type { ClassRules, Rules } from './rules.ts';
 import type { GateResult } from './verdict.ts';
+
+/** What evaluation knows of the caller, and of the time. */
+interface CallerFacts {
+  peer?: PeerFacts;
+  site?: string;
+  now_ms: number;
+  time_trust: TimeTrust;
+}
 
 /**
  * `identity.peer`, `identity.assertion`: the one who asks over the socket is somebody who counts, and may ask in the name
  * that the request gives. Without a peer (nobody has an identity here, or the site itself asks) there is nothing to hold
  * the name against.
  */
-export function checkPeer(rules: Rules, { context }: DecisionRequest, facts: Facts): GateResult[] {
+export function checkPeer(rules: Rules, { context }: DecisionRequest, facts: CallerFacts): GateResult[] {
   const { peer } = facts;
   if (peer === undefined) return [];
   const actor = context.actor.id ?? '';

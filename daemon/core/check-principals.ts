@@ -1,5 +1,6 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { isStrictPublicKey } from '../formats/ed25519.ts';
+import { parseSpiffeId, SITE_PLACEHOLDER, withPlaceholder, withSite } from '../formats/spiffe.ts';
 import {
   ED25519,
   parseKeyBlob,
@@ -16,11 +17,14 @@ const KEY_TYPES = [ED25519, SK_ED25519, SK_ECDSA, 'ecdsa-sha2-nistp256'];
 /** Keys that verify nothing or belong to two, identities claimed twice, scopes that reach nothing. */
 export function checkPrincipals(bundle: Bundle): Defect[] {
   const owners: Owners = { key: new Map(), uid: new Map(), spiffe_id: new Map() };
-  return Object.entries(bundle.principals).flatMap(([id, principal]) => [
-    ...checkKeys(id, principal, owners.key),
-    ...checkIdentities(id, principal, owners),
-    ...checkScope(id, principal, bundle),
-  ]);
+  return Object.entries(bundle.principals)
+    .flatMap(([id, principal]) => [
+      ...checkKeys(id, principal, owners.key),
+      ...checkIdentities(id, principal, owners),
+      ...checkAssertions(id, principal, bundle),
+      ...checkScope(id, principal, bundle),
+    ])
+    .concat(checkSharedIds(bundle));
 }
 
 interface Owners {
@@ -63,7 +67,8 @@ function checkIdentities(id: string, { uid, spiffe_id, owner }: BundlePrincipal,
   }
   if (spiffe_id !== undefined) {
     const pointer = pointerOf('principals', id, 'spiffe_id');
-    defects.push(...claim(owners.spiffe_id, spiffe_id, id, pointer, spiffe_id));
+    const malformed = spiffeDefect(spiffe_id, pointer);
+    defects.push(...(malformed ?? claim(owners.spiffe_id, spiffe_id, id, pointer, spiffe_id)));
   }
   if (owner === id) {
     const pointer = pointerOf('principals', id, 'owner');
@@ -74,6 +79,17 @@ function checkIdentities(id: string, { uid, spiffe_id, owner }: BundlePrincipal,
     });
   }
   return defects;
+}
+
+function spiffeDefect(spiffe_id: string, pointer: string): Defect[] | null {
+  try {
+    parseSpiffeId(withSite(spiffe_id, 'site.example'));
+    return null;
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error;
+    const write_instead = `spiffe://SITE/PATH, such as spiffe://${SITE_PLACEHOLDER}/agent/ops-1`;
+    return [{ pointer, found: 'a SPIFFE ID that cannot be one', write_instead }];
+  }
 }
 
 function claim(
@@ -89,6 +105,47 @@ function claim(
   return [
     { pointer, found: `${what}, which ${owner} has already`, write_instead: 'give each principal its own' },
   ];
+}
+
+/** An ID written for one site, and the same one left open for every site, name two principals there. */
+function checkSharedIds({ principals, metadata }: Bundle): Defect[] {
+  const open = new Map<string, string>();
+  for (const [id, { spiffe_id }] of Object.entries(principals)) {
+    if (spiffe_id?.includes(SITE_PLACEHOLDER)) open.set(spiffe_id, id);
+  }
+  if (open.size === 0) return [];
+  return Object.entries(principals).flatMap(([id, { spiffe_id }]): Defect[] => {
+    if (spiffe_id === undefined || open.has(spiffe_id)) return [];
+    const other = metadata.sites
+      .map((site) => open.get(withPlaceholder(spiffe_id, site) ?? ''))
+      .find((owner) => owner !== undefined);
+    if (other === undefined) return [];
+    const pointer = pointerOf('principals', id, 'spiffe_id');
+    return [
+      {
+        pointer,
+        found: `${spiffe_id}, which ${other} has already`,
+        write_instead: 'give each principal its own',
+      },
+    ];
+  });
+}
+
+const KINDS: readonly string[] = ['human', 'agent', 'service'];
+
+/** Names that nobody has can be asserted by nobody: one of them is misspelt. */
+function checkAssertions(id: string, { may_assert }: BundlePrincipal, { principals }: Bundle): Defect[] {
+  return (may_assert ?? []).flatMap((name, index): Defect[] => {
+    if (KINDS.includes(name) || Object.hasOwn(principals, name)) return [];
+    const pointer = pointerOf('principals', id, 'may_assert', index);
+    return [
+      {
+        pointer,
+        found: `the unknown principal "${name}"`,
+        write_instead: 'write an id of the roster, or human, agent or service',
+      },
+    ];
+  });
 }
 
 function checkScope(id: string, { scope }: BundlePrincipal, bundle: Bundle): Defect[] {

@@ -5,7 +5,7 @@ import type { Json, JsonObject } from '../formats/json.ts';
 import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import type { DecisionStatus } from './decision.ts';
 import type { StalePolicy } from './freshness.ts';
-import type { PeerFacts } from './peer.ts';
+import type { RecordedPeer } from './peer.ts';
 import type { DecisionRequest, Target } from './request.ts';
 import type { EnforcementResult, GateResult, Verdict } from './verdict.ts';
 
@@ -128,11 +128,6 @@ export interface FirstData {
   risk: Verdict['risk'];
   tool?: string | null;
   transitions: DecisionStatus[];
-}
-
-/** Who asked over the socket: what the host knew, and which principal that is; null when nobody whom the policy knows. */
-export interface RecordedPeer extends PeerFacts {
-  principal: string | null;
 }
 
 /** The request's context without its actor, which is the entry's. */

@@ -74,6 +74,7 @@ function begin({ index, entry }: Recorded): DecisionRecord {
     outcome: null,
     reviews: [],
   };
+  if (data.peer !== undefined) decision.peer = data.peer;
   if (permit !== undefined) decision.permit = permit;
   return {
     decision,

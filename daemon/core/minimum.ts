@@ -1,5 +1,5 @@
+import type { TimeTrust } from '../formats/entry.ts';
 import type { BundlePrincipal } from './bundle.ts';
-import type { Facts } from './evaluate.ts';
 import type { FieldRule } from './payload.ts';
 import { lapseOf, lapseWords } from './peer.ts';
 import type { DecisionRequest } from './request.ts';
@@ -60,7 +60,7 @@ export function checkActor(
   principal: BundlePrincipal | null,
   { action, context }: DecisionRequest,
   environment: string,
-  { now_ms, time_trust }: Pick<Facts, 'now_ms' | 'time_trust'>,
+  { now_ms, time_trust }: { now_ms: number; time_trust: TimeTrust },
 ): GateResult[] {
   const { id, role } = context.actor;
   if (!hasText(id)) return [];

@@ -18,6 +18,11 @@ export interface PeerFacts {
   uid?: number;
 }
 
+/** A peer as it is recorded: what the host knew, and which principal that was; null when nobody whom the policy knew. */
+export interface RecordedPeer extends PeerFacts {
+  principal: string | null;
+}
+
 /** Why a peer is nobody. `unknown`: no principal has its identity. All others show something that must not count. */
 export type Stranger = 'unknown' | 'certificate_unknown' | 'certificate_revoked' | 'conflict';
 
