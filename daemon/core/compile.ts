@@ -4,7 +4,7 @@ import { checkPrincipals } from './check-principals.ts';
 import { checkReferences } from './check-references.ts';
 import { checkConditions, checkFields } from './check-rules.ts';
 import { checkTemplates } from './check-templates.ts';
-import type { Condition } from './condition.ts';
+import { type Condition, parseCondition } from './condition.ts';
 import { evaluateRequest, type Facts } from './evaluate.ts';
 import type { PeerIndex } from './peer.ts';
 import type { DecisionRequest } from './request.ts';
@@ -25,6 +25,8 @@ export interface CompiledBundle {
   readonly peers: PeerIndex;
   /** Pure; see `evaluateRequest`. */
   evaluate(request: DecisionRequest, facts: Facts): Verdict;
+  /** Makes ready, a small piece at each step, what would otherwise be made ready when a request first needs it. */
+  prepare(): Iterator<void>;
 }
 
 /**
@@ -36,7 +38,25 @@ export interface CompiledBundle {
 export function compileBundle(bundle: Bundle, digest: string): CompiledBundle {
   const { defects, conditions } = checkBundle(bundle);
   if (defects.length > 0) throw new BundleDefects(defects);
-  const rules = indexRules(bundle, (source) => conditionOf(conditions, source));
+  return compiledBundle(bundle, digest, conditions);
+}
+
+/**
+ * The same for a bundle that `compileBundle` has found to be without defects before, in another thread or at another
+ * time: it is opened at once, and its rules are made ready one by one, by `prepare` or when a request first needs them.
+ * With a defective bundle `evaluate` may throw `BoundaryError`.
+ */
+export function openCheckedBundle(bundle: Bundle, digest: string): CompiledBundle {
+  return compiledBundle(bundle, digest, new Map());
+}
+
+/** `conditions`: those that are parsed already, by source. */
+function compiledBundle(bundle: Bundle, digest: string, conditions: Map<string, Condition>): CompiledBundle {
+  const rules = indexRules(bundle, (source) => {
+    const condition = conditions.get(source) ?? parseCondition(source);
+    conditions.set(source, condition);
+    return condition;
+  });
   return {
     bundle,
     digest,
@@ -44,6 +64,7 @@ export function compileBundle(bundle: Bundle, digest: string): CompiledBundle {
     secrets: rules.secrets,
     peers: rules.peers,
     evaluate: (request, facts) => evaluateRequest(rules, request, facts),
+    prepare: () => rules.prepare(),
   };
 }
 
@@ -57,10 +78,4 @@ function checkBundle(bundle: Bundle): { defects: Defect[]; conditions: Map<strin
     ...defects,
   ];
   return { defects: all, conditions };
-}
-
-function conditionOf(conditions: Map<string, Condition>, source: string): Condition {
-  const condition = conditions.get(source);
-  if (condition === undefined) throw new Error('compile: a condition that was checked is missing');
-  return condition;
 }

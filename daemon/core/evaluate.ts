@@ -74,7 +74,7 @@ const NO_AUTHORITY: Verdict['authority'] = { route: null, required: [] };
  */
 export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: Facts): Verdict {
   const name = request.action.class;
-  const actionClass = name === null ? null : (rules.classes.get(name) ?? null);
+  const actionClass = name === null ? null : rules.classOf(name);
   const environment = request.context.environment ?? PRODUCTION;
   const principal = rules.principals.get(request.context.actor.id ?? '') ?? null;
   const setting = settingOf(request, actionClass);

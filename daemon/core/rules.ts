@@ -51,55 +51,64 @@ export interface ApplicableRules {
   readonly routes: readonly BundleRoute[];
 }
 
-/** A checked bundle indexed by what requests name, so that evaluation never looks at a rule that cannot apply. */
+/**
+ * A checked bundle indexed by what requests name, so that evaluation never looks at a rule that cannot apply. Classes and
+ * conditions are made ready when they are first asked for, or by `prepare`.
+ */
 export interface Rules {
   readonly bundle: Bundle;
   readonly environments: ReadonlySet<string>;
-  readonly classes: ReadonlyMap<string, ClassRules>;
   readonly principals: ReadonlyMap<string, BundlePrincipal>;
   /** Whose identities callers show. */
   readonly peers: PeerIndex;
   readonly labels: ReadonlySet<string>;
   readonly secrets: SecretScanner;
+  /** Null when the bundle has no such class. */
+  classOf(name: string): ClassRules | null;
   applicable(actionClass: string, environment: string): ApplicableRules;
+  /** Makes everything ready in pieces, none of which takes longer than the largest pattern or condition does. */
+  prepare(): Iterator<void>;
 }
 
 /** Indexes a bundle that `compile.ts` found to be without defects. `conditionOf` returns the parsed condition of a source. */
 export function indexRules(bundle: Bundle, conditionOf: (source: string) => Condition): Rules {
-  const gates = bundle.gates.map((gate) => ({ scope: gate, rule: gateRule(gate, conditionOf) }));
-  const factors = bundle.risk.factors.map((factor) => ({
-    scope: factor,
-    rule: factorRule(factor, conditionOf),
-  }));
+  const classOf = remembered((name: string) => {
+    const definition = Object.hasOwn(bundle.actions, name) ? bundle.actions[name] : undefined;
+    return definition === undefined ? null : classRules(name, definition);
+  });
+  const gateOf = remembered((gate: BundleGate) => gateRule(gate, conditionOf));
+  const factorOf = remembered((factor: BundleRiskFactor) => factorRule(factor, conditionOf));
   const cache = new Map<string, ApplicableRules>();
   return {
     bundle,
     environments: new Set(Object.keys(bundle.environments)),
-    classes: new Map(
-      Object.entries(bundle.actions).map(([name, action]) => [name, classRules(name, action)]),
-    ),
     principals: new Map(Object.entries(bundle.principals)),
     peers: peerIndexOf(bundle),
     labels: new Set(bundle.labels ?? []),
     secrets: secretScanner(bundle.secrets?.patterns),
+    classOf,
     applicable: (actionClass, environment) => {
       // Both names are known ones, so the cache is as small as the bundle.
       const key = `${actionClass} ${environment}`;
       let rules = cache.get(key);
       if (rules === undefined) {
-        const applies = ({ scope }: { scope: RuleScope }) => inScope(scope, actionClass, environment);
+        const applies = (scope: RuleScope) => inScope(scope, actionClass, environment);
         rules = {
-          gates: gates.filter(applies).map(({ rule }) => rule),
-          factors: factors.filter(applies).map(({ rule }) => rule),
-          routes: bundle.authority.routes.filter((route) => inScope(route, actionClass, environment)),
+          gates: bundle.gates.filter(applies).map(gateOf),
+          factors: bundle.risk.factors.filter(applies).map(factorOf),
+          routes: bundle.authority.routes.filter(applies),
         };
         cache.set(key, rules);
       }
       return rules;
     },
+    *prepare() {
+      for (const name of Object.keys(bundle.actions)) yield void classOf(name);
+      for (const gate of bundle.gates) yield void gateOf(gate);
+      for (const factor of bundle.risk.factors) yield void factorOf(factor);
+    },
   };
 }
-
 export type RuleScope = Pick<BundleGate, 'classes' | 'environments'>;
 
 /** Whether a gate, factor or route applies. An absent or empty list means: to all. */
@@ -109,6 +118,18 @@ export function inScope(scope: RuleScope, actionClass: string, environment: stri
 
 function lists(list: readonly string[] | undefined, name: string): boolean {
   return list === undefined || list.length === 0 || list.includes(name);
+}
+
+/** Makes each thing once. That there is none is not remembered: any name may be asked for. */
+function remembered<K, V extends object | null>(make: (key: K) => V): (key: K) => V {
+  const made = new Map<K, V>();
+  return (key) => {
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const value = make(key);
+    if (value !== null) made.set(key, value);
+    return value;
+  };
 }
 
 function classRules(name: string, definition: BundleActionClass): ClassRules {

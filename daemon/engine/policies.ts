@@ -1,13 +1,20 @@
 import { join } from 'node:path';
 import { type Bundle, parseBundle } from '../core/bundle.ts';
-import { type CompiledBundle, compileBundle } from '../core/compile.ts';
+import { type CompiledBundle, compileBundle, openCheckedBundle } from '../core/compile.ts';
 import type { FreshnessStep } from '../core/freshness.ts';
 import { type Roster, rosterOf } from '../core/roster.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { sha256Hex } from '../formats/digest.ts';
 import { readBounded } from '../host/durable-file.ts';
 import { PolicyAge } from './policy-age.ts';
 
 const BUNDLE_MAX_BYTES = 1_048_576;
+/** Bundles that are kept ready although no environment runs them any more: decisions may be pinned to them. */
+const OLD_BUNDLES = 4;
+/** Bundles that may be made ready at a time: one for each environment that a bundle may have. */
+const PREPARED_MAX = 32;
+/** Rules that one step of preparation makes ready: some tenths of a millisecond. */
+const RULES_PER_STEP = 2;
 
 /** `data` of the newest `policy.applied` entry: what is in force is what the ledger says, never what lies on disk. */
 export interface AppliedPolicy {
@@ -42,13 +49,24 @@ export interface LoadedPolicy {
   roster: Roster;
 }
 
+/** A bundle on its way to being in force. */
+interface Preparation {
+  bundle: Bundle;
+  policy: LoadedPolicy | null;
+  rest: Iterator<void> | null;
+}
+
 /**
  * The bundles that decisions run under: the active one of each environment, and any that a past decision is pinned to.
  * Reads the content-addressed store; every load checks the digest, so a file changed on disk is noticed and not used.
+ *
+ * A bundle is checked in every respect before it is put in force: here, or beforehand by whoever says `prepare`, so that
+ * nobody has to wait for it. What was in force once was checked then, and its digest says that it is the same.
  */
 export class Policies {
   readonly #directory: string;
   readonly #loaded = new Map<string, LoadedPolicy>();
+  readonly #preparing = new Map<string, Preparation>();
   #applied: AppliedPolicy | null = null;
   #failures = new Map<string, string>();
   /** How old what is in force has become. */
@@ -77,12 +95,21 @@ export class Policies {
     const bundles = new Map<string, Bundle>();
     for (const [environment, { digest }] of Object.entries(applied?.environments ?? {})) {
       try {
-        bundles.set(environment, this.load(digest).compiled.bundle);
+        bundles.set(environment, this.admit(digest).compiled.bundle);
       } catch (error) {
         this.#failures.set(environment, error instanceof Error ? error.message : String(error));
       }
     }
+    this.#preparing.clear();
+    this.#forgetOld();
     this.age.follow(bundles, applied?.site_target.issued_at ?? null, steps);
+  }
+
+  /** What nobody runs is not kept for ever; it is read again when it is asked for. */
+  #forgetOld(): void {
+    const active = new Set(Object.values(this.#applied?.environments ?? {}).map(({ digest }) => digest));
+    const old = [...this.#loaded.keys()].filter((digest) => !active.has(digest));
+    for (const digest of old.slice(0, Math.max(0, old.length - OLD_BUNDLES))) this.#loaded.delete(digest);
   }
 
   /** The policy in force for an environment; null when none is, which denies. */
@@ -100,20 +127,76 @@ export class Policies {
     return null;
   }
 
-  /** The bundle with this digest, however old. Throws `BoundaryError` when it is missing, changed or defective. */
-  load(digest: string): LoadedPolicy {
+  /**
+   * A step towards having a bundle ready: reading, then the roster, then a few rules. True when nothing is left to do.
+   * Only for a bundle that `compileBundle` found to be without defects. Throws `BoundaryError` when it is missing, was
+   * changed, or is defective after all.
+   */
+  prepare(digest: string): boolean {
+    if (this.#loaded.has(digest)) return true;
+    const preparation = this.#preparing.get(digest);
+    if (preparation === undefined) {
+      const [oldest] = this.#preparing.keys();
+      if (oldest !== undefined && this.#preparing.size >= PREPARED_MAX) this.#preparing.delete(oldest);
+      this.#preparing.set(digest, { bundle: this.#read(digest), policy: null, rest: null });
+      return false;
+    }
+    if (preparation.policy === null) {
+      preparation.policy = opened(preparation.bundle, digest);
+      preparation.rest = preparation.policy.compiled.prepare();
+      return false;
+    }
+    for (let n = 0; n < RULES_PER_STEP; n++) if (preparation.rest?.next().done === true) return true;
+    return false;
+  }
+
+  /**
+   * The bundle with this digest, to be put in force: as it was prepared, or checked now. Throws `BoundaryError` when it is
+   * missing, changed or defective.
+   */
+  admit(digest: string): LoadedPolicy {
     const known = this.#loaded.get(digest);
     if (known !== undefined) return known;
-    const bytes = readBounded(join(this.#directory, `${digest}.json`), BUNDLE_MAX_BYTES);
-    const parsed = parseBundle(bytes);
-    if (parsed.digest !== digest) {
-      throw new BoundaryError(
-        'policy.digest_mismatch',
-        `The stored bundle ${digest} was changed on disk. It is not used; import the policy again.`,
-      );
-    }
-    const policy = { compiled: compileBundle(parsed.bundle, digest), roster: rosterOf(parsed.bundle) };
+    const prepared = this.#preparing.get(digest);
+    const policy =
+      prepared === undefined
+        ? checked(this.#bytes(digest), digest)
+        : (prepared.policy ?? opened(prepared.bundle, digest));
     this.#loaded.set(digest, policy);
     return policy;
   }
+
+  /** The bundle with this digest that was in force once. Throws `BoundaryError` when it is missing or changed. */
+  load(digest: string): LoadedPolicy {
+    const known = this.#loaded.get(digest);
+    if (known !== undefined) return known;
+    const policy = opened(this.#read(digest), digest);
+    this.#loaded.set(digest, policy);
+    this.#forgetOld();
+    return policy;
+  }
+
+  #read(digest: string): Bundle {
+    return JSON.parse(Buffer.from(this.#bytes(digest)).toString('utf8')) as Bundle;
+  }
+
+  #bytes(digest: string): Uint8Array {
+    const bytes = readBounded(join(this.#directory, `${digest}.json`), BUNDLE_MAX_BYTES);
+    if (sha256Hex(bytes) === digest) return bytes;
+    throw new BoundaryError(
+      'policy.digest_mismatch',
+      `The stored bundle ${digest} was changed on disk. It is not used; import the policy again.`,
+    );
+  }
+}
+
+/** A bundle that nobody has checked yet. */
+function checked(bytes: Uint8Array, digest: string): LoadedPolicy {
+  const { bundle } = parseBundle(bytes);
+  return { compiled: compileBundle(bundle, digest), roster: rosterOf(bundle) };
+}
+
+/** A bundle that was checked: its digest says that it is the same. */
+function opened(bundle: Bundle, digest: string): LoadedPolicy {
+  return { compiled: openCheckedBundle(bundle, digest), roster: rosterOf(bundle) };
 }

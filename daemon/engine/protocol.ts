@@ -25,6 +25,7 @@ export type EngineMethod =
   | 'permits.open'
   | 'policy.get'
   | 'policy.history'
+  | 'policy.prepare'
   | 'policy.apply'
   | 'policy.refuse'
   | 'status.get'

@@ -8,8 +8,8 @@ import { FACTS, sampleBundle, sampleRequest } from './sample.ts';
 const rules = indexRules(sampleBundle(), parseCondition);
 
 function bindings(payload: JsonObject = {}, context: JsonObject = {}, class_ = 'restart_service'): Bindings {
-  const actionClass = rules.classes.get(class_);
-  if (actionClass === undefined) throw new Error('no such class');
+  const actionClass = rules.classOf(class_);
+  if (actionClass === null) throw new Error('no such class');
   const principal = rules.principals.get('agent:ops-1') ?? null;
   return new RequestBindings(sampleRequest({ payload }, context), actionClass, principal, 'staging', FACTS);
 }

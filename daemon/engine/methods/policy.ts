@@ -6,7 +6,7 @@ import type { Batch, EngineState } from '../context.ts';
 import { proofOf } from '../context.ts';
 import type { AppliedPolicy, PinnedBundle, SiteTarget } from '../policies.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
-import { type AfterCommit, reply } from '../reply.ts';
+import { type AfterCommit, problem, reply } from '../reply.ts';
 import { refused } from './lifecycle.ts';
 
 type Update = Omit<AppliedPolicy, 'environments'>;
@@ -36,7 +36,7 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
   if (older !== null) return refused(refuse('policy.not_newer', older));
   const environments = pinnedOf(update.site_target);
   try {
-    for (const { digest } of Object.values(environments)) policies.load(digest);
+    for (const { digest } of Object.values(environments)) policies.admit(digest);
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     return refused(refuse('policy.defective', `${error.message} The policy in force stays as it was.`));
@@ -89,10 +89,24 @@ export function refusePolicy(batch: Batch, call: EngineCall): AfterCommit {
   return (state) => reply(200, { recorded: true, record_id: index, proof: proofOf(state, index) });
 }
 
-/** `policy.get`: what is in force, with the rules and the roster of each environment's bundle. */
-export function getPolicy(state: EngineState): EngineReply {
+/**
+ * `policy.prepare`: one small step towards having a bundle ready, so that applying it keeps nobody waiting; to be called
+ * until `ready`. Only for a bundle that was checked (`compileBundle`) by whoever calls.
+ */
+export function preparePolicy(state: EngineState, call: EngineCall): EngineReply {
+  try {
+    return reply(200, { ready: state.policies.prepare(call.args.digest ?? '') });
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error;
+    return problem(refuse('policy.defective', `${error.message} The policy in force stays as it was.`));
+  }
+}
+
+/** `policy.get`: what is in force, with the rules and the roster of each environment's bundle unless `brief` is asked for. */
+export function getPolicy(state: EngineState, call: EngineCall): EngineReply {
   const { applied, failures } = state.policies;
   const environments = Object.entries(applied?.environments ?? {}).map(([environment, pinned]) => {
+    if (call.args.brief !== undefined) return { environment, ...pinned };
     const bundle = state.policies.active(environment)?.compiled.bundle ?? null;
     return {
       environment,

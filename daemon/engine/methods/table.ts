@@ -5,7 +5,7 @@ import { approveDecision } from './acts.ts';
 import { createDecision } from './create.ts';
 import { cancelDecision, tick } from './lifecycle.ts';
 import { openPermits, redeemPermit, reportOutcome } from './permits.ts';
-import { applyPolicy, getPolicy, getPolicyHistory, refusePolicy } from './policy.ts';
+import { applyPolicy, getPolicy, getPolicyHistory, preparePolicy, refusePolicy } from './policy.ts';
 import { getCheckpoint, getDecision, getEntries, getProof, getTile, listDecisions } from './reads.ts';
 import { replayRecorded } from './replay.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
@@ -36,6 +36,7 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'decisions.replay': replayRecorded,
   'permits.open': (state, call) => openPermits(state, call, (id) => loadDecision(state, id)),
   'policy.get': getPolicy,
+  'policy.prepare': preparePolicy,
   'policy.history': getPolicyHistory,
   'ledger.checkpoint': getCheckpoint,
   'ledger.entries': getEntries,
