@@ -1,4 +1,5 @@
 import type { DecisionStatus } from '../core/decision.ts';
+import type { ProvenEntry } from '../formats/approval-request.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type {
@@ -47,6 +48,11 @@ export class ApiClient {
 
   async getDecision(id: string, options: CallOptions & { wait?: string } = {}): Promise<DecisionReply> {
     return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}`, ...waiting(options) });
+  }
+
+  /** Every entry about a decision, oldest first, each with its inclusion proof under the one checkpoint. Unverified. */
+  decisionEntries(id: string): Promise<{ checkpoint: string; entries: ProvenEntry[] }> {
+    return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}/entries` });
   }
 
   /** What a decision's verdict is when it is judged again under its own bundle. */

@@ -107,6 +107,15 @@ export const METHODS: readonly Method[] = [
     waits: true,
   },
   {
+    name: 'decisions.entries',
+    kind: 'engine',
+    summary: 'Every entry about one decision, each with its inclusion proof, under one checkpoint.',
+    sockets: OPERATOR,
+    http: { verb: 'GET', path: '/v1/decisions/{id}/entries' },
+    path: byId,
+    reply: reply.ProvenEntries,
+  },
+  {
     name: 'decisions.replay',
     kind: 'engine',
     summary:

@@ -144,6 +144,16 @@ export const PolicyUpdate = Type.Object({
   update_id: Type.String(),
   files: Type.Record(Type.String(), Type.String({ description: 'base64' })),
 });
+export const ProvenEntries = Type.Object({
+  checkpoint: Type.String({ description: 'C2SP tlog-checkpoint' }),
+  entries: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      entry: AnyObject,
+      proof: Type.Array(Type.String({ description: 'base64; leaf’s sibling first' })),
+    }),
+  ),
+});
 export const Entries = Type.Object({
   entries: Type.Array(Type.Object({ index: Type.Integer(), entry: AnyObject })),
   size: Type.Integer({ description: 'entries in the ledger' }),

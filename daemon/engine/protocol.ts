@@ -2,9 +2,13 @@ import type { Json } from '../formats/json.ts';
 
 /** Who is on the other end of a socket, as far as the host can tell. */
 export interface Peer {
-  socket: 'request' | 'redeem' | 'operator' | 'internal';
-  /** Kernel's word, where it was asked for. */
+  socket: 'request' | 'redeem' | 'operator' | 'gateway' | 'internal';
+  /** The local user that it runs as, by the kernel's word; null where that cannot be had. */
   uid: number | null;
+  /** Of its certificate, where it showed one that the site's authority issued. */
+  spiffe_id?: string;
+  /** SHA-256 (hex) of that certificate. */
+  certificate?: string;
 }
 
 /**
@@ -15,6 +19,7 @@ export type EngineMethod =
   | 'decisions.create'
   | 'decisions.get'
   | 'decisions.list'
+  | 'decisions.entries'
   | 'decisions.approve'
   | 'decisions.cancel'
   | 'decisions.review'
@@ -23,6 +28,7 @@ export type EngineMethod =
   | 'permits.redeem'
   | 'permits.outcome'
   | 'permits.open'
+  | 'peers.admit'
   | 'policy.get'
   | 'policy.history'
   | 'policy.prepare'

@@ -34,6 +34,7 @@ const OFFERED: Record<SocketKind, string[]> = {
     'decisions.approve',
     'decisions.cancel',
     'decisions.create',
+    'decisions.entries',
     'decisions.get',
     'decisions.list',
     'decisions.reconcile',

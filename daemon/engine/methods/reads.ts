@@ -1,5 +1,6 @@
 import type { DecisionRecord } from '../../core/fold.ts';
 import { refuse } from '../../core/refusal.ts';
+import { toBase64 } from '../../formats/digest.ts';
 import { encodeEntryBundle, TILE_WIDTH } from '../../formats/tile.ts';
 import { type EngineState, loadDecision, proofOf } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
@@ -15,6 +16,28 @@ export function getDecision(state: EngineState, call: EngineCall): EngineReply {
   if (record === null)
     return problem(refuse('decision.not_found', `There is no decision ${id} at this site.`));
   return decisionReply(state, record);
+}
+
+/**
+ * `decisions.entries`: every entry about one decision, oldest first, each with its exact bytes as text and its inclusion
+ * proof, all under one checkpoint.
+ */
+export function getDecisionEntries(state: EngineState, call: EngineCall): EngineReply {
+  const id = call.args.id ?? '';
+  const { ledger } = state;
+  const stream = ledger.stream(id);
+  const checkpoint = ledger.checkpoint();
+  if (stream.length === 0 || checkpoint === null)
+    return problem(refuse('decision.not_found', `There is no decision ${id} at this site.`));
+  const decoder = new TextDecoder();
+  const entries = stream.map(({ index, bytes }) => {
+    const proof = JSON.stringify(ledger.inclusionProof(index).map(toBase64));
+    return `{"index":${index},"entry":${decoder.decode(bytes)},"proof":${proof}}`;
+  });
+  return {
+    status: 200,
+    body: `{"checkpoint":${JSON.stringify(checkpoint)},"entries":[${entries.join(',')}]}`,
+  };
 }
 
 /** `decisions.list`: newest first, `after` is the last id of the page before. */

@@ -6,7 +6,15 @@ import { createDecision } from './create.ts';
 import { cancelDecision, tick } from './lifecycle.ts';
 import { openPermits, redeemPermit, reportOutcome } from './permits.ts';
 import { applyPolicy, getPolicy, getPolicyHistory, preparePolicy, refusePolicy } from './policy.ts';
-import { getCheckpoint, getDecision, getEntries, getProof, getTile, listDecisions } from './reads.ts';
+import {
+  getCheckpoint,
+  getDecision,
+  getDecisionEntries,
+  getEntries,
+  getProof,
+  getTile,
+  listDecisions,
+} from './reads.ts';
 import { replayRecorded } from './replay.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
 import { systemStopped } from './system.ts';
@@ -33,6 +41,7 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
 export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'decisions.get': getDecision,
   'decisions.list': listDecisions,
+  'decisions.entries': getDecisionEntries,
   'decisions.replay': replayRecorded,
   'permits.open': (state, call) => openPermits(state, call, (id) => loadDecision(state, id)),
   'policy.get': getPolicy,
