@@ -86,7 +86,12 @@ function checkSubject({ act, record, site }: ActContext): Refusal | null {
   return null;
 }
 
-function checkTime({ act, now_ms, time_trust }: ActContext): Refusal | null {
+/** Whether an act is of its time: neither over nor yet to come, by a clock that can be believed. */
+export function checkTime({
+  act,
+  now_ms,
+  time_trust,
+}: Pick<ActContext, 'act' | 'now_ms' | 'time_trust'>): Refusal | null {
   if (time_trust === 'uncertain') {
     return refuse(
       'approval.time_uncertain',

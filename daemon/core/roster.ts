@@ -2,6 +2,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { parsePublicKeyLine } from '../formats/sshsig.ts';
 import type { Bundle, BundlePrincipal } from './bundle.ts';
 import type { Decision } from './decision.ts';
+import type { Target } from './request.ts';
 
 /** A principal as the roster of one bundle knows it, reached through one of its keys. */
 export interface RosterMember {
@@ -51,15 +52,28 @@ export function rosterOf(bundle: Bundle): Roster {
   };
 }
 
+/** What a scope may or may not reach. Null where there is no such thing; then only an open list reaches it. */
+export interface ScopedThing {
+  class: string | null;
+  environment: string | null;
+  target: Target | null;
+}
+
 /** Whether a principal's scope reaches this decision. An absent list means everywhere. */
 export function withinScope(scope: BundlePrincipal['scope'], decision: Decision): boolean {
-  if (scope === undefined) return true;
   const { class: actionClass, target } = decision.action;
+  return inScope(scope, { class: actionClass, environment: decision.context.environment, target });
+}
+
+/** Whether a principal's scope reaches a class, environment and target. An absent list means everywhere. */
+export function inScope(scope: BundlePrincipal['scope'], thing: ScopedThing): boolean {
+  if (scope === undefined) return true;
+  const { target } = thing;
   const reaches = (list: readonly string[] | undefined, value: string | null) =>
     list === undefined || list.length === 0 || (value !== null && list.includes(value));
   return (
-    reaches(scope.classes, actionClass) &&
-    reaches(scope.environments, decision.context.environment) &&
+    reaches(scope.classes, thing.class) &&
+    reaches(scope.environments, thing.environment) &&
     reaches(scope.targets, target === null ? null : `${target.type}:${target.id}`)
   );
 }

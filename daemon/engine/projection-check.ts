@@ -1,3 +1,4 @@
+import { standingAfter } from '../core/standing.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { Database, Statement } from '../ledger/database.ts';
 import { type Finding, tampered } from '../ledger/finding.ts';
@@ -8,6 +9,7 @@ import {
   PROJECTION_OBJECTS,
   REBUILT,
   rowAfter,
+  type StandingRow,
 } from './projections.ts';
 
 /** More would not tell a person more. */
@@ -32,6 +34,8 @@ export function checkProjections(database: Database): Finding[] {
   for (const table of REBUILT) checkIndexes(database, table, findings);
   const check = new RowCheck(database, findings);
   check.everyDecision();
+  if (!findings.full) check.everythingStanding();
+  if (!findings.full) check.counts();
   return findings.all;
 }
 
@@ -102,6 +106,15 @@ SELECT stream, streams.last_idx, id, status, permit, decisions.last_idx, expires
 FROM streams LEFT JOIN decisions ON id = stream LEFT JOIN entries ON idx = streams.last_idx
 WHERE stream >= ? AND stream < ?`;
 
+/** The entries of all streams but decisions. A stream's entries are linked; the log's order is that of their indexes. */
+const OTHERS = `
+WITH RECURSIVE chain (idx) AS (
+  SELECT last_idx FROM streams WHERE stream < ? OR stream >= ?
+  UNION ALL
+  SELECT prev_idx FROM entries JOIN chain USING (idx) WHERE prev_idx IS NOT NULL AND prev_idx < entries.idx
+)
+SELECT entries.idx, CAST(bytes AS TEXT) FROM chain JOIN entries USING (idx) ORDER BY entries.idx`;
+
 class RowCheck {
   readonly #database: Database;
   readonly #findings: Found;
@@ -109,7 +122,8 @@ class RowCheck {
   readonly #kept: Statement<{ request: string; decision: string }>;
   readonly #burnt: Statement<number>;
   /** How many rows each table should have. */
-  readonly #expected = { decisions: 0, idempotency: 0, nonces: 0 };
+  readonly #expected = { decisions: 0, idempotency: 0, nonces: 0, standing: 0 };
+  readonly #standing = new Map<string, StandingRow>();
   #site: string | null = null;
 
   constructor(database: Database, findings: Found) {
@@ -126,6 +140,45 @@ class RowCheck {
       if (this.#site === null || !isUnusedGrant(joined, this.#site)) this.#decision(joined);
       if (this.#findings.full) return;
     }
+  }
+
+  /** Streams that are not decisions: few entries, read in the order of the log. */
+  everythingStanding(): void {
+    const entries = this.#database.prepareTuple<[index: number, text: string]>(OTHERS);
+    for (const [index, text] of entries.iterate('dec_', AFTER_DECISIONS)) {
+      try {
+        const entry = JSON.parse(text) as Entry;
+        this.#nonce(entry, index);
+        this.#follow(entry, index);
+      } catch (error) {
+        this.#findings.add(
+          'standing',
+          `entry ${index} cannot be followed: ${(error as Error).message}`,
+          index,
+        );
+      }
+      if (this.#findings.full) return;
+    }
+    const row = this.#database.prepare<StandingRow>('SELECT * FROM standing WHERE kind = ? AND id = ?');
+    for (const expected of this.#standing.values()) {
+      const { kind, id, state, first_idx, last_idx } = expected;
+      const found = row.get(kind, id);
+      if (found?.state === state && found.first_idx === first_idx && found.last_idx === last_idx) continue;
+      this.#findings.add(`standing[${kind} ${id}]`, 'the row is not what the entries say', last_idx);
+    }
+    this.#expected.standing = this.#standing.size;
+  }
+
+  #follow(entry: Entry, index: number): void {
+    const standing = standingAfter(entry);
+    if (standing === null) return;
+    const key = `${standing.kind} ${standing.id}`;
+    const first_idx = this.#standing.get(key)?.first_idx ?? index;
+    this.#standing.set(key, { ...standing, first_idx, last_idx: index });
+  }
+
+  /** No table may hold more, or less, than the entries make. */
+  counts(): void {
     for (const table of REBUILT) {
       const rows = this.#database.prepareColumn<number>(`SELECT count(*) FROM ${table}`).get();
       const expected = this.#expected[table];

@@ -1,4 +1,5 @@
 import type { DecisionStatus, PermitState } from '../core/decision.ts';
+import { type StandingKind, standingAfter } from '../core/standing.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { Permit } from '../formats/permit.ts';
 import type { Database, Statement } from '../ledger/database.ts';
@@ -49,6 +50,19 @@ export const PROJECTION_OBJECTS: readonly { type: 'table' | 'index'; name: strin
   },
   {
     type: 'table',
+    name: 'standing',
+    sql: `CREATE TABLE standing (
+  kind TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, first_idx INTEGER NOT NULL, last_idx INTEGER NOT NULL,
+  PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID`,
+  },
+  {
+    type: 'index',
+    name: 'standing_open',
+    sql: `CREATE INDEX standing_open ON standing (kind, first_idx) WHERE state <> 'closed'`,
+  },
+  {
+    type: 'table',
     name: 'sealed',
     sql: 'CREATE TABLE sealed (decision TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID',
   },
@@ -62,7 +76,7 @@ UNION ALL
 SELECT permit, count(*) FROM decisions WHERE permit IN ('redeemed', 'unknown') GROUP BY permit`;
 
 /** Projections that `rebuild` drops and refills, with the columns that the check compares. */
-export const REBUILT = ['decisions', 'idempotency', 'nonces'] as const;
+export const REBUILT = ['decisions', 'idempotency', 'nonces', 'standing'] as const;
 
 /** A row of the list view: enough to show and page without opening the stream. */
 export interface DecisionRow {
@@ -71,6 +85,17 @@ export interface DecisionRow {
   permit: PermitState;
   last_idx: number;
   expires_at: number | null;
+}
+
+/** Something other than a decision that an entry began: a break-glass session, an incident, a suspended key, … */
+export interface StandingRow {
+  kind: StandingKind;
+  id: string;
+  /** `closed` when it is over. */
+  state: string;
+  /** Log index of the entry that began it, and of the newest about it. */
+  first_idx: number;
+  last_idx: number;
 }
 
 const WAITING: readonly string[] = ['evaluated', 'pending_authority'];
@@ -87,17 +112,42 @@ export class Projections {
     this.#sql = prepareAll(database);
   }
 
-  /** Brings the tables up to date with one entry of a decision's stream, in the caller's transaction. */
+  /** Brings the tables up to date with one entry, in the caller's transaction. */
   apply(index: number, entry: Entry): void {
-    if (!entry.stream.startsWith('dec_')) return;
+    const nonce = nonceOf(entry);
+    if (nonce !== null) this.#sql.burn.run(nonce, index);
+    if (!entry.stream.startsWith('dec_')) {
+      this.#stand(index, entry);
+      return;
+    }
     const before = entry.seq === 0 ? null : this.row(entry.stream);
     const row = rowAfter(before, index, entry);
     if (before === null) this.#sql.insert.run(row.id, row.status, row.permit, index, row.expires_at);
     else this.#sql.update.run(row.status, row.permit, index, row.expires_at, row.id);
     const answered = idempotencyOf(entry);
     if (answered !== null) this.#sql.keep.run(answered.key, answered.request, entry.stream);
-    const nonce = nonceOf(entry);
-    if (nonce !== null) this.#sql.burn.run(nonce, index);
+  }
+
+  #stand(index: number, entry: Entry): void {
+    const standing = standingAfter(entry);
+    if (standing === null) return;
+    const { kind, id, state } = standing;
+    this.#sql.stand.run(kind, id, state, index, index);
+  }
+
+  /** How one thing stands; null when no entry ever began it. */
+  standing(kind: StandingKind, id: string): StandingRow | null {
+    return this.#sql.standing.get(kind, id) ?? null;
+  }
+
+  /** What of a kind is not closed yet, oldest first. */
+  standingOpen(kind: StandingKind, limit: number): StandingRow[] {
+    return this.#sql.standingOpen.all(kind, limit);
+  }
+
+  /** Everything of a kind, closed or not, by its id from behind the cursor on. */
+  standingPage(kind: StandingKind, after: string, limit: number): StandingRow[] {
+    return this.#sql.standingPage.all(kind, after, limit);
   }
 
   row(id: string): DecisionRow | null {
@@ -181,6 +231,13 @@ function prepareAll(database: Database) {
     keep: row('INSERT INTO idempotency (key, request, decision) VALUES (?, ?, ?)'),
     burnt: row<{ idx: number }>('SELECT idx FROM nonces WHERE nonce = ?'),
     burn: row('INSERT INTO nonces (nonce, idx) VALUES (?, ?)'),
+    stand: row(`INSERT INTO standing (kind, id, state, first_idx, last_idx) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT (kind, id) DO UPDATE SET state = excluded.state, last_idx = excluded.last_idx`),
+    standing: row<StandingRow>('SELECT * FROM standing WHERE kind = ? AND id = ?'),
+    standingOpen: row<StandingRow>(
+      `SELECT * FROM standing WHERE kind = ? AND state <> 'closed' ORDER BY first_idx LIMIT ?`,
+    ),
+    standingPage: row<StandingRow>('SELECT * FROM standing WHERE kind = ? AND id > ? ORDER BY id LIMIT ?'),
     sealed: database.prepareColumn<Uint8Array>('SELECT bytes FROM sealed WHERE decision = ?'),
     seal: row('INSERT INTO sealed (decision, bytes) VALUES (?, ?)'),
   };

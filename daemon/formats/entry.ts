@@ -28,6 +28,15 @@ export type EntryType =
   | 'policy.applied'
   | 'policy.refused'
   | 'policy.degraded'
+  | 'policy.held'
+  | 'key.rotated'
+  | 'key.suspended'
+  | 'breakglass.activated'
+  | 'breakglass.ended'
+  | 'breakglass.reviewed'
+  | 'incident.opened'
+  | 'incident.cleared'
+  | 'anomaly.detected'
   | 'time.uncertain'
   | 'time.restored'
   | 'system.initialized'
@@ -60,8 +69,7 @@ export interface Entry {
   data: JsonObject;
 }
 
-/** Every entry type; a record, so that the compiler notices one that is missing. */
-/** Every `EntryType`, for checks. */
+/** Every `EntryType`, for checks; a record, so that the compiler notices one that is missing. */
 export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'decision.authorized': true,
   'decision.pending_authority': true,
@@ -79,6 +87,15 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'policy.applied': true,
   'policy.refused': true,
   'policy.degraded': true,
+  'policy.held': true,
+  'key.rotated': true,
+  'key.suspended': true,
+  'breakglass.activated': true,
+  'breakglass.ended': true,
+  'breakglass.reviewed': true,
+  'incident.opened': true,
+  'incident.cleared': true,
+  'anomaly.detected': true,
   'time.uncertain': true,
   'time.restored': true,
   'system.initialized': true,

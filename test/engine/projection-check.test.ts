@@ -149,9 +149,10 @@ describe('the engine’s tables', () => {
   });
 
   test('are not expected in a ledger without decisions', () => {
-    const tables = ['decisions', 'idempotency', 'nonces', 'sealed'].map((table) => `DROP TABLE ${table}`);
+    const tables = ['decisions', 'idempotency', 'nonces', 'standing', 'sealed'].map(
+      (table) => `DROP TABLE ${table}`);
     expect(foundAfter(...tables, `DELETE FROM streams WHERE stream LIKE 'dec_%'`)).toEqual([]);
-    expect(foundAfter(...tables)).toHaveLength(7);
+    expect(foundAfter(...tables)).toHaveLength(9);
   });
 
   test('end the check early when everything is wrong', () => {

@@ -1,0 +1,58 @@
+import { PRODUCTION } from '../core/minimum.ts';
+import { isRefusal, type Refusal } from '../core/refusal.ts';
+import type { Roster } from '../core/roster.ts';
+import { type ExpectedAct, judgeSiteAct } from '../core/site-act.ts';
+import type { EntryActor } from '../formats/entry.ts';
+import type { JsonObject } from '../formats/json.ts';
+import type { ActKind, SignedAct } from '../formats/signed-act.ts';
+import type { Batch } from './context.ts';
+import { actData, readAct } from './methods/acts.ts';
+import type { LoadedPolicy, Policies } from './policies.ts';
+
+/** A signed act about the site that counts: what it says, who gave it, and itself as evidence for the entry's `data`. */
+export interface CountedAct {
+  act: SignedAct;
+  actor: EntryActor;
+  /** The exact envelope, its signature, key, nonce, principal and role. */
+  data: JsonObject;
+}
+
+/**
+ * Reads `{"act", "signature"}`, checks the signature, and judges the act against the roster in force. `expected` gets the
+ * act, for what can only be known from it (whose subject, which scope). A refusal is not recorded here.
+ */
+export function countSiteAct(
+  batch: Batch,
+  body: string | null,
+  kinds: readonly ActKind[],
+  expected: (act: SignedAct) => ExpectedAct | Refusal,
+  roster: Roster | null = sitePolicy(batch.state.policies)?.roster ?? null,
+): CountedAct | Refusal {
+  const submitted = readAct(body, kinds);
+  if ('refused' in submitted) return submitted;
+  const { act, key } = submitted;
+  const { site, projections } = batch.state;
+  const wanted = expected(act);
+  if (isRefusal(wanted)) return wanted;
+  const person = judgeSiteAct({
+    site,
+    act,
+    key,
+    roster,
+    nonce_used: projections.nonceUsed(act.nonce),
+    now_ms: batch.now,
+    time_trust: batch.trust,
+    expected: wanted,
+  });
+  if (isRefusal(person)) return person;
+  return {
+    act,
+    actor: { id: person.principal, role: person.role },
+    data: actData(submitted, person),
+  };
+}
+
+/** The policy that speaks for the site as a whole: production's, or any where there is no production. */
+export function sitePolicy(policies: Policies): LoadedPolicy | null {
+  return policies.active(PRODUCTION) ?? policies.anyActive();
+}
