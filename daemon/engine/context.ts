@@ -14,6 +14,7 @@ import { formatProof } from '../formats/tlog-proof.ts';
 import type { Sealer } from '../host/sealer.ts';
 import type { Profile } from '../host/site.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Peers } from './peers.ts';
 import type { Policies } from './policies.ts';
 import type { Projections } from './projections.ts';
 import type { EngineEvent, ProofParts } from './protocol.ts';
@@ -26,6 +27,8 @@ export interface EngineState {
   readonly ledger: Ledger;
   readonly projections: Projections;
   readonly policies: Policies;
+  /** Who may ask for what. */
+  readonly peers: Peers;
   readonly sealer: Sealer;
   /** Fresh randomness: decision ids (UUIDv7 of the given instant) and salts. */
   readonly random: { uuidv7(now: number): string; bytes(length: number): Uint8Array };

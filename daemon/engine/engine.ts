@@ -4,8 +4,10 @@ import type { TimeTrust } from '../formats/entry.ts';
 import { isStorageError } from '../ledger/database.ts';
 import { Batch, type EngineState } from './context.ts';
 import { Expiry } from './expiry.ts';
+import { admitPeer, admitWithoutLedger } from './methods/peers.ts';
 import { timeChanged } from './methods/system.ts';
 import { READS, WRITES } from './methods/table.ts';
+import { OPEN } from './peers.ts';
 import {
   type DraftReply,
   type EngineCall,
@@ -83,6 +85,8 @@ export class Engine {
     if (method === undefined) return null;
     const appended = batch.events.length;
     try {
+      const stranger = batch.state.peers.refusal(call, batch);
+      if (stranger !== null) return () => problem(stranger);
       return method(batch, call);
     } catch (error) {
       if (batch.events.length !== appended || isStorageError(error)) throw error;
@@ -105,10 +109,19 @@ export class Engine {
 
   #answerRead(call: EngineCall): EngineReply {
     if (call.method === 'status.get') return reply(200, this.status());
+    if (call.method === 'peers.admit') return this.#admit(call);
     const method = READS[call.method];
     if (method === undefined) throw new Error(`engine: no method ${call.method}`);
     const { state } = this.#keeper;
-    return state === null ? this.#unavailableReply() : method(state, call);
+    if (state === null) return this.#unavailableReply();
+    const stranger = state.peers.inUse ? state.peers.refusal(call, this.#keeper.time.read()) : null;
+    return stranger === null ? method(state, call) : problem(stranger);
+  }
+
+  #admit(call: EngineCall): EngineReply {
+    const { state, time } = this.#keeper;
+    if (state !== null) return admitPeer(state, call, time.read());
+    return admitWithoutLedger(this.#options.peers ?? OPEN, call);
   }
 
   /** An exception of ours never gets past its own request: it is a "no" and a report. */

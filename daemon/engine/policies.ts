@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type Bundle, parseBundle } from '../core/bundle.ts';
 import { type CompiledBundle, compileBundle, openCheckedBundle } from '../core/compile.ts';
 import type { FreshnessStep } from '../core/freshness.ts';
+import { hasIdentity } from '../core/peer.ts';
 import { type Roster, rosterOf } from '../core/roster.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { sha256Hex } from '../formats/digest.ts';
@@ -69,6 +70,8 @@ export class Policies {
   readonly #preparing = new Map<string, Preparation>();
   #applied: AppliedPolicy | null = null;
   #failures = new Map<string, string>();
+  #inForce: readonly LoadedPolicy[] = [];
+  #identities = 0;
   /** How old what is in force has become. */
   readonly age = new PolicyAge();
 
@@ -102,6 +105,10 @@ export class Policies {
     }
     this.#preparing.clear();
     this.#forgetOld();
+    this.#inForce = [
+      ...new Set([...bundles.keys()].flatMap((environment) => this.active(environment) ?? [])),
+    ];
+    this.#identities = identitiesIn(bundles.values());
     this.age.follow(bundles, applied?.site_target.issued_at ?? null, steps);
   }
 
@@ -116,6 +123,16 @@ export class Policies {
   active(environment: string): LoadedPolicy | null {
     const pinned = this.#applied?.environments[environment];
     return pinned === undefined ? null : (this.#loaded.get(pinned.digest) ?? null);
+  }
+
+  /** How many principals of the bundles in force have an identity of their own. */
+  get identities(): number {
+    return this.#identities;
+  }
+
+  /** Every policy in force, each once. */
+  inForce(): readonly LoadedPolicy[] {
+    return this.#inForce;
   }
 
   /** Any policy in force, to say what an unknown environment may be; null when there is none. */
@@ -199,4 +216,12 @@ function checked(bytes: Uint8Array, digest: string): LoadedPolicy {
 /** A bundle that was checked: its digest says that it is the same. */
 function opened(bundle: Bundle, digest: string): LoadedPolicy {
   return { compiled: openCheckedBundle(bundle, digest), roster: rosterOf(bundle) };
+}
+
+function identitiesIn(bundles: Iterable<Bundle>): number {
+  const known = new Set<string>();
+  for (const { principals } of bundles) {
+    for (const [id, principal] of Object.entries(principals)) if (hasIdentity(principal)) known.add(id);
+  }
+  return known.size;
 }

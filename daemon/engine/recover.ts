@@ -12,6 +12,7 @@ import { openLedger } from '../ledger/open.ts';
 import { lockWriter, type WriterLock } from '../ledger/writer-lock.ts';
 import { Batch, type EngineState } from './context.ts';
 import { systemResumed, systemStarted } from './methods/system.ts';
+import { OPEN, type PeerSettings, Peers } from './peers.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
 import { Projections } from './projections.ts';
 import type { LedgerTrouble } from './status.ts';
@@ -26,6 +27,8 @@ export interface EngineOptions {
   random: EngineState['random'];
   signer: NoteSigner;
   sealer: Sealer;
+  /** How callers must be known; absent: they need not be. */
+  peers?: PeerSettings;
   /** Told of every bug and of the ledger's failures; must not throw. */
   report(message: string, error: unknown): void;
 }
@@ -141,6 +144,7 @@ export class LedgerKeeper {
       ledger,
       projections: new Projections(ledger.database),
       policies,
+      peers: new Peers(policies, site, this.#options.peers ?? OPEN),
       sealer,
       random,
     };

@@ -51,6 +51,7 @@ export function engineStatus(facts: Facts): object {
       size: state?.ledger.size ?? null,
       checkpoint: state?.ledger.checkpoint() ?? null,
     },
+    peers: state?.peers.summary() ?? null,
     policy: policySummary(state),
     decisions: state?.projections.counts() ?? null,
     degraded,

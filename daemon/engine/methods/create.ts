@@ -4,6 +4,7 @@ import { foldDecision } from '../../core/fold.ts';
 import { type StalePolicy, staleOf } from '../../core/freshness.ts';
 import { assertTransition } from '../../core/lifecycle.ts';
 import { normalizeRequest } from '../../core/normalize.ts';
+import type { PeerFacts } from '../../core/peer.ts';
 import { refuse } from '../../core/refusal.ts';
 import type { DecisionRequest } from '../../core/request.ts';
 import { redactPayload, type SealedValues } from '../../core/sensitive.ts';
@@ -42,14 +43,17 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const policy = policyFor(batch, request.context.environment ?? PRODUCTION);
   const { redacted, sealed } = redact(batch, request, policy);
   const freshness = freshnessOf(batch, request);
+  const peer = batch.state.peers.factsOf(call.peer);
   const verdict = evaluate(batch, policy, request, {
     decision_id,
     redacted: redacted.action.payload,
     freshness,
+    peer,
   });
   const recordable = scrubRequest(redacted, verdict);
   const facts = factsOf(batch, decision_id, request, policy, idempotency);
   if (freshness !== undefined) facts.freshness = freshness;
+  if (peer !== undefined) facts.peer = batch.state.peers.recorded(peer, policy);
   const draft = draftDecision(recordable, verdict, facts);
   assertTransition('create', draft.type, draft.transitions);
   const { actor } = recordable.context;
@@ -79,15 +83,21 @@ function evaluate(
   batch: Batch,
   policy: LoadedPolicy | null,
   request: DecisionRequest,
-  inputs: { decision_id: string; redacted: JsonObject; freshness: StalePolicy | undefined },
+  inputs: {
+    decision_id: string;
+    redacted: JsonObject;
+    freshness: StalePolicy | undefined;
+    peer: PeerFacts | undefined;
+  },
 ): Verdict {
-  const { freshness } = inputs;
+  const { freshness, peer } = inputs;
   const facts = {
     decision_id: inputs.decision_id,
     redacted: inputs.redacted,
     now_ms: batch.now,
     time_trust: batch.trust,
     ...(freshness === undefined ? {} : { freshness }),
+    ...(peer === undefined ? {} : { peer, site: batch.state.site }),
   };
   return policy === null ? evaluateWithoutPolicy(request, facts) : policy.compiled.evaluate(request, facts);
 }

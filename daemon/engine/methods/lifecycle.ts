@@ -8,6 +8,7 @@ import type { Batch } from '../context.ts';
 import { isDue } from '../expiry.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
+import { callerData } from './peers.ts';
 import { recordAge } from './system.ts';
 
 const SYSTEM: EntryActor = { id: null, role: 'system' };
@@ -63,12 +64,14 @@ export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
       ),
     );
   }
-  const wrong = checkLifecycle('cancel', decision);
+  const wrong =
+    batch.state.peers.nameRefusal(call.peer, actor.id, batch) ?? checkLifecycle('cancel', decision);
   if (wrong !== null) return refused(wrong);
   assertTransition('cancel', 'decision.cancelled', ['cancelled']);
   batch.record(decision.decision_id, 'decision.cancelled', namedActor(batch, found, actor), {
     transitions: ['cancelled'],
     reason: freeText(batch, found, reason),
+    ...callerData(batch, call),
   });
   return changed(batch, decision.decision_id);
 }

@@ -2,6 +2,7 @@ import { completesAuthority, counting } from '../../core/approve.ts';
 import { decisionIdOf, isoTime } from '../../core/create.ts';
 import type { DecisionRecord } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
+import { lapseOf } from '../../core/peer.ts';
 import { type Refusal, refuse } from '../../core/refusal.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Permit } from '../../formats/permit.ts';
@@ -9,6 +10,7 @@ import { type Batch, type EngineState, proofOf } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
 import { changed, freeText, refused } from './lifecycle.ts';
+import { callerData } from './peers.ts';
 
 interface Held {
   record: DecisionRecord;
@@ -28,6 +30,7 @@ export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
   if ('refused' in held) return refused(held);
   const { permit, record } = held;
   const wrong =
+    batch.state.peers.audienceRefusal(call.peer, audience, batch) ??
     checkLifecycle('redeem', record.decision) ??
     checkAction(permit, action_digest) ??
     checkWindow(batch, held) ??
@@ -43,6 +46,7 @@ export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
       permit_id: permit.id,
       audience,
       action_digest,
+      ...callerData(batch, call),
     },
   );
   const sensitive = openSealed(batch.state, permit.decision_id);
@@ -67,6 +71,8 @@ export function reportOutcome(batch: Batch, call: EngineCall): AfterCommit {
   const held = findPermit(batch, call.args.id, audience);
   if ('refused' in held) return refused(held);
   const { permit, record } = held;
+  const foreign = batch.state.peers.audienceRefusal(call.peer, audience, batch);
+  if (foreign !== null) return refused(foreign);
   if (record.decision.permit_state === result) return changed(batch, permit.decision_id);
   const wrong = checkLifecycle('report', record.decision);
   if (wrong !== null) return refused(wrong);
@@ -83,6 +89,7 @@ export function reportOutcome(batch: Batch, call: EngineCall): AfterCommit {
       result,
       detail:
         typeof reason === 'string' ? { ...detail, reason: freeText(batch, record, reason) } : { ...detail },
+      ...callerData(batch, call),
     },
   );
   return changed(batch, permit.decision_id);
@@ -159,7 +166,8 @@ function checkStillAuthorized(batch: Batch, { decision }: DecisionRecord): Refus
     );
   }
   const requester = decision.context.actor.id;
-  if (requester !== null && roster.principal(requester)?.status !== 'active') {
+  const principal = requester === null ? null : roster.principal(requester);
+  if (requester !== null && (principal === null || lapseOf(principal, batch.now, batch.trust) !== null)) {
     return refuse('permit.revoked', `${requester}, who asked for it, is no longer active. Nothing may run.`);
   }
   return null;

@@ -9,6 +9,7 @@ import type { EngineCall } from '../protocol.ts';
 import type { AfterCommit } from '../reply.ts';
 import { actData, readAct, type SubmittedAct } from './acts.ts';
 import { changed, findDecision, freeText, type NamedActor, namedActor, refused } from './lifecycle.ts';
+import { callerData } from './peers.ts';
 
 /** `decisions.review`: somebody looked at what was executed. Signed, or plain from the operator socket. */
 export function reviewDecision(batch: Batch, call: EngineCall): AfterCommit {
@@ -34,12 +35,15 @@ export function reviewDecision(batch: Batch, call: EngineCall): AfterCommit {
   if (body.actor === undefined || body.actor.id === decision.context.actor.id) {
     return refused(refuse('approval.self', 'A review needs a named reviewer other than the requester.'));
   }
+  const borrowed = batch.state.peers.nameRefusal(call.peer, body.actor.id, batch);
+  if (borrowed !== null) return refused(borrowed);
   const actor = namedActor(batch, found, body.actor);
   batch.record(decision.decision_id, 'decision.reviewed', actor, {
     transitions: ['reviewed'],
     act: null,
     principal: actor.id,
     note: freeText(batch, found, body.note ?? ''),
+    ...callerData(batch, call),
   });
   return changed(batch, decision.decision_id);
 }
