@@ -82,7 +82,6 @@ async function importDirectly(site: Site, path: string, options: ImportOptions):
   const { openInlineEngine } = await import('../engine/inline.ts');
   const { ReceiptBook } = await import('../policy/receipts.ts');
   const { loadSigner } = await import('../host/signer.ts');
-  const { simulatorOf } = await import('../policy/simulate-aside.ts');
   const { LEDGER_KEY } = await import('../engine/compose.ts');
   const engine = await openInlineEngine(site.paths.root);
   const { paths, config } = site;
@@ -92,7 +91,7 @@ async function importDirectly(site: Site, path: string, options: ImportOptions):
       path,
       paths,
       site: config.site,
-      simulate: simulatorOf(paths),
+      simulate: true,
       receipts: new ReceiptBook({ paths, site: config.site, profile: config.profile, engine, signer }),
       engine,
       store: new PolicyStore(site.paths.policy),

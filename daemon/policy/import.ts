@@ -4,16 +4,11 @@ import { type EngineHandle, type EngineMethod, type EngineReply, textOf } from '
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Clock } from '../host/clock.ts';
-import { readBounded } from '../host/durable-file.ts';
 import type { SitePaths } from '../host/site.ts';
-import type { Medium } from './medium.ts';
+import type { JudgeJob, Judgement } from './judge.ts';
 import { leaveOnMedium } from './receipt-medium.ts';
 import type { ReceiptBook } from './receipts.ts';
-import type { FlipCounts } from './simulate-aside.ts';
-import { clearStaging, type StagingLimits, stageRepository } from './staging.ts';
 import type { PolicyStore } from './store.ts';
-import { ROOT_MAX_BYTES } from './update-root.ts';
-import { type VerifiedUpdate, verifyUpdate } from './verify-update.ts';
 
 export interface ImportRequest {
   /** Directory that holds `metadata/` and `targets/`: a medium, a mirror, the inbox. Trusted with nothing. */
@@ -27,13 +22,12 @@ export interface ImportRequest {
   clock: Clock;
   /** Principal or process that asks, for the record; null when nobody is known. */
   who: string | null;
-  /** How the medium is read, and how much of it; the real one and `STAGING_LIMITS` when absent. */
-  medium?: Medium;
-  limits?: Partial<StagingLimits>;
   /** Makes the receipts; none are made when absent. */
   receipts?: ReceiptBook;
-  /** Counts what the update would have changed, for the record; not counted when absent. Null: it could not be. */
-  simulate?: (update: VerifiedUpdate) => Promise<FlipCounts | null>;
+  /** Whether to count, for the record, what the update would have changed. */
+  simulate?: boolean;
+  /** `judgeUpdate` in another thread, say; in this one when absent. */
+  judge?: (job: JudgeJob) => Promise<Judgement>;
 }
 
 /** The receipt of an import: where it was left, and itself. */
@@ -69,8 +63,8 @@ export type ImportResult =
     };
 
 /**
- * The only way in for policy: copy from the medium → verify against the pinned root and what was accepted before → store
- * durably → let the engine record and activate it in one entry. Imports take turns. Throws BoundaryError
+ * The only way in for policy: judge (copy from the medium → verify against the pinned root and what was accepted before →
+ * check → count → store durably), then let the engine record and activate it in one entry. Imports take turns. Throws BoundaryError
  * `update.not_a_repository` when there is nothing to import at `path`; every other "no" is the result.
  */
 export async function importUpdate(request: ImportRequest): Promise<ImportResult> {
@@ -87,17 +81,15 @@ export async function importUpdate(request: ImportRequest): Promise<ImportResult
 async function importInTurn(request: ImportRequest): Promise<ImportResult> {
   const before = await positionOf(request);
   if ('applied' in before) return before;
-  let update: VerifiedUpdate;
+  let judgement: Judgement;
   try {
-    update = await judge(request, before);
+    judgement = await judge(request, before);
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     return refuseUpdate(request, error.code, error.message);
   }
-  const flips = update.updateId === before.updateId ? null : await flipsOf(request, update);
-  // Durable before the entry that makes it count: an entry must never name a bundle that a power cut took away.
-  const isNew = request.store.keep(update);
-  return apply(request, update, { isNew, flips });
+  if (judgement.updateId !== before.updateId) await prepare(request.engine, judgement);
+  return apply(request, judgement);
 }
 
 /** What became of an import is on record by now: a receipt that cannot be written changes nothing about it. */
@@ -123,28 +115,31 @@ function isWithin(root: string, path: string): boolean {
   return `${realpathSync(path)}/`.startsWith(`${realpathSync(root)}/`);
 }
 
-/** Verifies a private copy: nobody can change or pull what is being judged. */
-async function judge(request: ImportRequest, before: Position): Promise<VerifiedUpdate> {
-  const { path, paths, site, store, medium, limits } = request;
-  const { inbox } = paths;
-  const staged = await stageRepository({
+async function judge(request: ImportRequest, before: Position): Promise<Judgement> {
+  const { path, site, paths, simulate } = request;
+  // Loaded when an update comes: what reads a TUF repository is large.
+  const run = request.judge ?? (await import('./judge.ts')).judgeUpdate;
+  return run({
     path,
-    inbox,
     site,
-    ...(medium === undefined ? {} : { medium }),
-    ...(limits === undefined ? {} : { limits }),
+    inbox: paths.inbox,
+    store: paths.policy,
+    root: join(paths.trust, 'root.json'),
+    inForce: before.updateId,
+    now: before.now,
+    ledger: simulate === true ? { path: paths.ledger, vkeys: join(paths.trust, 'ledger.vkey') } : null,
   });
-  try {
-    return await verifyUpdate({
-      repositoryDir: staged,
-      trustedRoot: readBounded(join(paths.trust, 'root.json'), ROOT_MAX_BYTES),
-      trustedMetadataDir: store.trustedMetadataDir(before.updateId),
-      site,
-      now: before.now,
-      expiry: 'enforce',
-    });
-  } finally {
-    clearStaging(inbox);
+}
+
+/** The engine makes the checked bundles ready between decisions; what it cannot prepare it checks when it is to apply it. */
+async function prepare(engine: EngineHandle, { siteTarget }: Judgement): Promise<void> {
+  const digests = new Set(Object.values(siteTarget.environments).map(({ digest }) => digest));
+  for (const digest of digests) {
+    let ready = false;
+    while (!ready) {
+      const { status, body } = await ask(engine, 'policy.prepare', null, { digest });
+      ready = status !== 200 || body.ready === true;
+    }
   }
 }
 
@@ -154,21 +149,10 @@ interface Position {
   now: number;
 }
 
-/** Numbers for the record. Not having them is no reason to keep a site from an update that may revoke a key. */
-async function flipsOf({ simulate }: ImportRequest, update: VerifiedUpdate): Promise<FlipCounts | null> {
-  try {
-    return simulate === undefined ? null : await simulate(update);
-  } catch {
-    return null;
-  }
-}
-
 async function apply(
   request: ImportRequest,
-  update: VerifiedUpdate,
-  { isNew, flips }: { isNew: boolean; flips: FlipCounts | null },
+  { updateId, versions, siteTarget, isNew, flips }: Judgement,
 ): Promise<ImportResult> {
-  const { updateId, versions, siteTarget } = update;
   const answer = await ask(request.engine, 'policy.apply', {
     update_id: updateId,
     source: request.source ?? request.path,
@@ -223,7 +207,7 @@ async function positionOf({
   engine,
   clock,
 }: ImportRequest): Promise<Position | (ImportResult & { applied: false })> {
-  const policy = await ask(engine, 'policy.get', null);
+  const policy = await ask(engine, 'policy.get', null, { brief: '1' });
   if (policy.status !== 200) {
     // Without it an older update could not be told from a newer one.
     const reason =
@@ -247,10 +231,11 @@ async function ask(
   engine: EngineHandle,
   method: EngineMethod,
   body: JsonObject | null,
+  args: Record<string, string> = {},
 ): Promise<{ status: number; body: JsonObject }> {
   const answer: EngineReply = await engine.call({
     method,
-    args: {},
+    args,
     body: body === null ? null : JSON.stringify(body),
     key: null,
     peer: { socket: 'internal', uid: null },

@@ -11,6 +11,8 @@ import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
 import { loadSigner } from '../host/signer.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
+import { importUpdate } from '../policy/import.ts';
+import { judgeAside } from '../policy/judge-aside.ts';
 import { ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
@@ -45,11 +47,8 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     engine,
     policyUpdate: async (digest, environment) =>
       store.readUpdate(digest, await activeUpdate(engine), environment),
-    importPolicy: async (path, actor) => {
-      // Loaded when an update comes: what reads a TUF repository is large, and most days bring none.
-      const { importUpdate } = await import('../policy/import.ts');
-      const { simulatorOf } = await import('../policy/simulate-aside.ts');
-      return importUpdate({
+    importPolicy: (path, actor) =>
+      importUpdate({
         path,
         engine,
         store,
@@ -57,10 +56,10 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
         site: config.site,
         paths,
         receipts,
-        simulate: simulatorOf(paths),
+        simulate: true,
+        judge: judgeAside,
         who: actor ?? 'operator',
-      });
-    },
+      }),
     extraStatus: () => ({ uptime_ms: Math.round(systemClock.monotonic() - startedAt), pid: process.pid }),
   });
   const servers: ApiServer[] = [];

@@ -8,6 +8,7 @@ import type { JsonObject } from '../../daemon/formats/json.ts';
 import { makeDir } from '../../daemon/host/durable-file.ts';
 import { type SitePaths, sitePaths } from '../../daemon/host/site.ts';
 import { importUpdate } from '../../daemon/policy/import.ts';
+import { judgeUpdate } from '../../daemon/policy/judge.ts';
 import { realMedium } from '../../daemon/policy/medium.ts';
 import { PolicyStore } from '../../daemon/policy/store.ts';
 import { ManualClock } from '../host/manual-clock.ts';
@@ -33,6 +34,8 @@ class RecordingEngine implements EngineHandle {
         return this.available
           ? answer(200, { update_id: this.updateId })
           : answer(503, { code: 'ledger.unavailable' });
+      case 'policy.prepare':
+        return answer(200, { ready: true });
       case 'status.get':
         return answer(200, { time: { floor: this.floor } });
       case 'policy.apply':
@@ -214,7 +217,7 @@ describe('importUpdate', () => {
       store,
       clock,
       who,
-      medium,
+      judge: (job) => judgeUpdate(job, medium),
     });
     expect(result).toMatchObject({ applied: false, code: 'update.medium_failed', record_id: 7 });
     expect([updatesIn(paths), readdirSync(paths.inbox)]).toEqual([[], []]);
