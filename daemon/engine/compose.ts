@@ -25,6 +25,7 @@ export function composeEngine({ dir }: { dir: string }): EngineOptions {
     random: { uuidv7, bytes: randomBytes },
     signer: loadSigner(join(paths.keys, LEDGER_KEY)),
     sealer: loadSealer(join(paths.keys, SEALING_KEY)),
+    peers: { required: config.peers.require_identity, own_uid: process.geteuid?.() ?? null },
     report: (message, error) => log.error({ err: error }, message),
   };
 }

@@ -6,6 +6,7 @@ import { parseStrict } from '../formats/strict-json.ts';
 import { Section } from './config-section.ts';
 import { readBounded } from './durable-file.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
+import { PEERS_SETTINGS, type PeersConfig, parsePeers } from './peers-config.ts';
 import { type Profile, sitePaths } from './site.ts';
 import { parseSync, SYNC_SETTINGS, type SyncConfig } from './sync-config.ts';
 
@@ -27,6 +28,8 @@ export interface SiteConfig {
     /** PATH of the tools, absolute directories separated by colons. */
     path: string;
   };
+  /** How callers of the sockets are known. */
+  peers: PeersConfig;
   limits: SiteLimits;
   log: { level: LogLevel };
   /** Actor that the command line names when none is given; null: none is sent (a recorded denial). */
@@ -70,14 +73,26 @@ export function loadConfig(dir: string): SiteConfig {
 /** The checked settings in `text`; `path` is for messages. Unknown keys are refused: a misspelt limit must not vanish. */
 export function parseConfig(text: string, path: string): SiteConfig {
   const top = new Section(parseJson(text, path), path, '');
-  top.only(['version', 'site', 'profile', 'sockets', 'gateway', 'limits', 'log', 'operator_actor', 'sync']);
+  top.only([
+    'version',
+    'site',
+    'profile',
+    'sockets',
+    'gateway',
+    'peers',
+    'limits',
+    'log',
+    'operator_actor',
+    'sync',
+  ]);
   if (top.value('version') !== 1) throw top.wrong('version', 'the number 1');
   const sockets = top.section('sockets', ['group', 'mode']);
   const gateway = top.section('gateway', ['audience', 'path']);
+  const profile = top.choice('profile', PROFILES, null);
   return {
     version: 1,
     site: siteOrigin(top.text('site', null, /^/, 'the origin of the site')),
-    profile: top.choice('profile', PROFILES, null),
+    profile,
     sockets: {
       group: sockets.optionalText('group', /^[a-z_][a-z0-9_-]{0,31}$/, 'the name of a group'),
       mode: Number.parseInt(
@@ -99,6 +114,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
         'absolute directories separated by colons',
       ),
     },
+    peers: parsePeers(top.section('peers', PEERS_SETTINGS), profile),
     limits: parseLimits(top.section('limits', Object.keys(DEFAULT_LIMITS))),
     log: { level: top.section('log', ['level']).choice('level', LOG_LEVELS, 'info') },
     operator_actor: top.optionalText(
