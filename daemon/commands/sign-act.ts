@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
-import { type ApiClient, ApiProblem, type DecisionReply, type SignedActBody } from '../api/client.ts';
+import { type ApiClient, ApiProblem, type SignedActBody } from '../api/client.ts';
+import type { Decision } from '../core/decision.ts';
 import { checkLifecycle } from '../core/lifecycle.ts';
 import { REFUSALS } from '../core/refusal.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -11,7 +12,7 @@ import { verifySshSignature } from '../formats/sshsig.ts';
 import type { Site } from './access.ts';
 import { renderAct } from './render/act.ts';
 import { say } from './render/output.ts';
-import { type Signer, signerOf } from './signer-role.ts';
+import { signerOf } from './signer-role.ts';
 import { trustOf } from './site.ts';
 import { openSigningKey, type SigningKey } from './ssh-key.ts';
 
@@ -48,18 +49,24 @@ export async function signAbout(
   assertOpen(decision, request.kind);
   const key = await openSigningKey(request.key);
   const signer = await signerOf(client, decision, key.fingerprint, request);
-  const act = buildAct(site, decision, request, signer.role, await seenCheckpoint(client, site));
+  const act = buildAct(decision, {
+    ...request,
+    site: site.config.site,
+    role: signer.role,
+    ttlSeconds: request.ttlSeconds ?? DEFAULT_TTL_SECONDS,
+    seen: await seenCheckpoint(client, site),
+  });
   say(renderAct(act, decision, signer));
   if (!request.yes) await confirm();
-  return sign(act, key, signer);
+  return signAct(act, key);
 }
 
-/** The words on the screen must be what the digest binds; else a lying daemon could get anything signed. */
-function assertShown(decision: DecisionReply, id: string): void {
+/** The words on the screen must be what the digest binds; else whoever shows them could get anything signed. */
+export function assertShown(decision: Decision, id: string): void {
   if (decision.decision_id === id && digestShown(decision) === decision.action_digest) return;
   throw new BoundaryError(
     'sign.not_as_shown',
-    'The daemon shows an action that does not match its digest. Nothing was signed; find out who answers on the socket.',
+    'The action that is shown does not match its digest. Nothing was signed; find out who made it up.',
   );
 }
 
@@ -71,7 +78,7 @@ const COMMANDS = {
 } as const;
 
 /** What the engine would refuse whoever signs it is not worth a signature: its refusal, before anybody is asked. */
-function assertOpen(decision: DecisionReply, kind: SignRequest['kind']): void {
+export function assertOpen(decision: Decision, kind: SignRequest['kind']): void {
   const wrong = checkLifecycle(COMMANDS[kind], decision);
   if (wrong === null) return;
   throw new ApiProblem(REFUSALS[wrong.refused], {
@@ -80,32 +87,36 @@ function assertOpen(decision: DecisionReply, kind: SignRequest['kind']): void {
   });
 }
 
-function digestShown({ action }: DecisionReply): string {
+function digestShown({ action }: Decision): string {
   const target = action.target === null ? null : { type: action.target.type, id: action.target.id };
   return actionDigest({ ...action, target });
 }
 
-function buildAct(
-  site: Site,
-  decision: DecisionReply,
-  request: SignRequest,
-  role: string,
-  seen: string | null,
-): SignedAct {
+/** What an act is made of beside the decision that it is about. */
+export interface ActParts extends Pick<SignRequest, 'kind' | 'answer' | 'reason'> {
+  site: string;
+  role: string;
+  ttlSeconds: number;
+  /** Text of the checkpoint that the signer saw, verified. */
+  seen: string | null;
+}
+
+/** The act to sign, with a nonce of its own. */
+export function buildAct(decision: Decision, parts: ActParts): SignedAct {
   const policy = decision.policy_digest;
   return {
     type: 'holdfast/act/v1',
-    kind: request.kind,
-    site: site.config.site,
+    kind: parts.kind,
+    site: parts.site,
     subject: decision.decision_id,
     subject_digest: { action: decision.action_digest, ...(policy === null ? {} : { policy }) },
-    answer: request.answer,
-    role,
-    reason: request.reason,
+    answer: parts.answer,
+    role: parts.role,
+    reason: parts.reason,
     issued_at: new Date().toISOString(),
-    ttl_seconds: request.ttlSeconds ?? DEFAULT_TTL_SECONDS,
+    ttl_seconds: parts.ttlSeconds,
     nonce: randomBytes(NONCE_BYTES).toString('base64url'),
-    seen_checkpoint: seen,
+    seen_checkpoint: parts.seen,
   };
 }
 
@@ -133,13 +144,14 @@ export async function confirm(): Promise<void> {
   throw new BoundaryError('sign.declined', 'Nothing was signed or sent.');
 }
 
-async function sign(act: SignedAct, key: SigningKey, signer: Signer): Promise<SignedActBody> {
+/** Signs an act and checks what came back. Throws BoundaryError `sign.bad_signature`, and those of the key. */
+export async function signAct(act: SignedAct, key: SigningKey): Promise<SignedActBody> {
   const text = formatAct(act);
   const message = new TextEncoder().encode(text);
   const namespace = actNamespace(act.kind);
   const signature = await key.sign(message, namespace);
   const verified = verifySshSignature({ armor: signature, message, namespace });
-  if (!verified.ok || (signer.fingerprint !== null && verified.key !== signer.fingerprint)) {
+  if (!verified.ok || verified.key !== key.fingerprint) {
     throw new BoundaryError(
       'sign.bad_signature',
       'The signature that came back does not verify; it was not sent.',

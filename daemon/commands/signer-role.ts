@@ -1,10 +1,11 @@
 import type { ApiClient, DecisionReply } from '../api/client.ts';
 import { ApiProblem } from '../api/client.ts';
 import { anyOf } from '../core/authority.ts';
+import type { Decision } from '../core/decision.ts';
 import { openExceptions } from '../core/fold.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parsePublicKeyLine } from '../formats/sshsig.ts';
-import { type NamedPrincipal, type PolicyEnvironment, principalsOf } from './principals.ts';
+import { type PolicyEnvironment, principalsOf } from './principals.ts';
 
 /** Who is about to sign, as far as this machine can tell; the engine decides whether it counts. */
 export interface Signer {
@@ -18,6 +19,9 @@ interface Wanted {
   role: string | undefined;
 }
 
+/** Whose key it is; null when the policy names nobody, `untold` when key or policy cannot be seen from here. */
+export type KeyOwner = { id: string; roles: readonly string[] } | null | 'untold';
+
 /**
  * The person behind a key, and the role to sign in: `--role`, else the one role that the decision still asks for and
  * that the key's owner holds. Throws BoundaryError `role.none` or `role.several`, naming the choices.
@@ -29,13 +33,22 @@ export async function signerOf(
   wanted: Wanted,
 ): Promise<Signer> {
   const owner = await ownerOf(client, decision.context.environment, fingerprint);
+  return chooseSigner(decision, fingerprint, wanted, owner);
+}
+
+/** The same when it is known whose key it is. */
+export function chooseSigner(
+  decision: Decision,
+  fingerprint: string | null,
+  wanted: Wanted,
+  owner: KeyOwner,
+): Signer {
   const principal = owner === 'untold' ? null : (owner?.id ?? null);
   if (wanted.role !== undefined) return { principal, role: wanted.role, fingerprint };
   if (owner === null) throw noOwner(fingerprint);
-  const held = owner === 'untold' ? null : owner.principal.roles;
+  const held = owner === 'untold' ? null : owner.roles;
   const asked = askedRoles(decision, wanted.kind);
-  const choices =
-    asked === null ? (held ?? []) : held === null ? asked : asked.filter((role) => held.includes(role));
+  const choices = choicesOf(asked, held);
   // A review is recorded under a role, but no route demands a certain one: the first that its owner holds will do.
   const role = asked === null ? choices[0] : choices.length === 1 ? choices[0] : undefined;
   if (role !== undefined) return { principal, role, fingerprint };
@@ -45,32 +58,36 @@ export async function signerOf(
   throw noRole(asked, held, principal, { exception: wanted.kind === 'exception', couldExcept });
 }
 
+function choicesOf(asked: readonly string[] | null, held: readonly string[] | null): readonly string[] {
+  if (asked === null) return held ?? [];
+  return held === null ? asked : asked.filter((role) => held.includes(role));
+}
+
 /** Roles that the decision waits for in acts of this kind; null when any will do. */
-function askedRoles(decision: DecisionReply, kind: string): string[] | null {
+export function askedRoles(decision: Decision, kind: string): string[] | null {
   if (kind === 'exception')
     return unique(openExceptions(decision).flatMap((gate) => gate.exception_role ?? []));
   if (kind === 'approval') return unique(decision.authority.required.flatMap((group) => group.roles));
   return null;
 }
 
-/** Whose key it is; null when the policy names nobody, `untold` when key or policy cannot be seen from here. */
 async function ownerOf(
   client: ApiClient,
   environment: string,
   fingerprint: string | null,
-): Promise<NamedPrincipal | null | 'untold'> {
+): Promise<KeyOwner> {
   if (fingerprint === null) return 'untold';
   const environments = await readEnvironments(client);
   if (environments === null) return 'untold';
   const known = principalsOf(environments.filter((one) => one.environment === environment));
-  return (
-    known.find(({ principal }) => (principal.keys ?? []).some((key) => isKey(key.public_key, fingerprint))) ??
-    null
+  const owner = known.find(({ principal }) =>
+    (principal.keys ?? []).some((key) => isKey(key.public_key, fingerprint)),
   );
+  return owner === undefined ? null : { id: owner.id, roles: owner.principal.roles };
 }
 
 /** The policy in force, or null where the socket does not give it out. */
-async function readEnvironments(client: ApiClient): Promise<PolicyEnvironment[] | null> {
+export async function readEnvironments(client: ApiClient): Promise<PolicyEnvironment[] | null> {
   try {
     return (await client.policy()).environments as unknown as PolicyEnvironment[];
   } catch (error) {
@@ -95,8 +112,8 @@ function noOwner(fingerprint: string | null): BoundaryError {
 }
 
 function noRole(
-  asked: string[] | null,
-  held: string[] | null,
+  asked: readonly string[] | null,
+  held: readonly string[] | null,
   principal: string | null,
   { exception, couldExcept }: { exception: boolean; couldExcept: boolean },
 ): BoundaryError {
@@ -114,7 +131,7 @@ function noRole(
   return new BoundaryError('role.none', `${has}${waits}Nothing was signed. ${instead}`);
 }
 
-function severalRoles(choices: string[]): BoundaryError {
+function severalRoles(choices: readonly string[]): BoundaryError {
   return new BoundaryError(
     'role.several',
     `This key may sign as ${anyOf(choices)}. Say which with --role; nothing was signed.`,

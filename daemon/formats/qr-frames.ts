@@ -32,7 +32,9 @@ export function splitFrames(kind: FrameKind, bytes: Uint8Array, maxChars: number
   if (room < 1 || maxChars > MAX_FRAME_CHARS)
     throw new RangeError('frames have room for data, up to a QR code’s');
   const text = toBase32(bytes);
-  const pieces = text.match(new RegExp(`.{1,${room}}`, 'g')) ?? [];
+  // Of even length, so that none of the codes is larger than it need be.
+  const size = Math.max(1, Math.ceil(text.length / Math.ceil(text.length / room)));
+  const pieces = text.match(new RegExp(`.{1,${size}}`, 'g')) ?? [];
   if (pieces.length > MAX_FRAMES) {
     throw new BoundaryError(
       'qr.too_large',

@@ -8,10 +8,10 @@ import { type Picture, readPicture } from './picture.ts';
 
 /** Modules of white around a code (ISO/IEC 18004 §5.3.8). */
 const QUIET = 4;
-/** Version 13 with its quiet zone is 77 columns wide: it fits a terminal of 80. */
-const TERMINAL = { version: 13, chars: 483 };
-/** Version 20: three signatures in four need one code, and a phone still reads it off paper. */
-const PAPER = { version: 20, chars: 970 };
+/** Characters in a code of version 13 (level M): with its quiet zone 77 columns wide, it fits a terminal of 80. */
+const TERMINAL_CHARS = 483;
+/** The same for version 25: a signed act needs one code as a rule, and a phone still reads it off paper. */
+const PAPER_CHARS = 1_451;
 const PIXELS_PER_MODULE = 6;
 /** Nothing that is carried by codes is larger. */
 const MAX_CONTENT = 512 * 1024;
@@ -20,7 +20,7 @@ const PATIENCE_MS = 3_000;
 
 /** Frames of compressed content (RFC 1951), each small enough for one code where it is to be shown. */
 export function framesOf(kind: FrameKind, content: Uint8Array, where: 'terminal' | 'paper'): string[] {
-  const { chars } = where === 'terminal' ? TERMINAL : PAPER;
+  const chars = where === 'terminal' ? TERMINAL_CHARS : PAPER_CHARS;
   return splitFrames(kind, new Uint8Array(deflateRawSync(content, { level: 9 })), chars);
 }
 
@@ -36,14 +36,12 @@ export function contentOf(frames: readonly string[]): { kind: FrameKind; content
 
 /** A frame as a code in half-block characters, light on dark, for a terminal; no colours. */
 export function codeAsText(frame: string): string {
-  const { version } = TERMINAL;
-  return encodeQR(frame, 'ascii', { ecc: 'medium', border: QUIET, ...sized(frame, version) }).trimEnd();
+  return encodeQR(frame, 'ascii', { ecc: 'medium', border: QUIET }).trimEnd();
 }
 
 /** A frame as a black and white PNG. */
 export function codeAsPng(frame: string): Uint8Array {
-  const { version } = PAPER;
-  const modules = encodeQR(frame, 'raw', { ecc: 'medium', border: QUIET, ...sized(frame, version) });
+  const modules = encodeQR(frame, 'raw', { ecc: 'medium', border: QUIET });
   const side = modules.length * PIXELS_PER_MODULE;
   const data = new Uint8Array(side * side).fill(255);
   modules.forEach((row, y) => {
@@ -56,12 +54,6 @@ export function codeAsPng(frame: string): Uint8Array {
     });
   });
   return encode({ width: side, height: side, data, channels: 1, depth: 8 });
-}
-
-/** Codes of one series look alike: all but the last are full anyway, and the last need not be larger than it is. */
-function sized(frame: string, version: number): { version?: number } {
-  const { chars } = version === TERMINAL.version ? TERMINAL : PAPER;
-  return frame.length > chars / 2 ? { version } : {};
 }
 
 /**

@@ -1,7 +1,7 @@
-import type { DecisionReply } from '../../api/client.ts';
+import type { Decision } from '../../core/decision.ts';
 import type { SignedAct } from '../../formats/signed-act.ts';
 import type { Signer } from '../signer-role.ts';
-import { inline, moment, paint, plain, rows, span } from './text.ts';
+import { fitted, folded, inline, moment, paint, plain, span } from './text.ts';
 
 const VERBS: Record<string, string> = {
   approve: 'APPROVE',
@@ -12,16 +12,12 @@ const VERBS: Record<string, string> = {
 };
 
 /** What a signature will say, in words, before it is made: everything that the signed bytes bind. */
-export function renderAct(act: SignedAct, decision: DecisionReply, signer: Signer): string {
+export function renderAct(act: SignedAct, decision: Decision, signer: Signer): string {
   const { action, context, risk } = decision;
   const target = action.target === null ? '(no target)' : `${action.target.type}:${action.target.id}`;
-  const what =
-    act.kind === 'exception'
-      ? `${act.answer === 'approve' ? 'GRANT' : 'REFUSE'} an exception for`
-      : (VERBS[act.answer] ?? act.answer);
   return [
-    paint('bold', `You sign that you, as ${plain(act.role)}, ${what}:`),
-    rows([
+    statement(act),
+    fitted([
       ['action', plain(action.class ?? '(no class)')],
       ['on', plain(target)],
       ['in', plain(context.environment)],
@@ -32,23 +28,44 @@ export function renderAct(act: SignedAct, decision: DecisionReply, signer: Signe
       ['exceptions', act.kind === 'exception' ? exceptions(decision) : ''],
       ['because', plain(act.reason)],
     ]),
+    renderBound(act, decision, signer),
+  ].join('\n');
+}
+
+/** The same where the decision stands on the screen already: only what the signature says about it. */
+export function renderStatement(act: SignedAct, decision: Decision, signer: Signer): string {
+  const about = fitted([
+    ['exceptions', act.kind === 'exception' ? exceptions(decision) : ''],
+    ['because', plain(act.reason)],
+  ]);
+  return [statement(act), ...(about === '' ? [] : [about]), renderBound(act, decision, signer)].join('\n');
+}
+
+function statement(act: SignedAct): string {
+  const what =
+    act.kind === 'exception'
+      ? `${act.answer === 'approve' ? 'GRANT' : 'REFUSE'} an exception for`
+      : (VERBS[act.answer] ?? act.answer);
+  return paint('bold', folded(`You sign that you, as ${plain(act.role)}, ${what}:`));
+}
+
+function renderBound(act: SignedAct, decision: Decision, signer: Signer): string {
+  const owner = signer.principal === null ? '' : plain(` of ${signer.principal}`);
+  return [
     paint('dim', '  bound by your signature:'),
-    rows([
+    fitted([
       ['site', plain(act.site)],
       ['decision', act.subject],
-      ['action digest', act.subject_digest.action ?? ''],
+      ['action', act.subject_digest.action ?? ''],
       ['policy', plain(`${decision.policy_version ?? 'none'} ${act.subject_digest.policy ?? ''}`)],
-      [
-        'key',
-        `${signer.fingerprint ?? 'told after signing'}${signer.principal === null ? '' : plain(` of ${signer.principal}`)}`,
-      ],
+      ['key', `${signer.fingerprint ?? 'told after signing'}${owner}`],
       ['valid', `${span(act.ttl_seconds * 1000)} from ${moment(act.issued_at)}`],
       ['nonce', act.nonce],
     ]),
   ].join('\n');
 }
 
-function exceptions({ policy }: DecisionReply): string {
+function exceptions({ policy }: Decision): string {
   return policy.gates
     .filter((gate) => gate.result === 'requires_exception')
     .map((gate) => plain(`${gate.id}: ${gate.reason}`))

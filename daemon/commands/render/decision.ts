@@ -85,7 +85,8 @@ function usable({ status, permit_state }: Decision): boolean {
   return status === 'authorized' && permit_state === 'issued';
 }
 
-function actorLine({ context: { actor } }: Decision): string {
+/** Who asked, in which role. */
+export function actorLine({ context: { actor } }: Decision): string {
   if (actor.id === null) return '(nobody named)';
   return plain(actor.role === null ? actor.id : `${actor.id} as ${actor.role}`);
 }

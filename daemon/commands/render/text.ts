@@ -44,6 +44,40 @@ export function rows(pairs: readonly (readonly [label: string, text: string])[],
     .join('\n');
 }
 
+/** Width that text for people fits in: that of the narrowest terminal still in use. */
+const COLUMNS = 80;
+
+/** `rows`, with texts broken between words (or, where there is none, anywhere) so that no line is wider than a terminal. */
+export function fitted(pairs: readonly (readonly [label: string, text: string])[], indent = '  '): string {
+  const shown = pairs.filter(([, text]) => text !== '');
+  const width = Math.max(0, ...shown.map(([label]) => label.length));
+  const room = COLUMNS - indent.length - width - 2;
+  return rows(
+    shown.map(([label, text]) => [label, folded(text, room)] as const),
+    indent,
+  );
+}
+
+/** The text in lines of at most `width` characters; escapes of `paint` are not understood. */
+export function folded(text: string, width = COLUMNS): string {
+  return text
+    .split('\n')
+    .flatMap((line) => foldLine(line, width))
+    .join('\n');
+}
+
+function foldLine(line: string, width: number): string[] {
+  const lines: string[] = [];
+  let rest = line;
+  while (rest.length > width) {
+    const space = rest.lastIndexOf(' ', width);
+    const end = space > 0 ? space : width;
+    lines.push(rest.slice(0, end).trimEnd());
+    rest = rest.slice(end).trimStart();
+  }
+  return [...lines, rest];
+}
+
 /** Left-aligned columns with a dimmed head; an empty list is said in words by the caller. Cells may be painted. */
 export function table(head: readonly string[], body: readonly (readonly string[])[]): string {
   const width = head.map((title, column) =>
