@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Caller } from '../identity/callers.ts';
 import type { Admission, ClientBudget } from './admission.ts';
 import { problem } from './problem.ts';
 import { rawProblem } from './reply.ts';
 
 /** What is known of one connection. */
 export interface Connection {
+  /** Who is on the other end. */
+  readonly caller: Caller;
   readonly budget: ClientBudget;
   /** Admitted requests that are not answered yet. */
   readonly requests: Set<IncomingMessage>;
@@ -37,13 +40,14 @@ export class Connections {
   }
 
   /** Takes a new connection in, or turns it away when there are too many. */
-  add(socket: Socket): void {
+  add(socket: Socket, caller: Caller): void {
     if (this.#connections.size >= this.#limit) {
       const detail = `${this.#limit} connections are open; nothing was done, try again shortly`;
       socket.end(rawProblem(problem('server.busy', detail)), () => socket.destroy());
       return;
     }
     this.#connections.set(socket, {
+      caller,
       budget: this.#admission.newClient(),
       requests: new Set(),
       closing: false,

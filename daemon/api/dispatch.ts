@@ -2,11 +2,13 @@ import {
   type EngineHandle,
   type EngineMethod,
   type EngineReply,
+  type Peer,
   type Problem,
   textOf,
 } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
+import type { Caller } from '../identity/callers.ts';
 import { durationMs } from './duration.ts';
 import { type HostMethod, type Method, methodsOf, type OwnMethod, type SocketKind } from './methods.ts';
 import { problem, problemOfBoundary, problemReply } from './problem.ts';
@@ -26,6 +28,8 @@ export interface MethodRequest {
   body: { value: Json; text: string } | null;
   /** `Idempotency-Key`. */
   key: string | null;
+  /** Who asks. */
+  caller: Caller;
   /** Aborts when the caller is gone. Made only when somebody listens. */
   gone: () => AbortSignal;
 }
@@ -36,9 +40,18 @@ export interface HostCall {
   body: Json;
   key: string | null;
   socket: SocketKind;
+  peer: Peer;
+  /** The principal that the caller is known as; null for one whom the policy does not know. */
+  principal: string | null;
   /** Aborts when the caller is gone. */
   gone: () => AbortSignal;
 }
+
+/**
+ * Whether a peer may call a method that the engine does not answer itself, in the name of an actor if one is given. 200
+ * with `{principal}`, or the problem.
+ */
+export type Admit = (peer: Peer, method: string, actor: string | null) => Promise<EngineReply>;
 
 export type HostHandler = (call: HostCall) => Promise<Answer>;
 /** What the process around the server answers. A method of the table without a handler is answered with 503. */
@@ -61,9 +74,14 @@ export interface DispatcherOptions {
   waits: Waits | null;
   host: HostServices;
   own: OwnServices;
+  /** Null: whoever is connected may call everything that the socket offers. */
+  admit: Admit | null;
   /** Told of failures of ours; never of a refusal. */
   failed: (error: unknown, method: string) => void;
 }
+
+/** Answered whoever asks, and without asking who it is: they tell nothing. */
+const FOR_ANYONE: ReadonlySet<HostMethod | OwnMethod> = new Set(['health.get', 'ready.get', 'openapi.get']);
 
 const KEY = /^[\x21-\x7e]{1,200}$/;
 
@@ -80,6 +98,11 @@ export class Dispatcher {
   /** Checks the call and has it answered. Never rejects: what fails is answered with a problem and logged. */
   call(method: BoundMethod, request: MethodRequest): Promise<Answer> {
     try {
+      const refusal = request.caller.refusal();
+      if (refusal !== null)
+        return Promise.resolve(
+          problemReply(problem('peer.certificate_refused', `${refusal} Nothing was done.`)),
+        );
       const args = checkedArgs(method, request);
       checkBody(method, request);
       return this.#answer(method, args, request).catch((error: unknown) => this.#refusal(method, error));
@@ -90,7 +113,7 @@ export class Dispatcher {
 
   #answer(method: BoundMethod, args: Record<string, string>, request: MethodRequest): Promise<Answer> {
     const { row } = method;
-    if (row.kind === 'own') return this.#options.own[row.name]();
+    if (row.kind === 'own') return this.#own(row.name, request);
     if (row.kind === 'host') return this.#host(row.name, args, request);
     if (row.kind === 'stream') throw new Error(`${row.name} reached the dispatcher`);
     const { wait, ...others } = args;
@@ -99,11 +122,11 @@ export class Dispatcher {
   }
 
   #engine(name: EngineMethod, args: Record<string, string>, request: MethodRequest): Promise<Answer> {
-    const { engine, socket } = this.#options;
-    if (engine === null || socket === 'gateway') throw new Error(`${name} needs an engine`);
+    const { engine } = this.#options;
+    if (engine === null) throw new Error(`${name} needs an engine`);
     const body = request.body === null ? null : request.body.text;
     return engine
-      .call({ method: name, args, body, key: request.key, peer: { socket, uid: null } })
+      .call({ method: name, args, body, key: request.key, peer: request.caller.peer })
       .catch((error: unknown) => {
         this.#options.failed(error, name);
         return problemReply(
@@ -138,8 +161,29 @@ export class Dispatcher {
         problem('unavailable', `${name} is not available in this process; nothing was done`),
       );
     }
-    const { key, gone } = request;
-    return handler({ args, body: request.body?.value ?? null, key, socket: this.#options.socket, gone });
+    const { key, gone, caller } = request;
+    const body = request.body?.value ?? null;
+    const admitted = await this.#admit(name, caller.peer, actorIn(name, body));
+    if ('status' in admitted) return admitted;
+    const { principal } = admitted;
+    return handler({ args, body, key, socket: this.#options.socket, peer: caller.peer, principal, gone });
+  }
+
+  async #own(name: OwnMethod, { caller }: MethodRequest): Promise<Answer> {
+    const admitted = await this.#admit(name, caller.peer, null);
+    return 'status' in admitted ? admitted : this.#options.own[name]();
+  }
+
+  /** The principal that asks, or the answer that says no. Liveness is nobody's secret. */
+  async #admit(
+    name: HostMethod | OwnMethod,
+    peer: Peer,
+    actor: string | null,
+  ): Promise<{ principal: string | null } | Answer> {
+    const { admit } = this.#options;
+    if (admit === null || FOR_ANYONE.has(name)) return { principal: null };
+    const answer = await admit(peer, name, actor);
+    return answer.status === 200 ? (JSON.parse(textOf(answer)) as { principal: string | null }) : answer;
   }
 
   #refusal(method: BoundMethod, error: unknown): Answer {
@@ -185,6 +229,13 @@ function bind(row: Method): BoundMethod {
     checkQuery: row.query === undefined ? null : compileCheck(row.query, 'query'),
     checkBody: row.body === undefined ? null : compileCheck(row.body),
   };
+}
+
+/** In whose name a method of the host is called, where its body says so. */
+function actorIn(name: HostMethod, body: Json): string | null {
+  const { actor, context } = (body ?? {}) as { actor?: unknown; context?: { actor?: { id?: unknown } } };
+  const named = name === 'actions.execute' ? context?.actor?.id : actor;
+  return name !== 'peers.identify' && typeof named === 'string' ? named : null;
 }
 
 const NO_ARGS: Record<string, string> = {};

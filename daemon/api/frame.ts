@@ -51,7 +51,7 @@ export function idOfRefused(text: string): string {
  * The members of `params` sorted into what HTTP has in path, query, header and body: their names do not collide (a test
  * of the table sees to it).
  */
-export function requestOf(frame: Frame, method: BoundMethod): Omit<MethodRequest, 'gone'> {
+export function requestOf(frame: Frame, method: BoundMethod): Omit<MethodRequest, 'gone' | 'caller'> {
   const { params } = frame;
   const path = pick(params, method.pathNames);
   const query = pick(params, method.queryNames);

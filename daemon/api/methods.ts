@@ -9,7 +9,14 @@ import * as schema from './schemas.ts';
 export type SocketKind = 'request' | 'redeem' | 'operator' | 'gateway';
 
 /** Methods that the process around the server answers, not the engine. */
-export type HostMethod = 'policy.update' | 'policy.import' | 'actions.execute' | 'status.get' | 'ready.get';
+export type HostMethod =
+  | 'policy.update'
+  | 'policy.import'
+  | 'peers.identify'
+  | 'tls.renew'
+  | 'actions.execute'
+  | 'status.get'
+  | 'ready.get';
 
 /** Methods that the server answers by itself. */
 export type OwnMethod = 'health.get' | 'metrics.get' | 'openapi.get';
@@ -233,6 +240,25 @@ export const METHODS: readonly Method[] = [
     http: { verb: 'POST', path: '/v1/policy/import' },
     body: schema.ImportBody,
     reply: reply.Anything,
+  },
+  {
+    name: 'peers.identify',
+    kind: 'host',
+    summary:
+      "Whether somebody who called an audience's own socket may do so there, in the name of an actor if one is given.",
+    sockets: ['redeem'],
+    http: { verb: 'POST', path: '/v1/peers/identify' },
+    body: schema.IdentifyBody,
+    reply: reply.Identified,
+  },
+  {
+    name: 'tls.renew',
+    kind: 'host',
+    summary: 'A new certificate for whoever shows one, for the key of a certificate request (PKCS #10).',
+    sockets: DAEMON,
+    http: { verb: 'POST', path: '/v1/tls/renew' },
+    body: schema.RenewBody,
+    reply: reply.Renewed,
   },
   {
     name: 'status.get',

@@ -14,6 +14,7 @@ export const API_PROBLEMS = {
   'request.rate_limited': 429,
   'method.unknown': 404,
   'method.not_on_this_socket': 404,
+  'peer.certificate_refused': 403,
   'method.not_allowed': 405,
   'stream.too_many_subscriptions': 429,
   'stream.no_subscription': 404,

@@ -140,6 +140,12 @@ export const OpenPermits = Type.Object({
   permits: Type.Array(Type.Object({ permit_id: PermitId, decision_id: DecisionId, redeemed_at: Instant })),
 });
 
+export const Identified = Type.Object({ principal: Type.Union([Type.Null(), Type.String()]) });
+export const Renewed = Type.Object({
+  certificate: Type.String({ description: 'PEM' }),
+  authority: Type.String({ description: 'PEM' }),
+});
+
 export const PolicyUpdate = Type.Object({
   update_id: Type.String(),
   files: Type.Record(Type.String(), Type.String({ description: 'base64' })),

@@ -6,6 +6,7 @@ import type { Problem } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 import { type JsonLimits, parseStrict } from '../formats/strict-json.ts';
+import type { Caller } from '../identity/callers.ts';
 import type { Admission } from './admission.ts';
 import { type Connections, owesAnswer } from './connections.ts';
 import { type BoundMethod, type Dispatcher, internalProblem, payloadOf } from './dispatch.ts';
@@ -78,6 +79,7 @@ function addRoute(app: FastifyInstance, method: BoundMethod, context: RouteConte
         query: request.query as Record<string, unknown>,
         body: (request.body as ParsedBody | undefined) ?? null,
         key: keyOf(request.raw),
+        caller: callerOn(request.raw, context),
         gone: () => goneSignal(raw),
       };
       void context.dispatcher.call(method, call).then((answer) => {
@@ -131,6 +133,13 @@ function malformedHead({ method, headers, httpVersionMajor }: IncomingMessage): 
   const length = headers['content-length'];
   if ((length === undefined || length === '0') && headers['transfer-encoding'] === undefined) return null;
   return problem('request.malformed', 'a GET request has no body here; nothing was done');
+}
+
+/** A request that was admitted has a connection that is known. */
+function callerOn({ socket }: IncomingMessage, { connections }: RouteContext): Caller {
+  const connection = connections.of(socket);
+  if (connection === null) throw new Error('routes: a request without a connection');
+  return connection.caller;
 }
 
 function keyOf(incoming: IncomingMessage): string | null {

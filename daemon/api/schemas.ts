@@ -134,6 +134,25 @@ export const ImportBody = Type.Object(
   },
   closed,
 );
+const PEM_MAX_LENGTH = 8_192;
+
+/** Who called an audience, as far as its machine can tell, and what for. */
+export const IdentifyBody = Type.Object(
+  {
+    uid: nullable(Type.Integer({ minimum: 0, maximum: 4_294_967_295 })),
+    spiffe_id: Type.Optional(text(500)),
+    certificate: Type.Optional(Digest),
+    method: text(64),
+    actor: Type.Optional(nullable(text(128))),
+  },
+  closed,
+);
+
+export const RenewBody = Type.Object(
+  { csr: Type.String({ minLength: 1, maxLength: PEM_MAX_LENGTH, description: 'PKCS #10, PEM, P-256' }) },
+  closed,
+);
+
 export const RedeemBody = Type.Object({ audience: Audience, action_digest: Digest }, closed);
 
 const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });

@@ -1,4 +1,5 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,9 +8,12 @@ import type { EngineHandle, Problem } from '../engine/protocol.ts';
 import type { SiteLimits } from '../host/config.ts';
 import type { Logger } from '../host/log.ts';
 import { VERSION } from '../host/version.ts';
+import { type CallerSources, callerOf, NO_SOURCES } from '../identity/callers.ts';
+import type { TlsIdentity } from '../identity/files.ts';
+import { secureContext, serverTls } from '../identity/tls.ts';
 import { Admission } from './admission.ts';
 import { Connections, owesAnswer } from './connections.ts';
-import { Dispatcher, type HostServices, type OwnServices } from './dispatch.ts';
+import { type Admit, Dispatcher, type HostServices, type OwnServices } from './dispatch.ts';
 import { type ListenTarget, listenOn } from './listen.ts';
 import { type SocketKind, STREAM_PATH } from './methods.ts';
 import type { Metrics } from './metrics.ts';
@@ -20,7 +24,7 @@ import { addRoutes } from './routes.ts';
 import { Streams } from './stream.ts';
 import { Waits } from './waits.ts';
 
-export type { Answer, HostCall, HostHandler, HostServices } from './dispatch.ts';
+export type { Admit, Answer, HostCall, HostHandler, HostServices } from './dispatch.ts';
 export type { ListenTarget } from './listen.ts';
 export type { SocketKind } from './methods.ts';
 
@@ -57,11 +61,19 @@ export interface ApiServerOptions {
   patience?: Partial<Patience>;
   metrics: Metrics;
   log: Logger;
+  /** How callers are told apart; without it they are not. */
+  callers?: CallerSources;
+  /** Judges who may call what the process around the server answers; without it everybody may. */
+  admit?: Admit;
+  /** What the server shows; without it the socket is plain. */
+  tls?: TlsIdentity | null;
 }
 
 /** One listening socket with its share of the table. */
 export interface ApiServer {
   readonly socket: SocketKind;
+  /** Shows another certificate from the next connection on. Only for a server that speaks TLS. */
+  renew(tls: TlsIdentity): void;
   /**
    * Stops accepting, finishes what was accepted (long-polls are answered with what there is, streams are closed with
    * 1001 after their answers), and cuts off whoever is left after `graceMs`.
@@ -87,6 +99,8 @@ class RunningServer implements ApiServer {
   readonly #connections: Connections;
   readonly #waits: Waits | null;
   readonly #streams: Streams;
+  readonly #callers: CallerSources;
+  readonly #log: Logger;
   #stopping = false;
 
   constructor(options: ApiServerOptions) {
@@ -95,11 +109,14 @@ class RunningServer implements ApiServer {
     const failed = (error: unknown, method: string) =>
       log.error({ err: error, method, socket }, 'request failed');
     this.socket = socket;
+    this.#callers = options.callers ?? NO_SOURCES;
+    this.#log = log;
     this.#admission = new Admission(limits);
     this.#connections = new Connections(this.#admission, limits.connections, patience.stall);
     this.#waits = engine === null ? null : new Waits(engine);
     const own = ownServices(socket, metrics);
-    const dispatcher = new Dispatcher({ socket, engine, waits: this.#waits, host, own, failed });
+    const admit = options.admit ?? null;
+    const dispatcher = new Dispatcher({ socket, engine, waits: this.#waits, host, own, admit, failed });
     const jsonLimits = { maxBytes: limits.body_bytes, maxDepth: limits.json_depth };
     const stopping = () => this.#stopping;
     const shared = {
@@ -114,7 +131,7 @@ class RunningServer implements ApiServer {
     };
     this.#streams = new Streams({ ...shared, engine }, patience.heartbeat);
     this.#app = fastify({
-      serverFactory: (handler) => hardenedServer(handler, patience),
+      serverFactory: (handler) => hardenedServer(handler, patience, options.tls ?? null),
       clientErrorHandler: (error, socket) => this.#unreadable(error, socket),
       bodyLimit: limits.body_bytes,
       exposeHeadRoutes: false,
@@ -128,13 +145,18 @@ class RunningServer implements ApiServer {
     });
     addRoutes(this.#app, shared);
     this.#http = this.#app.server as Server;
-    this.#accept();
+    this.#accept(limits.connections);
     metrics.watchInFlight(socket, () => this.#admission.inFlight);
   }
 
   async start(target: ListenTarget): Promise<void> {
     await this.#app.ready();
     await listenOn(this.#http, target);
+  }
+
+  renew(tls: TlsIdentity): void {
+    if (!(this.#http instanceof TlsServer)) throw new Error(`${this.socket}.sock does not speak TLS`);
+    this.#http.setSecureContext(secureContext(tls));
   }
 
   async stop(graceMs: number): Promise<void> {
@@ -155,41 +177,56 @@ class RunningServer implements ApiServer {
   /** Garbage must not overtake the answer to a good request before it on the same connection. */
   #unreadable(error: Error & { code?: string }, socket: Socket): void {
     const connection = this.#connections.of(socket);
-    if (!socket.writable) socket.destroy();
+    // A handshake that failed: there is no common language to say so in.
+    if (connection === null && this.#http instanceof TlsServer) this.#notAdmitted(error, socket);
+    else if (!socket.writable) socket.destroy();
     else if (connection !== null && owesAnswer(connection)) connection.closing = true;
     else endWith(socket, rawProblem(unreadable(error.code)));
   }
 
-  #accept(): void {
-    this.#http.on('connection', (socket) => this.#connections.add(socket));
+  #notAdmitted(error: Error & { code?: string }, socket: Socket): void {
+    this.#log.warn({ socket: this.socket, code: error.code ?? 'unknown' }, 'a handshake failed');
+    socket.destroy();
+  }
+
+  #accept(limit: number): void {
+    // Connections whose handshake is not over are not counted yet, so there is a bound for all of them.
+    if (this.#http instanceof TlsServer) this.#http.maxConnections = 2 * limit;
+    this.#http.on(this.#http instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) =>
+      this.#connections.add(socket, callerOf(socket, this.socket, this.#callers)),
+    );
     this.#http.on('upgrade', (request, socket, head) => {
-      const budget = this.#connections.of(request.socket)?.budget ?? null;
+      const connection = this.#connections.of(request.socket);
       const path = (request.url ?? '').split('?', 1)[0];
-      if (budget === null || this.#stopping) {
+      if (connection === null || this.#stopping) {
         endWith(socket, rawProblem(problem('server.stopping', 'the service is stopping; nothing was done')));
       } else if (path !== STREAM_PATH) {
         endWith(socket, rawProblem(problem('method.unknown', `the only WebSocket here is ${STREAM_PATH}`)));
       } else {
-        this.#streams.accept(request, socket, head, budget);
+        this.#streams.accept(request, socket, head, connection);
       }
     });
   }
 }
 
 /** Node's HTTP server with every timeout set; only WebSocket upgrades leave the request path. */
-function hardenedServer(handler: Parameters<typeof createServer>[1], patience: Patience): Server {
-  return createServer(
-    {
-      headersTimeout: patience.headers,
-      requestTimeout: patience.request,
-      keepAliveTimeout: patience.keepAlive,
-      connectionsCheckingInterval: Math.max(50, Math.min(1_000, patience.headers / 4)),
-      maxHeaderSize: HEADER_MAX_BYTES,
-      insecureHTTPParser: false,
-      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
-    },
-    handler,
-  );
+function hardenedServer(
+  handler: Parameters<typeof createServer>[1],
+  patience: Patience,
+  tls: TlsIdentity | null,
+): Server {
+  const options: ServerOptions = {
+    headersTimeout: patience.headers,
+    requestTimeout: patience.request,
+    keepAliveTimeout: patience.keepAlive,
+    connectionsCheckingInterval: Math.max(50, Math.min(1_000, patience.headers / 4)),
+    maxHeaderSize: HEADER_MAX_BYTES,
+    insecureHTTPParser: false,
+    shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+  };
+  return tls === null
+    ? createServer(options, handler)
+    : createTlsServer({ ...options, ...serverTls(tls) }, handler);
 }
 
 function ownServices(socket: SocketKind, metrics: Metrics): OwnServices {

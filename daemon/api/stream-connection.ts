@@ -4,7 +4,9 @@ import type { RawData, WebSocket } from 'ws';
 import type { EngineHandle, Problem } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonLimits } from '../formats/strict-json.ts';
+import type { Caller } from '../identity/callers.ts';
 import type { Admission, ClientBudget } from './admission.ts';
+import type { Connection } from './connections.ts';
 import { type BoundMethod, type Dispatcher, internalProblem, resultOf } from './dispatch.ts';
 import { type Frame, idOfRefused, readFrame, requestOf } from './frame.ts';
 import { elsewhere, type SocketKind } from './methods.ts';
@@ -22,6 +24,9 @@ export interface StreamContext {
   engine: EngineHandle | null;
   failed: (error: unknown, method: string) => void;
 }
+
+/** The other end of a stream. */
+export type Client = Pick<Connection, 'budget' | 'caller'>;
 
 const CLOSING_BRACE = 0x7d;
 /** What a frame may have around its params: id, method, names and quotes. */
@@ -49,6 +54,7 @@ export class StreamConnection {
   readonly #ws: WebSocket;
   readonly #socket: Duplex;
   readonly #budget: ClientBudget;
+  readonly #caller: Caller;
   readonly #context: StreamContext;
   readonly #limits: JsonLimits;
   readonly #window: number;
@@ -67,10 +73,11 @@ export class StreamConnection {
   #paused = false;
   #draining = false;
 
-  constructor(ws: WebSocket, socket: Duplex, budget: ClientBudget, context: StreamContext) {
+  constructor(ws: WebSocket, socket: Duplex, { budget, caller }: Client, context: StreamContext) {
     this.#ws = ws;
     this.#socket = socket;
     this.#budget = budget;
+    this.#caller = caller;
     this.#context = context;
     this.#window = context.admission.limits.in_flight_per_client;
     const { maxBytes, maxDepth } = context.jsonLimits;
@@ -80,6 +87,7 @@ export class StreamConnection {
         ? null
         : new Subscriptions(
             context.engine,
+            caller,
             (text) => this.#sendAndFlush(text),
             (error) => context.failed(error, 'subscribe'),
           );
@@ -168,7 +176,7 @@ export class StreamConnection {
   }
 
   #dispatch(frame: Frame, method: BoundMethod, exchange: Exchange): void {
-    const request = { ...requestOf(frame, method), gone: () => this.#gone.signal };
+    const request = { ...requestOf(frame, method), caller: this.#caller, gone: () => this.#gone.signal };
     void this.#context.dispatcher.call(method, request).then((answer) => {
       this.#leave();
       if (answer.status >= 400) this.#reply(exchange, answer.status, 'problem', answer.body);
@@ -178,6 +186,11 @@ export class StreamConnection {
 
   #subscription(frame: Frame, method: BoundMethod, exchange: Exchange): void {
     method.checkBody?.(frame.params);
+    const refusal = this.#caller.refusal();
+    if (refusal !== null) {
+      this.#finish(exchange, problem('peer.certificate_refused', `${refusal} Nothing was done.`));
+      return;
+    }
     const subscriptions = this.#subscriptions;
     if (subscriptions === null) throw new Error(`${frame.method} needs an engine`);
     if (frame.method === 'unsubscribe') {

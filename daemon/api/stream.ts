@@ -2,8 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
-import type { ClientBudget } from './admission.ts';
-import { FRAME_OVERHEAD_BYTES, StreamConnection, type StreamContext } from './stream-connection.ts';
+import {
+  type Client,
+  FRAME_OVERHEAD_BYTES,
+  StreamConnection,
+  type StreamContext,
+} from './stream-connection.ts';
 
 /** The WebSocket connections of one server (`WS /v1/stream`). */
 export class Streams {
@@ -27,9 +31,9 @@ export class Streams {
   }
 
   /** Takes over a connection that asks to become a stream; `ws` itself answers a malformed handshake with 400. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, budget: ClientBudget): void {
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, { budget, caller }: Client): void {
     this.#upgrades.handleUpgrade(request, socket, head, (ws) => {
-      const connection = new StreamConnection(ws, socket, budget, this.#context);
+      const connection = new StreamConnection(ws, socket, { budget, caller }, this.#context);
       this.#open.add(connection);
       ws.once('close', () => this.#open.delete(connection));
     });

@@ -1,10 +1,13 @@
 import { type EngineHandle, textOf } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
+import type { Caller } from '../identity/callers.ts';
+import { problem } from './problem.ts';
 
 /** Subscriptions of one connection. */
 const SUBSCRIPTIONS_MAX = 8;
 /** Entries read at a time; with entries of 64 KiB this bounds what waits for a slow reader to 4 MiB. */
 const PAGE = 64;
+const FORBIDDEN = 403;
 
 /** What is wanted: entries from an index on, of these types, of this stream. */
 export interface Wanted {
@@ -33,6 +36,7 @@ interface Subscription {
  */
 export class Subscriptions {
   readonly #engine: EngineHandle;
+  readonly #caller: Caller;
   readonly #send: (text: string) => Promise<boolean>;
   readonly #failed: (error: unknown) => void;
   readonly #open = new Map<number, Subscription>();
@@ -42,10 +46,12 @@ export class Subscriptions {
   /** `send` resolves when the text was handed to the system (true) or the connection is gone (false). */
   constructor(
     engine: EngineHandle,
+    caller: Caller,
     send: (text: string) => Promise<boolean>,
     failed: (error: unknown) => void,
   ) {
     this.#engine = engine;
+    this.#caller = caller;
     this.#send = send;
     this.#failed = failed;
   }
@@ -93,6 +99,12 @@ export class Subscriptions {
         subscription.wake = resolve;
       });
       const page = await this.#read(subscription.next);
+      if ('problem' in page) {
+        // Whoever may not read any more is told so, and the subscription is over.
+        await this.#send(`{"subscription":${id},"problem":${page.problem}}`);
+        this.close(id);
+        return;
+      }
       if (!subscription.active || !(await this.#sendPage(id, subscription, page))) return;
       if (page.entries.length === 0) await changed;
     }
@@ -109,14 +121,20 @@ export class Subscriptions {
     return taken;
   }
 
-  async #read(from: number): Promise<Page> {
+  async #read(from: number): Promise<Page | { problem: string }> {
+    const refusal = this.#caller.refusal();
+    if (refusal !== null)
+      return {
+        problem: JSON.stringify(problem('peer.certificate_refused', `${refusal} Nothing more is sent.`)),
+      };
     const reply = await this.#engine.call({
       method: 'ledger.entries',
       args: { from: String(from), limit: String(PAGE) },
       body: null,
       key: null,
-      peer: { socket: 'operator', uid: null },
+      peer: this.#caller.peer,
     });
+    if (reply.status === FORBIDDEN) return { problem: textOf(reply) };
     if (reply.status !== 200) throw new Error(`ledger.entries answered ${reply.status}`);
     return JSON.parse(textOf(reply)) as Page;
   }

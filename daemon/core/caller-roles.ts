@@ -56,6 +56,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'decisions.review': ['operator'],
   'decisions.reconcile': ['operator'],
   'decisions.list': ['observer'],
+  'decisions.entries': ['observer'],
   'decisions.replay': ['observer'],
   'permits.redeem': ['audience'],
   'permits.outcome': ['audience'],
@@ -72,8 +73,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'ledger.tile': ['observer'],
   'ledger.entries': ['observer'],
   subscribe: ['observer'],
-  /** A certificate renews itself: which one it is, the handler knows. */
-  'tls.renew': 'anyone',
+  'tls.renew': ['requester', 'audience', 'observer', 'carrier', 'operator'],
 };
 
 /** Whether somebody with these roles may call a method. A method that the table does not list is nobody's. */

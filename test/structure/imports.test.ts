@@ -13,7 +13,14 @@ const MAY_IMPORT: Record<string, string[]> = {
   'daemon/ledger': ['daemon/formats', 'daemon/host'],
   'daemon/engine': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/ledger'],
   'daemon/policy': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/engine'],
-  'daemon/api': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/engine/protocol.ts'],
+  'daemon/identity': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/engine/protocol.ts'],
+  'daemon/api': [
+    'daemon/formats',
+    'daemon/core',
+    'daemon/host',
+    'daemon/identity',
+    'daemon/engine/protocol.ts',
+  ],
   'daemon/gateway': [
     'daemon/formats',
     'daemon/core',
@@ -108,6 +115,11 @@ describe('imports', () => {
       imports.some(({ to }) => packageOf(to) === 'better-sqlite3'),
     );
     expect(users.map(({ path }) => path)).toEqual(['daemon/ledger/database.ts']);
+  });
+
+  it('call the C library from one file only', () => {
+    const users = sources.filter(({ imports }) => imports.some(({ to }) => packageOf(to) === 'koffi'));
+    expect(users.map(({ path }) => path)).toEqual(['daemon/identity/peer-credentials.ts']);
   });
 
   it('name only packages that the manifest declares', () => {
