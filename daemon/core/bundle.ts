@@ -74,3 +74,8 @@ function depthOf(value: Json): number {
   for (const member of Object.values(value)) deepest = Math.max(deepest, depthOf(member));
   return deepest + 1;
 }
+
+/** The public key lines of all principals. */
+export function keyLines({ principals }: Bundle): string[] {
+  return Object.values(principals).flatMap(({ keys }) => (keys ?? []).map(({ public_key }) => public_key));
+}

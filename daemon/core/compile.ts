@@ -33,10 +33,15 @@ export interface CompiledBundle {
  * Checks everything about a bundle that its structure cannot say: references between sections, durations and bands,
  * payload rules, patterns, keys, templates, and the type of every condition in every class that it applies to.
  *
- * Throws `BundleDefects` with all defects of the bundle. One with any defect is refused whole.
+ * Throws `BundleDefects` with all defects of the bundle. One with any defect is refused whole. `proven`: public key lines
+ * of a bundle that was checked before.
  */
-export function compileBundle(bundle: Bundle, digest: string): CompiledBundle {
-  const { defects, conditions } = checkBundle(bundle);
+export function compileBundle(
+  bundle: Bundle,
+  digest: string,
+  proven: ReadonlySet<string> = new Set(),
+): CompiledBundle {
+  const { defects, conditions } = checkBundle(bundle, proven);
   if (defects.length > 0) throw new BundleDefects(defects);
   return compiledBundle(bundle, digest, conditions);
 }
@@ -68,13 +73,16 @@ function compiledBundle(bundle: Bundle, digest: string, conditions: Map<string, 
   };
 }
 
-function checkBundle(bundle: Bundle): { defects: Defect[]; conditions: Map<string, Condition> } {
+function checkBundle(
+  bundle: Bundle,
+  proven: ReadonlySet<string>,
+): { defects: Defect[]; conditions: Map<string, Condition> } {
   const { defects, conditions } = checkConditions(bundle);
   const all = [
     ...checkReferences(bundle),
     ...checkFields(bundle),
     ...checkTemplates(bundle),
-    ...checkPrincipals(bundle),
+    ...checkPrincipals(bundle, proven),
     ...defects,
   ];
   return { defects: all, conditions };

@@ -61,8 +61,8 @@ interface Preparation {
  * The bundles that decisions run under: the active one of each environment, and any that a past decision is pinned to.
  * Reads the content-addressed store; every load checks the digest, so a file changed on disk is noticed and not used.
  *
- * A bundle is checked in every respect before it is put in force: here, or beforehand by whoever says `prepare`, so that
- * nobody has to wait for it. What was in force once was checked then, and its digest says that it is the same.
+ * A bundle is checked in every respect before it is put in force: here, or beforehand in another thread, so that nobody
+ * has to wait for it. What was in force once was checked then, and its digest says that it is the same.
  */
 export class Policies {
   readonly #directory: string;
@@ -90,7 +90,7 @@ export class Policies {
 
   /**
    * Puts a recorded policy in force; `steps` are those of its age that are on record. Never throws: an environment whose
-   * bundle does not load simply has no policy.
+   * bundle does not load, or has defects, simply has no policy.
    */
   activate(applied: AppliedPolicy | null, steps: ReadonlyMap<string, FreshnessStep> = new Map()): void {
     this.#applied = applied;
@@ -98,7 +98,7 @@ export class Policies {
     const bundles = new Map<string, Bundle>();
     for (const [environment, { digest }] of Object.entries(applied?.environments ?? {})) {
       try {
-        bundles.set(environment, this.admit(digest).compiled.bundle);
+        bundles.set(environment, this.admit(digest, false).compiled.bundle);
       } catch (error) {
         this.#failures.set(environment, error instanceof Error ? error.message : String(error));
       }
@@ -145,9 +145,8 @@ export class Policies {
   }
 
   /**
-   * A step towards having a bundle ready: reading, then the roster, then a few rules. True when nothing is left to do.
-   * Only for a bundle that `compileBundle` found to be without defects. Throws `BoundaryError` when it is missing, was
-   * changed, or is defective after all.
+   * A step towards having a bundle ready for `admit`: reading, then the roster, then a few rules. True when nothing is left
+   * to do. Throws `BoundaryError` when it is missing, was changed, or is found to be defective on the way.
    */
   prepare(digest: string): boolean {
     if (this.#loaded.has(digest)) return true;
@@ -168,19 +167,20 @@ export class Policies {
   }
 
   /**
-   * The bundle with this digest, to be put in force: as it was prepared, or checked now. Throws `BoundaryError` when it is
-   * missing, changed or defective.
+   * The bundle with this digest, to be put in force; `checked` says that `compileBundle` found no defect in it elsewhere.
+   * Throws `BoundaryError` when it is missing, changed or defective.
    */
-  admit(digest: string): LoadedPolicy {
+  admit(digest: string, checked: boolean): LoadedPolicy {
     const known = this.#loaded.get(digest);
     if (known !== undefined) return known;
-    const prepared = this.#preparing.get(digest);
-    const policy =
-      prepared === undefined
-        ? checked(this.#bytes(digest), digest)
-        : (prepared.policy ?? opened(prepared.bundle, digest));
+    const policy = checked ? this.#prepared(digest) : compiled(this.#bytes(digest), digest);
     this.#loaded.set(digest, policy);
     return policy;
+  }
+
+  #prepared(digest: string): LoadedPolicy {
+    const prepared = this.#preparing.get(digest);
+    return prepared?.policy ?? opened(prepared?.bundle ?? this.#read(digest), digest);
   }
 
   /** The bundle with this digest that was in force once. Throws `BoundaryError` when it is missing or changed. */
@@ -208,7 +208,7 @@ export class Policies {
 }
 
 /** A bundle that nobody has checked yet. */
-function checked(bytes: Uint8Array, digest: string): LoadedPolicy {
+function compiled(bytes: Uint8Array, digest: string): LoadedPolicy {
   const { bundle } = parseBundle(bytes);
   return { compiled: compileBundle(bundle, digest), roster: rosterOf(bundle) };
 }

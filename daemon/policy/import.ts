@@ -5,7 +5,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Clock } from '../host/clock.ts';
 import type { SitePaths } from '../host/site.ts';
-import type { JudgeJob, Judgement } from './judge.ts';
+import type { GoodUpdate, JudgeJob, Judgement } from './judge.ts';
 import { leaveOnMedium } from './receipt-medium.ts';
 import type { ReceiptBook } from './receipts.ts';
 import type { PolicyStore } from './store.ts';
@@ -27,7 +27,7 @@ export interface ImportRequest {
   /** Whether to count, for the record, what the update would have changed. */
   simulate?: boolean;
   /** `judgeUpdate` in another thread, say; in this one when absent. */
-  judge?: (job: JudgeJob) => Promise<Judgement>;
+  judge?: (job: JudgeJob, onGood: (update: GoodUpdate) => void) => Promise<Judgement>;
 }
 
 /** The receipt of an import: where it was left, and itself. */
@@ -82,13 +82,16 @@ async function importInTurn(request: ImportRequest): Promise<ImportResult> {
   const before = await positionOf(request);
   if ('applied' in before) return before;
   let judgement: Judgement;
+  let prepared: Promise<void> | null = null;
   try {
-    judgement = await judge(request, before);
+    judgement = await judge(request, before, (update) => {
+      if (update.updateId !== before.inForce?.updateId) prepared = prepare(request.engine, update);
+    });
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     return refuseUpdate(request, error.code, error.message);
   }
-  if (judgement.updateId !== before.updateId) await prepare(request.engine, judgement);
+  await prepared;
   return apply(request, judgement);
 }
 
@@ -115,24 +118,29 @@ function isWithin(root: string, path: string): boolean {
   return `${realpathSync(path)}/`.startsWith(`${realpathSync(root)}/`);
 }
 
-async function judge(request: ImportRequest, before: Position): Promise<Judgement> {
+async function judge(
+  request: ImportRequest,
+  { inForce, now }: Position,
+  onGood: (update: GoodUpdate) => void,
+): Promise<Judgement> {
   const { path, site, paths, simulate } = request;
   // Loaded when an update comes: what reads a TUF repository is large.
   const run = request.judge ?? (await import('./judge.ts')).judgeUpdate;
-  return run({
+  const job: JudgeJob = {
     path,
     site,
     inbox: paths.inbox,
     store: paths.policy,
     root: join(paths.trust, 'root.json'),
-    inForce: before.updateId,
-    now: before.now,
+    inForce,
+    now,
     ledger: simulate === true ? { path: paths.ledger, vkeys: join(paths.trust, 'ledger.vkey') } : null,
-  });
+  };
+  return run(job, onGood);
 }
 
-/** The engine makes the checked bundles ready between decisions; what it cannot prepare it checks when it is to apply it. */
-async function prepare(engine: EngineHandle, { siteTarget }: Judgement): Promise<void> {
+/** The engine makes the bundles ready between decisions; what it cannot prepare it says when it is to apply it. */
+async function prepare(engine: EngineHandle, { siteTarget }: GoodUpdate): Promise<void> {
   const digests = new Set(Object.values(siteTarget.environments).map(({ digest }) => digest));
   for (const digest of digests) {
     let ready = false;
@@ -144,14 +152,13 @@ async function prepare(engine: EngineHandle, { siteTarget }: Judgement): Promise
 }
 
 interface Position {
-  /** The update in force; null before the first. */
-  updateId: string | null;
+  inForce: JudgeJob['inForce'];
   now: number;
 }
 
 async function apply(
   request: ImportRequest,
-  { updateId, versions, siteTarget, isNew, flips }: Judgement,
+  { updateId, versions, siteTarget, added, flips }: Judgement,
 ): Promise<ImportResult> {
   const answer = await ask(request.engine, 'policy.apply', {
     update_id: updateId,
@@ -160,6 +167,7 @@ async function apply(
     repository: versions,
     site_target: siteTarget as unknown as JsonObject,
     flips: flips as unknown as JsonObject | null,
+    checked: true,
   });
   if (answer.status === 200) {
     const environments = Object.fromEntries(
@@ -179,7 +187,7 @@ async function apply(
   }
   // What was in force once stays: decisions of that time are pinned to it. So does what may be in force yet: an engine
   // that could not answer may have committed all the same.
-  if (isNew && answer.status < 500) request.store.drop(updateId);
+  if (answer.status < 500) request.store.drop(added);
   const { code, detail } = answer.body;
   return refuseUpdate(
     request,
@@ -215,14 +223,20 @@ async function positionOf({
     return { applied: false, code: String(policy.body.code), reason, record_id: null };
   }
   const status = await ask(engine, 'status.get', null);
-  const { update_id } = policy.body;
+  const { update_id, environments } = policy.body as {
+    update_id?: string | null;
+    environments?: { digest: string }[];
+  };
   const { time } = status.body;
   const floor =
     typeof time === 'object' && time !== null && !Array.isArray(time) && typeof time.floor === 'string'
       ? Date.parse(time.floor)
       : 0;
   return {
-    updateId: typeof update_id === 'string' ? update_id : null,
+    inForce:
+      typeof update_id === 'string'
+        ? { updateId: update_id, digests: (environments ?? []).map(({ digest }) => digest) }
+        : null,
     now: Math.max(clock.now(), Number.isFinite(floor) ? floor : 0),
   };
 }

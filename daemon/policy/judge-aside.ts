@@ -1,10 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { JudgeJob, Judgement } from './judge.ts';
+import type { GoodUpdate, JudgeJob, Judgement } from './judge.ts';
 import { notAccepted } from './update-failure.ts';
 
-/** Worker → main, once. */
+/** Worker → main: perhaps the first, then one of the others. */
 export type FromJudge =
+  | { good: GoodUpdate }
   | { judgement: Judgement }
   | { refused: { code: string; message: string; at: string | undefined } };
 
@@ -15,25 +16,30 @@ const HEAP_MB = 512;
  * `judgeUpdate` on a thread of its own, of low priority: neither sockets nor engine wait for it, and whatever an update
  * makes it take is gone when it ends. Throws as `judgeUpdate` does.
  */
-export async function judgeAside(job: JudgeJob): Promise<Judgement> {
-  const { promise, resolve, reject } = Promise.withResolvers<FromJudge>();
+export async function judgeAside(job: JudgeJob, onGood: (update: GoodUpdate) => void): Promise<Judgement> {
+  const { promise, resolve, reject } = Promise.withResolvers<Judgement>();
   const worker = new Worker(new URL('./judge-worker.ts', import.meta.url), {
     workerData: job,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
   });
-  worker.once('message', resolve);
+  worker.on('message', (message: FromJudge) => {
+    if ('good' in message) onGood(message.good);
+    else if ('judgement' in message) resolve(message.judgement);
+    else reject(refusal(message.refused));
+  });
   worker.once('error', (error) => reject(failure(error)));
   worker.once('exit', (code) =>
     reject(new Error(`the thread that judges an update ended with code ${code}`)),
   );
   try {
-    const answer = await promise;
-    if ('judgement' in answer) return answer.judgement;
-    const { code, message, at } = answer.refused;
-    throw new BoundaryError(code, message, at === undefined ? {} : { at });
+    return await promise;
   } finally {
     await worker.terminate();
   }
+}
+
+function refusal({ code, message, at }: { code: string; message: string; at: string | undefined }): Error {
+  return new BoundaryError(code, message, at === undefined ? {} : { at });
 }
 
 function failure(error: unknown): Error {

@@ -7,16 +7,20 @@ import type { FromJudge } from './judge-aside.ts';
 /* Thread of `judgeAside`: one update, then it is over. */
 
 stepBack();
-parentPort?.postMessage(await answer(workerData as JudgeJob));
+tell(await answer(workerData as JudgeJob));
 
 async function answer(job: JudgeJob): Promise<FromJudge> {
   try {
-    return { judgement: await judgeUpdate(job) };
+    return { judgement: await judgeUpdate(job, (good) => tell({ good })) };
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     const { code, message, at } = error;
     return { refused: { code, message, at } };
   }
+}
+
+function tell(message: FromJudge): void {
+  parentPort?.postMessage(message);
 }
 
 /** On Linux this lowers the calling thread alone. Who may not say so has the same rank as everybody. */

@@ -1,4 +1,4 @@
-import { parseBundle } from '../core/bundle.ts';
+import { type Bundle, keyLines, parseBundle } from '../core/bundle.ts';
 import { type CompiledBundle, compileBundle } from '../core/compile.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { SiteTarget } from '../formats/site-target.ts';
@@ -6,7 +6,7 @@ import { readBounded } from '../host/durable-file.ts';
 import { countFlips, type FlipCounts, type LedgerToRead } from './flips.ts';
 import type { Medium } from './medium.ts';
 import { clearStaging, type StagingLimits, stageRepository } from './staging.ts';
-import { PolicyStore } from './store.ts';
+import { type Added, PolicyStore } from './store.ts';
 import { notAccepted } from './update-failure.ts';
 import { ROOT_MAX_BYTES } from './update-root.ts';
 import { type VerifiedUpdate, verifyUpdate } from './verify-update.ts';
@@ -22,8 +22,8 @@ export interface JudgeJob {
   store: string;
   /** File of the root pinned at provisioning. */
   root: string;
-  /** The update in force; null before the first. */
-  inForce: string | null;
+  /** The update in force and its bundles; null before the first. */
+  inForce: { updateId: string; digests: string[] } | null;
   /** Milliseconds since 1970; the best lower bound of the time. */
   now: number;
   /** Where recent decisions are counted that the update would have changed; null: they are not. */
@@ -32,28 +32,36 @@ export interface JudgeJob {
 }
 
 /** An update that was found good in every respect, and lies in the store. */
-export interface Judgement extends Pick<VerifiedUpdate, 'updateId' | 'versions' | 'siteTarget'> {
-  /** False when the store had it before. */
-  isNew: boolean;
-  /** Null when nobody counted. */
+export interface GoodUpdate extends Pick<VerifiedUpdate, 'updateId' | 'versions' | 'siteTarget'> {
+  /** What the store had not before. */
+  added: Added;
+}
+
+export interface Judgement extends GoodUpdate {
+  /** What it would have changed; null when nobody counted. */
   flips: FlipCounts | null;
 }
 
 /**
- * What an import does before the engine hears of it: copy from the medium → verify → check the bundles → count what they
- * would have changed → store durably. Throws `BoundaryError` `update.*` for everything that is refused.
+ * What an import does before the engine decides about it: copy from the medium → verify → check the bundles → store
+ * durably → count what they would have changed. `onGood` hears of the update as soon as it is stored. Throws
+ * `BoundaryError` `update.*` for everything that is refused; then nothing was stored.
  */
-export async function judgeUpdate(job: JudgeJob, medium?: Medium): Promise<Judgement> {
+export async function judgeUpdate(
+  job: JudgeJob,
+  onGood: (update: GoodUpdate) => void,
+  medium?: Medium,
+): Promise<Judgement> {
   const store = new PolicyStore(job.store);
   const update = await verifyCopy(job, store, medium);
   const { updateId, versions, siteTarget } = update;
-  let flips: FlipCounts | null = null;
-  if (updateId !== job.inForce) {
-    const bundles = checkBundles(update.bundles);
-    flips = job.ledger === null ? null : flipsOf(job.ledger, siteTarget, bundles);
-  }
+  const isChange = updateId !== job.inForce?.updateId;
+  const bundles = isChange ? checkBundles(update.bundles, provenKeys(job, store)) : null;
   // Durable before the entry that makes it count: an entry must never name a bundle that a power cut took away.
-  return { updateId, versions, siteTarget, isNew: store.keep(update), flips };
+  const good: GoodUpdate = { updateId, versions, siteTarget, added: store.keep(update) };
+  onGood(good);
+  const flips = bundles === null || job.ledger === null ? null : flipsOf(job.ledger, siteTarget, bundles);
+  return { ...good, flips };
 }
 
 /** Verifies a private copy: nobody can change or pull what is being judged. */
@@ -73,7 +81,7 @@ async function verifyCopy(
     return await verifyUpdate({
       repositoryDir: staged,
       trustedRoot: readBounded(root, ROOT_MAX_BYTES),
-      trustedMetadataDir: store.trustedMetadataDir(inForce),
+      trustedMetadataDir: store.trustedMetadataDir(inForce?.updateId ?? null),
       site,
       now,
       expiry: 'enforce',
@@ -83,11 +91,24 @@ async function verifyCopy(
   }
 }
 
+/** Keys of the bundles in force: they were looked at when those came. */
+function provenKeys({ inForce }: JudgeJob, store: PolicyStore): ReadonlySet<string> {
+  const bundles = (inForce?.digests ?? []).map((digest) => store.bundle(digest));
+  return new Set(
+    bundles.flatMap((bytes) =>
+      bytes === null ? [] : keyLines(JSON.parse(Buffer.from(bytes).toString('utf8')) as Bundle),
+    ),
+  );
+}
+
 /** A signed bundle may be defective all the same; one defect anywhere, and nothing of the update is used. */
-function checkBundles(bundles: VerifiedUpdate['bundles']): ReadonlyMap<string, CompiledBundle> {
+function checkBundles(
+  bundles: VerifiedUpdate['bundles'],
+  proven: ReadonlySet<string>,
+): ReadonlyMap<string, CompiledBundle> {
   const checked = [...bundles].map(([digest, bytes]) => {
     try {
-      return [digest, compileBundle(parseBundle(bytes).bundle, digest)] as const;
+      return [digest, compileBundle(parseBundle(bytes).bundle, digest, proven)] as const;
     } catch (error) {
       if (!(error instanceof BoundaryError)) throw error;
       throw notAccepted(

@@ -1,12 +1,13 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { toBase64 } from '../formats/digest.ts';
+import { sha256Hex, toBase64 } from '../formats/digest.ts';
 import { parseSiteTarget, SITE_TARGET_MAX_BYTES } from '../formats/site-target.ts';
 import { makeDir, readBounded, writeDurable } from '../host/durable-file.ts';
 import { ImportLane } from './import-lane.ts';
 import type { VerifiedUpdate } from './verify-update.ts';
 
 const FILE_MAX_BYTES = 4_000_000;
+const BUNDLE_MAX_BYTES = 1_048_576;
 const ID = /^[0-9a-f]{64}$/;
 
 /** An update's repository files as they travel over the API, so that the gateway can verify them against its own root. */
@@ -14,6 +15,14 @@ export interface StoredUpdate {
   update_id: string;
   /** `metadata/…` and `targets/…` to base64. */
   files: Record<string, string>;
+}
+
+/** What one update brought into the store. */
+export interface Added {
+  /** Its own directory; null when that was there before. */
+  update: string | null;
+  /** Digests of bundles. */
+  bundles: string[];
 }
 
 /**
@@ -36,24 +45,37 @@ export class PolicyStore {
   }
 
   /**
-   * Stores an update and its bundles. Durable on return. Harmless to repeat, also after a crash midway. Returns false
-   * when the update was here before.
+   * Stores an update and its bundles. Durable on return. Harmless to repeat, also after a crash midway. Returns what was
+   * not here before.
    */
-  keep(update: VerifiedUpdate): boolean {
-    for (const [digest, bytes] of update.bundles)
-      writeDurable(join(this.#bundles, `${digest}.json`), bytes, 0o600);
+  keep(update: VerifiedUpdate): Added {
     const dir = join(this.#updates, update.updateId);
-    const isNew = !existsSync(dir);
+    const bundles = [...update.bundles.keys()].filter((digest) => !existsSync(this.#bundleFile(digest)));
+    const added = { update: existsSync(dir) ? null : update.updateId, bundles };
+    for (const [digest, bytes] of update.bundles) writeDurable(this.#bundleFile(digest), bytes, 0o600);
     for (const [name, bytes] of update.files) {
       makeDirs(dir, dirname(name));
       writeDurable(join(dir, name), bytes, 0o600);
     }
-    return isNew;
+    return added;
   }
 
-  /** Forgets an update that was never put in force. Bundles stay: another update may share them. */
-  drop(updateId: string): void {
-    rmSync(join(this.#updates, updateId), { recursive: true, force: true });
+  #bundleFile(digest: string): string {
+    return join(this.#bundles, `${digest}.json`);
+  }
+
+  /** A bundle that is in store; null when it is missing or was changed there. */
+  bundle(digest: string): Uint8Array | null {
+    const path = this.#bundleFile(digest);
+    if (!existsSync(path)) return null;
+    const bytes = readBounded(path, BUNDLE_MAX_BYTES);
+    return sha256Hex(bytes) === digest ? bytes : null;
+  }
+
+  /** Forgets what an update brought that was never put in force. */
+  drop({ update, bundles }: Added): void {
+    if (update !== null) rmSync(join(this.#updates, update), { recursive: true, force: true });
+    for (const digest of bundles) rmSync(this.#bundleFile(digest), { force: true });
   }
 
   /** Where `verifyUpdate` finds what was accepted last; null when nothing was, or its files are gone. */

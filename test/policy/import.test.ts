@@ -217,7 +217,7 @@ describe('importUpdate', () => {
       store,
       clock,
       who,
-      judge: (job) => judgeUpdate(job, medium),
+      judge: (job, onGood) => judgeUpdate(job, onGood, medium),
     });
     expect(result).toMatchObject({ applied: false, code: 'update.medium_failed', record_id: 7 });
     expect([updatesIn(paths), readdirSync(paths.inbox)]).toEqual([[], []]);

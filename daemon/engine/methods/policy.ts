@@ -10,13 +10,15 @@ import { type AfterCommit, problem, reply } from '../reply.ts';
 import { refused } from './lifecycle.ts';
 
 type Update = Omit<AppliedPolicy, 'environments'>;
+/** `checked`: its bundles were found to be without defects (`compileBundle`) by whoever brings it. */
+type Apply = Update & { checked?: boolean };
 
 /**
  * `policy.apply`: puts a verified update in force. Its files are already durable in the store; this entry is the commit
  * point, and what is in force is what the newest such entry says. Serials and versions only grow.
  */
 export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
-  const update = JSON.parse(call.body ?? '{}') as Update;
+  const { checked = false, ...update } = JSON.parse(call.body ?? '{}') as Apply;
   const { policies, site } = batch.state;
   const before = policies.applied;
   if (update.site_target.site !== site) {
@@ -36,7 +38,7 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
   if (older !== null) return refused(refuse('policy.not_newer', older));
   const environments = pinnedOf(update.site_target);
   try {
-    for (const { digest } of Object.values(environments)) policies.admit(digest);
+    for (const { digest } of Object.values(environments)) policies.admit(digest, checked);
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     return refused(refuse('policy.defective', `${error.message} The policy in force stays as it was.`));
@@ -90,8 +92,8 @@ export function refusePolicy(batch: Batch, call: EngineCall): AfterCommit {
 }
 
 /**
- * `policy.prepare`: one small step towards having a bundle ready, so that applying it keeps nobody waiting; to be called
- * until `ready`. Only for a bundle that was checked (`compileBundle`) by whoever calls.
+ * `policy.prepare`: one small step towards having a bundle of the store ready, so that applying it keeps nobody waiting; to
+ * be called until `ready`. Puts nothing in force.
  */
 export function preparePolicy(state: EngineState, call: EngineCall): EngineReply {
   try {
