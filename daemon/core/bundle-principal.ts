@@ -23,6 +23,8 @@ const Key = Type.Object(
   {
     public_key: Type.String({ maxLength: 2_000 }),
     status: Type.Optional(Type.Union([Type.Literal('active'), Type.Literal('revoked')])),
+    /** A security key that counts only when it was unlocked with its PIN. */
+    require_pin: Type.Optional(Type.Boolean()),
   },
   closed,
 );

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import { Approvals } from './bundle-approvals.ts';
 import { Principal } from './bundle-principal.ts';
 
 /*
@@ -198,6 +199,7 @@ export const BundleSchema = Type.Object(
       },
       closed,
     ),
+    approvals: Type.Optional(Approvals),
     authority: Type.Object({ routes: Type.Array(AuthorityRoute, { maxItems: 500 }) }, closed),
     principals: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' }), Principal, {
       ...closed,

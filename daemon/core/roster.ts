@@ -12,6 +12,8 @@ export interface RosterMember {
   status: BundlePrincipal['status'];
   scope: BundlePrincipal['scope'];
   key_active: boolean;
+  /** Whether this key counts only with its PIN. */
+  pin_required: boolean;
 }
 
 /** The people, agents and services of one bundle, indexed for the questions that the engine asks. */
@@ -41,6 +43,7 @@ export function rosterOf(bundle: Bundle): Roster {
         status: principal.status,
         scope: principal.scope,
         key_active: (key.status ?? 'active') === 'active',
+        pin_required: key.require_pin ?? false,
       });
     }
   }

@@ -73,6 +73,7 @@ const alice: RosterMember = {
   status: 'active',
   scope: undefined,
   key_active: true,
+  pin_required: false,
 };
 
 function roster(members: Record<string, RosterMember>, owners: Record<string, string> = {}): Roster {
