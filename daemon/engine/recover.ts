@@ -11,11 +11,11 @@ import type { NoteSigner } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open.ts';
 import { lockWriter, type WriterLock } from '../ledger/writer-lock.ts';
 import { Batch, type EngineState } from './context.ts';
+import type { LedgerTrouble } from './health/ledger.ts';
 import { systemResumed, systemStarted } from './methods/system.ts';
 import { OPEN, type PeerSettings, Peers } from './peers.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
 import { Projections } from './projections.ts';
-import type { LedgerTrouble } from './status.ts';
 import { TimeKeeper } from './time.ts';
 
 /** Everything an engine needs from outside. Opening a file, the time and randomness come only through here. */

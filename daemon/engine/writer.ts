@@ -2,9 +2,9 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from '
 import { isStorageError } from '../ledger/database.ts';
 import { composeEngine } from './compose.ts';
 import { Engine } from './engine.ts';
+import { ledgerInstruction } from './health/ledger.ts';
 import { type PackedReplies, packReplies } from './pack.ts';
 import type { DraftReply, EngineCall, EngineEvent } from './protocol.ts';
-import { ledgerInstruction } from './status.ts';
 
 /*
  * The engine's worker thread: the one writer. Everything that waits when a batch starts is in that batch; while it

@@ -1,0 +1,40 @@
+import type { TimeTrust } from '../../formats/entry.ts';
+import type { Profile } from '../../host/site.ts';
+import type { EngineState } from '../context.ts';
+import type { LedgerTrouble } from './ledger.ts';
+
+/** What the engine knows of itself when it is asked how it is. */
+export interface HealthFacts {
+  /** Null while the ledger cannot be used. */
+  state: EngineState | null;
+  trouble: LedgerTrouble | null;
+  site: string;
+  profile: Profile;
+  startedAt: number;
+  time: { now: number; trust: TimeTrust; floor: number };
+}
+
+/** What can be degraded. */
+export type Component =
+  | 'ledger'
+  | 'policy'
+  | 'identity'
+  | 'time'
+  | 'disk'
+  | 'gateway'
+  | 'incident'
+  | 'breakglass';
+
+/** One thing that is wrong, what it does to decisions, and what a person can do about it. */
+export interface Degraded {
+  component: Component;
+  cause: string;
+  since: string | null;
+  effect: string;
+  instruction: string;
+}
+
+/** An instant as status shows it. */
+export function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
