@@ -5,6 +5,7 @@ import { type Finding, tampered } from '../ledger/finding.ts';
 import {
   type DecisionRow,
   idempotencyOf,
+  keyCounterOf,
   nonceOf,
   PROJECTION_OBJECTS,
   REBUILT,
@@ -35,6 +36,7 @@ export function checkProjections(database: Database): Finding[] {
   const check = new RowCheck(database, findings);
   check.everyDecision();
   if (!findings.full) check.everythingStanding();
+  if (!findings.full) check.everyKeyCounter();
   if (!findings.full) check.counts();
   return findings.all;
 }
@@ -122,7 +124,8 @@ class RowCheck {
   readonly #kept: Statement<{ request: string; decision: string }>;
   readonly #burnt: Statement<number>;
   /** How many rows each table should have. */
-  readonly #expected = { decisions: 0, idempotency: 0, nonces: 0, standing: 0 };
+  readonly #expected = { decisions: 0, idempotency: 0, nonces: 0, key_counters: 0, standing: 0 };
+  readonly #counters = new Map<string, number>();
   readonly #standing = new Map<string, StandingRow>();
   #site: string | null = null;
 
@@ -169,12 +172,21 @@ class RowCheck {
     this.#expected.standing = this.#standing.size;
   }
 
+  /** Streams are read one after the other, and a key signs for many: what counts is the highest of all. */
+  everyKeyCounter(): void {
+    const row = this.#database.prepareColumn<number>('SELECT counter FROM key_counters WHERE key = ?');
+    for (const [key, counter] of this.#counters) {
+      if (row.get(key) !== counter) this.#findings.add(`key_counters[${key}]`, `it is not ${counter}`);
+    }
+    this.#expected.key_counters = this.#counters.size;
+  }
+
   #follow(entry: Entry, index: number): void {
-    const standing = standingAfter(entry);
-    if (standing === null) return;
-    const key = `${standing.kind} ${standing.id}`;
-    const first_idx = this.#standing.get(key)?.first_idx ?? index;
-    this.#standing.set(key, { ...standing, first_idx, last_idx: index });
+    for (const standing of standingAfter(entry)) {
+      const key = `${standing.kind} ${standing.id}`;
+      const first_idx = this.#standing.get(key)?.first_idx ?? index;
+      this.#standing.set(key, { ...standing, first_idx, last_idx: index });
+    }
   }
 
   /** No table may hold more, or less, than the entries make. */
@@ -235,6 +247,10 @@ class RowCheck {
     const nonce = nonceOf(entry);
     if (nonce === null) return;
     this.#expected.nonces++;
+    const used = keyCounterOf(entry);
+    if (used !== null) {
+      this.#counters.set(used.key, Math.max(used.counter, this.#counters.get(used.key) ?? 0));
+    }
     if (this.#burnt.get(nonce) === index) return;
     this.#findings.add(`nonces[${nonce}]`, 'it does not name the entry that used it', index);
   }

@@ -50,6 +50,11 @@ export const PROJECTION_OBJECTS: readonly { type: 'table' | 'index'; name: strin
   },
   {
     type: 'table',
+    name: 'key_counters',
+    sql: 'CREATE TABLE key_counters (key TEXT PRIMARY KEY, counter INTEGER NOT NULL) STRICT, WITHOUT ROWID',
+  },
+  {
+    type: 'table',
     name: 'standing',
     sql: `CREATE TABLE standing (
   kind TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, first_idx INTEGER NOT NULL, last_idx INTEGER NOT NULL,
@@ -76,7 +81,7 @@ UNION ALL
 SELECT permit, count(*) FROM decisions WHERE permit IN ('redeemed', 'unknown') GROUP BY permit`;
 
 /** Projections that `rebuild` drops and refills, with the columns that the check compares. */
-export const REBUILT = ['decisions', 'idempotency', 'nonces', 'standing'] as const;
+export const REBUILT = ['decisions', 'idempotency', 'nonces', 'key_counters', 'standing'] as const;
 
 /** A row of the list view: enough to show and page without opening the stream. */
 export interface DecisionRow {
@@ -115,7 +120,11 @@ export class Projections {
   /** Brings the tables up to date with one entry, in the caller's transaction. */
   apply(index: number, entry: Entry): void {
     const nonce = nonceOf(entry);
-    if (nonce !== null) this.#sql.burn.run(nonce, index);
+    if (nonce !== null) {
+      this.#sql.burn.run(nonce, index);
+      const used = keyCounterOf(entry);
+      if (used !== null) this.#sql.count.run(used.key, used.counter);
+    }
     if (!entry.stream.startsWith('dec_')) {
       this.#stand(index, entry);
       return;
@@ -129,10 +138,9 @@ export class Projections {
   }
 
   #stand(index: number, entry: Entry): void {
-    const standing = standingAfter(entry);
-    if (standing === null) return;
-    const { kind, id, state } = standing;
-    this.#sql.stand.run(kind, id, state, index, index);
+    for (const { kind, id, state } of standingAfter(entry)) {
+      this.#sql.stand.run(kind, id, state, index, index);
+    }
   }
 
   /** How one thing stands; null when no entry ever began it. */
@@ -194,7 +202,17 @@ export class Projections {
   }
 
   nonceUsed(nonce: string): boolean {
-    return this.#sql.burnt.get(nonce) !== undefined;
+    return this.nonceEntry(nonce) !== null;
+  }
+
+  /** Log index of the entry that used a nonce up; null while none has. */
+  nonceEntry(nonce: string): number | null {
+    return this.#sql.burnt.get(nonce)?.idx ?? null;
+  }
+
+  /** Highest counter of a security key (`SHA256:…`) in an act that counted; null when none did. */
+  keyCounter(key: string): number | null {
+    return this.#sql.counter.get(key) ?? null;
   }
 
   /** Keeps the encrypted sensitive values of a decision beside the ledger. */
@@ -231,6 +249,9 @@ function prepareAll(database: Database) {
     keep: row('INSERT INTO idempotency (key, request, decision) VALUES (?, ?, ?)'),
     burnt: row<{ idx: number }>('SELECT idx FROM nonces WHERE nonce = ?'),
     burn: row('INSERT INTO nonces (nonce, idx) VALUES (?, ?)'),
+    counter: database.prepareColumn<number>('SELECT counter FROM key_counters WHERE key = ?'),
+    count: row(`INSERT INTO key_counters (key, counter) VALUES (?, ?)
+      ON CONFLICT (key) DO UPDATE SET counter = max(counter, excluded.counter)`),
     stand: row(`INSERT INTO standing (kind, id, state, first_idx, last_idx) VALUES (?, ?, ?, ?, ?)
       ON CONFLICT (kind, id) DO UPDATE SET state = excluded.state, last_idx = excluded.last_idx`),
     standing: row<StandingRow>('SELECT * FROM standing WHERE kind = ? AND id = ?'),
@@ -298,4 +319,16 @@ export function idempotencyOf(entry: Entry): { key: string; request: string } | 
 export function nonceOf(entry: Entry): string | null {
   const { nonce } = entry.data;
   return typeof nonce === 'string' && entry.type !== 'approval.rejected' ? nonce : null;
+}
+
+/** Key and counter of an act that counted, where a security key signed it. */
+export function keyCounterOf(entry: Entry): { key: string; counter: number } | null {
+  if (nonceOf(entry) === null) return null;
+  const { key, security_key: use } = entry.data as unknown as SignedData;
+  return use === undefined || use === null ? null : { key, counter: use.counter };
+}
+
+interface SignedData {
+  key: string;
+  security_key?: { counter: number } | null;
 }

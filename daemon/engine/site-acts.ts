@@ -6,6 +6,7 @@ import type { EntryActor } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { ActKind, SignedAct } from '../formats/signed-act.ts';
 import type { Batch } from './context.ts';
+import { judgeKeyUse } from './key-use.ts';
 import { actData, readAct } from './methods/acts.ts';
 import type { LoadedPolicy, Policies } from './policies.ts';
 
@@ -45,6 +46,8 @@ export function countSiteAct(
     expected: wanted,
   });
   if (isRefusal(person)) return person;
+  const unfit = judgeKeyUse(batch, submitted, sitePolicy(batch.state.policies));
+  if (unfit !== null) return unfit;
   return {
     act,
     actor: { id: person.principal, role: person.role },

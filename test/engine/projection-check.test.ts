@@ -149,10 +149,11 @@ describe('the engine’s tables', () => {
   });
 
   test('are not expected in a ledger without decisions', () => {
-    const tables = ['decisions', 'idempotency', 'nonces', 'standing', 'sealed'].map(
-      (table) => `DROP TABLE ${table}`);
+    const tables = ['decisions', 'idempotency', 'nonces', 'key_counters', 'standing', 'sealed'].map(
+      (table) => `DROP TABLE ${table}`,
+    );
     expect(foundAfter(...tables, `DELETE FROM streams WHERE stream LIKE 'dec_%'`)).toEqual([]);
-    expect(foundAfter(...tables)).toHaveLength(9);
+    expect(foundAfter(...tables)).toHaveLength(10);
   });
 
   test('end the check early when everything is wrong', () => {

@@ -6,20 +6,23 @@ import { assertTransition, checkLifecycle, type LifecycleCommand } from '../../c
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import type { Roster } from '../../core/roster.ts';
 import { recordableText } from '../../core/scrub.ts';
+import { type KeyUse, keyUseOf } from '../../core/security-key.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { sha256Hex } from '../../formats/digest.ts';
 import type { EntryActor, EntryType } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Permit } from '../../formats/permit.ts';
 import { type ActKind, actNamespace, parseAct, type SignedAct } from '../../formats/signed-act.ts';
+import { ED25519, SK_ECDSA, SK_ED25519 } from '../../formats/ssh-public-key.ts';
 import { verifySshSignature } from '../../formats/sshsig.ts';
 import { type Batch, proofOf } from '../context.ts';
+import { judgeKeyUse, keyUseData } from '../key-use.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, problem } from '../reply.ts';
 import { changed, findDecision, refused } from './lifecycle.ts';
 
-/** Key types whose signatures count. Others verify, but their approvals are a later matter of policy. */
-const ACCEPTED_KEYS: readonly string[] = ['ssh-ed25519'];
+/** Key types whose signatures count. Others verify, but are not what people sign acts with. */
+const ACCEPTED_KEYS: readonly string[] = [ED25519, SK_ED25519, SK_ECDSA];
 const DEFAULT_ACTS_PER_DECISION = 100;
 
 /** A signed act as it was submitted, its signature checked. */
@@ -30,6 +33,8 @@ export interface SubmittedAct {
   signature: string;
   /** Fingerprint of the signing key. */
   key: string;
+  /** What a security key said; null for a plain key. */
+  use: KeyUse | null;
 }
 
 /**
@@ -95,10 +100,10 @@ export function readAct(body: string | null, kinds: readonly ActKind[]): Submitt
   if (!ACCEPTED_KEYS.includes(verified.type)) {
     return refuse(
       'approval.key_type',
-      `Signatures by ${verified.type} keys do not count here; use ssh-ed25519.`,
+      `Signatures by ${verified.type} keys do not count here; use ssh-ed25519 or a security key (ed25519-sk, ecdsa-sk). Nothing was recorded.`,
     );
   }
-  return { act, digest: sha256Hex(message), signature, key: verified.key };
+  return { act, digest: sha256Hex(message), signature, key: verified.key, use: keyUseOf(verified) };
 }
 
 /** Judges a signature-checked act against the decision, its pinned roster and the roster in force. */
@@ -107,17 +112,20 @@ export function judge(batch: Batch, record: DecisionRecord, submitted: Submitted
   const { decision } = record;
   if (decision.policy_digest === null)
     return refuse('policy.none', 'This decision was made without a policy.');
-  return judgeAct({
+  const policy = policies.load(decision.policy_digest);
+  const person = judgeAct({
     site,
     record,
     act: submitted.act,
     key: submitted.key,
-    pinned: policies.load(decision.policy_digest).roster,
+    pinned: policy.roster,
     current: rosterInForce(batch, record),
     nonce_used: projections.nonceUsed(submitted.act.nonce),
     now_ms: batch.now,
     time_trust: batch.trust,
   });
+  if (isRefusal(person)) return person;
+  return judgeKeyUse(batch, submitted, policy) ?? person;
 }
 
 /** Whom a key belongs to in the policy in force, for the record of a rejected act. */
@@ -165,6 +173,7 @@ function reject(
       act_digest: submitted.digest,
       key: submitted.key,
       principal,
+      ...keyUseData(submitted),
     },
   );
   return (state) =>
@@ -253,6 +262,7 @@ export function actData(submitted: SubmittedAct, person: AcceptedAct): JsonObjec
     key: submitted.key,
     nonce: submitted.act.nonce,
     reason: submitted.act.reason,
+    ...keyUseData(submitted),
   };
 }
 

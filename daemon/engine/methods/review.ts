@@ -5,6 +5,7 @@ import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
+import { judgeKeyUse } from '../key-use.ts';
 import type { EngineCall } from '../protocol.ts';
 import type { AfterCommit } from '../reply.ts';
 import { actData, readAct, type SubmittedAct } from './acts.ts';
@@ -84,19 +85,21 @@ function signedAct(
   if ('refused' in submitted) return submitted;
   const { decision } = record;
   const { policies, projections, site } = batch.state;
-  const roster = policies.active(decision.context.environment)?.roster ?? null;
-  if (roster === null) return refuse('policy.none', 'No policy is in force, so no signature can be judged.');
+  const policy = policies.active(decision.context.environment);
+  if (policy === null) return refuse('policy.none', 'No policy is in force, so no signature can be judged.');
   const person = judgeReviewer({
     site,
     record,
     act: submitted.act,
     key: submitted.key,
-    pinned: roster,
-    current: roster,
+    pinned: policy.roster,
+    current: policy.roster,
     nonce_used: projections.nonceUsed(submitted.act.nonce),
     now_ms: batch.now,
     time_trust: batch.trust,
   });
   if (isRefusal(person)) return person;
+  const unfit = judgeKeyUse(batch, submitted, policy);
+  if (unfit !== null) return unfit;
   return { submitted, data: actData(submitted, person), actor: { id: person.principal, role: person.role } };
 }
