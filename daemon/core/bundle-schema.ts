@@ -1,5 +1,7 @@
 import { type Static, Type } from 'typebox';
+import { Activation } from './bundle-activation.ts';
 import { Approvals } from './bundle-approvals.ts';
+import { BreakGlass } from './bundle-breakglass.ts';
 import { Principal } from './bundle-principal.ts';
 
 /*
@@ -200,6 +202,7 @@ export const BundleSchema = Type.Object(
       closed,
     ),
     approvals: Type.Optional(Approvals),
+    activation: Type.Optional(Activation),
     authority: Type.Object({ routes: Type.Array(AuthorityRoute, { maxItems: 500 }) }, closed),
     principals: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' }), Principal, {
       ...closed,
@@ -215,6 +218,7 @@ export const BundleSchema = Type.Object(
         closed,
       ),
     ),
+    breakglass: Type.Optional(BreakGlass),
     /** Extra patterns (RE2) that no payload string may contain, beside the built-in ones. */
     secrets: Type.Optional(
       Type.Object(
@@ -239,6 +243,7 @@ export type BundleActionClass = Static<typeof ActionClass>;
 export type BundleTool = Static<typeof Tool>;
 export type BundleGate = Static<typeof Gate>;
 export type BundleRoute = Static<typeof AuthorityRoute>;
+export type { BundleBreakGlass } from './bundle-breakglass.ts';
 export type { BundlePrincipal } from './bundle-principal.ts';
 export type BundleRiskFactor = Static<typeof RiskFactor>;
 export type BundlePayloadField = Static<typeof PayloadField>;

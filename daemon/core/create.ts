@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../formats/json.ts';
 import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import type { DecisionStatus } from './decision.ts';
 import type { StalePolicy } from './freshness.ts';
+import type { RecordedBreakglass } from './lift.ts';
 import type { RecordedPeer } from './peer.ts';
 import type { DecisionRequest, Target } from './request.ts';
 import type { EnforcementResult, GateResult, Verdict } from './verdict.ts';
@@ -35,6 +36,8 @@ export interface DecisionFacts {
   idempotency: { key: string; request: string } | null;
   /** What evaluation was told of the policy's age, so that the decision can be replayed. */
   freshness?: StalePolicy;
+  /** The break-glass session that evaluation was told of. */
+  breakglass?: RecordedBreakglass;
   /** What evaluation was told of who asks, with whom that is. */
   peer?: RecordedPeer;
 }
@@ -68,6 +71,7 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
     ...(verdict.result === 'allow' ? {} : { action_digest }),
     ...(waits ? { audience: facts.audience } : {}),
     authority: { required: verdict.authority.required, route: verdict.authority.route },
+    ...(facts.breakglass === undefined ? {} : { breakglass: facts.breakglass }),
     ...(verdict.result === 'escalate' ? { call: verdict.call } : {}),
     context: recordedContext(request.context, verdict.environment),
     enforcement: { reasons: verdict.reasons, result: verdict.result },
@@ -109,6 +113,7 @@ export interface FirstData {
   action_digest?: string;
   audience?: string;
   authority: Verdict['authority'];
+  breakglass?: RecordedBreakglass;
   call?: ResolvedCall | null;
   context: RecordedContext;
   enforcement: { reasons: string[]; result: EnforcementResult };
@@ -165,6 +170,7 @@ function permitFor(
   return issuePermit({
     decision_id: facts.decision_id,
     audience: facts.audience,
+    ...(facts.breakglass === undefined ? {} : { breakglass: facts.breakglass.id }),
     action_digest,
     policy_digest: facts.policy.digest,
     tool: facts.tool,
@@ -184,6 +190,7 @@ export function issuePermit(
   return {
     action_digest: grant.action_digest,
     audience: grant.audience,
+    ...(grant.breakglass === undefined ? {} : { breakglass: grant.breakglass }),
     call: grant.call,
     decision_id: grant.decision_id,
     environment: grant.environment,

@@ -1,6 +1,7 @@
 import type { TimeTrust } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Permit } from '../formats/permit.ts';
+import type { RecordedBreakglass } from './lift.ts';
 import type { RecordedPeer } from './peer.ts';
 import type { Target } from './request.ts';
 import type { AuthorityGroup, EnforcementResult, RecordedGate } from './verdict.ts';
@@ -33,7 +34,8 @@ export type PermitState = 'none' | 'issued' | 'redeemed' | 'succeeded' | 'failed
 
 /**
  * Decision v1, the wire object (design: "The decision"). The ledger's entries are the truth; this is their fold. Fields
- * that do not apply yet are null, never absent, except `permit` (present only while a permit exists) and `peer`.
+ * that do not apply yet are null, never absent, except `permit` (present only while a permit exists), `peer` and
+ * `breakglass`.
  */
 export interface Decision {
   decision_id: string;
@@ -63,6 +65,8 @@ export interface Decision {
   time_trust: TimeTrust;
   /** Who asked over the socket, as the kernel and the certificate said; present where the site tells callers apart. */
   peer?: RecordedPeer;
+  /** The break-glass session that was open for it, and until when; present only for what was asked under one. */
+  breakglass?: RecordedBreakglass;
   permit_state: PermitState;
   permit?: Permit;
   outcome: JsonObject | null;

@@ -8,6 +8,7 @@ import { checkCapabilities, checkPeer } from './check-peer.ts';
 import type { Bindings } from './condition.ts';
 import { durationMs } from './duration.ts';
 import { judgeStale, type StalePolicy, withGroup } from './freshness.ts';
+import { liftAuthority, liftGates, liftsOf, liftsTime, type RecordedBreakglass, ttlUnder } from './lift.ts';
 import {
   checkActor,
   checkAuditFields,
@@ -50,6 +51,8 @@ export interface Facts {
   replay?: boolean;
   /** How stale the policy is, where that matters (`freshness.ts`). Absent: not stale enough to change any verdict. */
   freshness?: StalePolicy;
+  /** The break-glass session that is open for this very request. Absent: none. */
+  breakglass?: RecordedBreakglass;
   /** Who asks over the socket, where identities are in use. Absent: the name in the request is all that is known. */
   peer?: PeerFacts;
   /** The site's name, where a shared bundle leaves it open. */
@@ -77,7 +80,7 @@ export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: F
   const actionClass = name === null ? null : rules.classOf(name);
   const environment = request.context.environment ?? PRODUCTION;
   const principal = rules.principals.get(request.context.actor.id ?? '') ?? null;
-  const setting = settingOf(request, actionClass);
+  const setting = settingOf(request, actionClass, facts);
   const failed = checkMinimum(rules, request, facts, actionClass, principal, environment);
   if (actionClass === null || failed.length > 0) return denied(setting, failed);
 
@@ -90,12 +93,16 @@ export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: F
   if (routed === null) gates.push(noRoute(actionClass, environment, risk.band));
   const stale = facts.freshness === undefined ? null : judgeStale(rules.bundle, facts.freshness, risk.band);
   if (stale !== null && 'id' in stale) gates.push(stale);
-  const authority = stale !== null && 'group' in stale ? withGroup(routed, stale) : routed;
+  const routine = stale !== null && 'group' in stale ? withGroup(routed, stale) : routed;
   const call = resolveCall(rules, actionClass, request, environment, facts);
   if ('id' in call) gates.push(call);
   const time =
     facts.time_trust === 'uncertain' ? (actionClass.definition.time_uncertain ?? 'queue') : 'allow';
   if (time === 'deny') gates.push(doubtfulTime());
+  const place = { class: actionClass.name, environment, target: request.action.target };
+  const lifts = liftsOf(rules.bundle, facts.breakglass, place);
+  if (lifts !== null) liftGates(gates, lifts);
+  const authority = lifts === null ? routine : liftAuthority(routine, lifts);
   if (authority === null || 'id' in call || gates.some(({ result }) => result === 'fail')) {
     return denied(setting, gates, risk);
   }
@@ -105,19 +112,19 @@ export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: F
     risk,
     authority,
     call,
-    ...conclude(gates, risk, authority.required, time === 'queue'),
+    ...conclude(gates, risk, authority.required, time === 'queue' && !liftsTime(lifts)),
   };
 }
 
 /** The verdict where no policy is in force: a denial that records as little as a denial under policy would. */
-export function evaluateWithoutPolicy(request: DecisionRequest, _facts: Facts): Verdict {
+export function evaluateWithoutPolicy(request: DecisionRequest, facts: Facts): Verdict {
   const none: GateResult = {
     id: 'policy.active',
     result: 'fail',
     reason: 'No policy is in force here, so nothing is allowed. Import a signed policy update.',
   };
   const failed = [none, ...checkAuditFields(request), ...checkSecrets(request, null, builtInSecrets)];
-  return denied(settingOf(request, null), [...failed, ...unjudgedPayload(request)]);
+  return denied(settingOf(request, null, facts), [...failed, ...unjudgedPayload(request)]);
 }
 
 const builtInSecrets = secretScanner();
@@ -155,7 +162,7 @@ function unjudgedPayload({ action }: DecisionRequest): GateResult[] {
   return [{ id: 'payload.allowlist', result: 'fail', reason, field: 'payload' }];
 }
 
-function settingOf(request: DecisionRequest, actionClass: ClassRules | null): Setting {
+function settingOf(request: DecisionRequest, actionClass: ClassRules | null, facts: Facts): Setting {
   const { environment } = request.context;
   return {
     environment:
@@ -163,8 +170,8 @@ function settingOf(request: DecisionRequest, actionClass: ClassRules | null): Se
         ? (environment ?? PRODUCTION)
         : withheldText('environment.unknown'),
     environment_assumed: environment === null,
-    pending_ttl_ms: actionClass?.pending_ttl_ms ?? durationMs(DEFAULT_PENDING_TTL),
-    permit_ttl_ms: actionClass?.permit_ttl_ms ?? durationMs(DEFAULT_PERMIT_TTL),
+    pending_ttl_ms: ttlUnder(actionClass?.pending_ttl_ms ?? durationMs(DEFAULT_PENDING_TTL), facts),
+    permit_ttl_ms: ttlUnder(actionClass?.permit_ttl_ms ?? durationMs(DEFAULT_PERMIT_TTL), facts),
   };
 }
 
@@ -242,6 +249,9 @@ function conclude(
   if (exceptions.length + approvals.length > 0) {
     return { result: 'escalate', reasons: [...exceptions, ...approvals, ...because] };
   }
-  const passed = `Every gate passed; risk ${risk.band} (${risk.score}) needs no approval.`;
+  const lifted = gates.filter(({ result }) => result === 'lifted').map(({ id }) => id);
+  const rest =
+    lifted.length === 0 ? 'Every gate passed' : `Break-glass lifts ${lifted.join(', ')}; the rest passed`;
+  const passed = `${rest}; risk ${risk.band} (${risk.score}) needs no approval.`;
   return { result: 'allow', reasons: [passed, ...because] };
 }

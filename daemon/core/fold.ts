@@ -75,6 +75,7 @@ function begin({ index, entry }: Recorded): DecisionRecord {
     reviews: [],
   };
   if (data.peer !== undefined) decision.peer = data.peer;
+  if (data.breakglass !== undefined) decision.breakglass = data.breakglass;
   if (permit !== undefined) decision.permit = permit;
   return {
     decision,

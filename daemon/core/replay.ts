@@ -54,6 +54,7 @@ export function replayDecision(
     time_trust: entry.time_trust,
     replay: true,
     ...(freshness === null ? {} : { freshness }),
+    ...(data.breakglass === undefined ? {} : { breakglass: data.breakglass }),
     ...(data.peer === undefined ? {} : { peer: data.peer, site: entry.site }),
   };
   const verdict = policy === null ? evaluateWithoutPolicy(request, facts) : policy.evaluate(request, facts);

@@ -11,7 +11,7 @@ export interface Standing {
   state: string;
 }
 
-type Rule = (entry: Entry) => Standing;
+type Rule = (entry: Entry) => Standing | readonly Standing[];
 
 const ofStream =
   (kind: StandingKind, state: string): Rule =>
@@ -19,15 +19,29 @@ const ofStream =
 
 /** Entry type → what it begins, moves or closes. Types that are not in it leave nothing standing. */
 const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
-  'breakglass.activated': ofStream('breakglass', 'active'),
+  'breakglass.activated': activated,
   'breakglass.ended': ofStream('breakglass', 'ended'),
+  'breakglass.overdue': ofStream('breakglass', 'overdue'),
   'breakglass.reviewed': ofStream('breakglass', 'closed'),
+  'grant.issued': ofStream('grant', 'issued'),
+  'grant.revoked': ofStream('grant', 'closed'),
+  'grant.expired': ofStream('grant', 'closed'),
   'incident.opened': ofStream('incident', 'open'),
   'incident.cleared': ofStream('incident', 'closed'),
   'key.suspended': ({ data }) => ({ kind: 'suspension', id: String(data.suspended), state: 'suspended' }),
 };
 
-/** What an entry leaves standing; null when nothing. Pure, so that writing, rebuilding and checking agree. */
-export function standingAfter(entry: Entry): Standing | null {
-  return RULES[entry.type]?.(entry) ?? null;
+/** A session that a sealed grant opened uses that grant up for ever. */
+function activated({ stream, data }: Entry): Standing[] {
+  const session: Standing = { kind: 'breakglass', id: stream, state: 'active' };
+  const grant = data.grant as { id: string } | undefined;
+  return grant === undefined ? [session] : [session, { kind: 'grant', id: grant.id, state: 'closed' }];
+}
+
+const NOTHING: readonly Standing[] = [];
+
+/** What an entry leaves standing. Pure, so that writing, rebuilding and checking agree. */
+export function standingAfter(entry: Entry): readonly Standing[] {
+  const standing = RULES[entry.type]?.(entry) ?? NOTHING;
+  return 'kind' in standing ? [standing] : standing;
 }

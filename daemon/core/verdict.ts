@@ -1,6 +1,7 @@
 import type { ResolvedCall } from '../formats/permit.ts';
 
-export type GateOutcome = 'pass' | 'fail' | 'requires_exception';
+/** `lifted`: it did not pass, and break-glass says that it does not matter now. */
+export type GateOutcome = 'pass' | 'fail' | 'requires_exception' | 'lifted';
 
 /** What one gate said. A gate that looked at a field names it; no gate result ever holds a value of the payload. */
 export interface GateResult {

@@ -29,11 +29,19 @@ export type EntryType =
   | 'policy.refused'
   | 'policy.degraded'
   | 'policy.held'
+  | 'policy.approved'
+  | 'policy.rejected'
+  | 'policy.lapsed'
   | 'key.rotated'
   | 'key.suspended'
   | 'breakglass.activated'
   | 'breakglass.ended'
   | 'breakglass.reviewed'
+  | 'breakglass.overdue'
+  | 'breakglass.refused'
+  | 'grant.issued'
+  | 'grant.revoked'
+  | 'grant.expired'
   | 'incident.opened'
   | 'incident.cleared'
   | 'anomaly.detected'
@@ -88,11 +96,19 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'policy.refused': true,
   'policy.degraded': true,
   'policy.held': true,
+  'policy.approved': true,
+  'policy.rejected': true,
+  'policy.lapsed': true,
   'key.rotated': true,
   'key.suspended': true,
   'breakglass.activated': true,
   'breakglass.ended': true,
   'breakglass.reviewed': true,
+  'breakglass.overdue': true,
+  'breakglass.refused': true,
+  'grant.issued': true,
+  'grant.revoked': true,
+  'grant.expired': true,
   'incident.opened': true,
   'incident.cleared': true,
   'anomaly.detected': true,

@@ -1,4 +1,5 @@
 import { BoundaryError } from './boundary-error.ts';
+import { isSessionId } from './breakglass-scope.ts';
 import { canonicalText } from './canonical-json.ts';
 import type { OpenedCheckpoint } from './checkpoint.ts';
 import { isHexDigest, sha256Hex } from './digest.ts';
@@ -54,6 +55,8 @@ export interface Permit {
   environment: string;
   target: { type: string; id: string };
   profile: string;
+  /** The break-glass session that it was given under, if any; it dies with that. */
+  breakglass?: string;
   /** RFC 3339 ms UTC. */
   not_before: string;
   expires_at: string;
@@ -68,6 +71,7 @@ const GRANTING: ReadonlySet<EntryType> = new Set([
 
 const PERMIT_MEMBERS =
   'action_digest,audience,call,decision_id,environment,expires_at,id,not_before,policy_digest,profile,target,tool';
+const PERMIT_MEMBERS_UNDER_BREAKGLASS = PERMIT_MEMBERS.replace('audience,', 'audience,breakglass,');
 const EXEC_MEMBERS = 'argv,connector,output_limit_bytes,stdin,timeout_ms';
 const HTTP_MEMBERS = 'address,body,connector,method,output_limit_bytes,path,timeout_ms';
 
@@ -110,7 +114,7 @@ export function permitOf(entry: Entry): Permit | null {
     return null;
   }
   check(
-    isObject(value) && members(value) === PERMIT_MEMBERS,
+    isObject(value) && [PERMIT_MEMBERS, PERMIT_MEMBERS_UNDER_BREAKGLASS].includes(members(value)),
     '',
     `must have exactly the members ${PERMIT_MEMBERS}`,
   );
@@ -118,6 +122,7 @@ export function permitOf(entry: Entry): Permit | null {
   for (const name of ['id', 'decision_id', 'audience', 'tool', 'environment', 'profile']) {
     check(typeof permit[name] === 'string' && permit[name] !== '', `/${name}`, 'must be a non-empty string');
   }
+  check(isSession(permit.breakglass), '/breakglass', 'must be the id of a session');
   for (const name of ['action_digest', 'policy_digest']) {
     check(isHexDigest(permit[name]), `/${name}`, 'must be a hex SHA-256');
   }
@@ -273,6 +278,10 @@ function isCall(value: Json | undefined): boolean {
     typeof method === 'string' &&
     ['GET', 'POST', 'PUT', 'DELETE'].includes(method)
   );
+}
+
+function isSession(value: Json | undefined): boolean {
+  return value === undefined || (typeof value === 'string' && isSessionId(value));
 }
 
 function isCount(value: Json | undefined): boolean {

@@ -1,0 +1,90 @@
+import type { Bundle, BundleBreakGlass } from './bundle.ts';
+import type { Target } from './request.ts';
+import type { GateResult, Verdict } from './verdict.ts';
+
+/**
+ * The break-glass session that was open for a request when it was judged: an input of the verdict, recorded with it.
+ * Whoever passes it has held the request against the session's scope.
+ */
+export interface RecordedBreakglass {
+  /** `bg_…`. */
+  id: string;
+  /** When the session ends at the latest, by the clock that judged: RFC 3339 ms UTC. */
+  until: string;
+}
+
+/** What a session is opened for, and what a request names. */
+export interface Place {
+  class: string;
+  environment: string;
+  target: Target;
+}
+
+/** The gates beside a bundle's own that its break-glass section may name. */
+export const LIFTABLE_CHECKS: readonly string[] = ['policy.freshness', 'time.uncertain'];
+/** Lifted by every session: a halt denies everything that is governed, break-glass apart. */
+const HALT_GATE = 'incident.halt';
+const ROUTE_GATE = 'authority.route';
+
+/** Whether a policy lets the glass be broken for this, word for word. */
+export function coversPlace({ covers }: BundleBreakGlass, place: Place): boolean {
+  const target = `${place.target.type}:${place.target.id}`;
+  return covers.some(
+    ({ classes, environments, targets }) =>
+      classes.includes(place.class) && reaches(environments, place.environment) && reaches(targets, target),
+  );
+}
+
+function reaches(list: readonly string[] | undefined, name: string): boolean {
+  return list === undefined || list.length === 0 || list.includes(name);
+}
+
+/** What an open session lifts, by the policy that judges. */
+export type Lifts = BundleBreakGlass['lifts'];
+
+/**
+ * What the session that is open for a request lifts: null without one, and where the policy (a later one, perhaps) does
+ * not cover it.
+ */
+export function liftsOf(
+  { breakglass }: Bundle,
+  session: RecordedBreakglass | undefined,
+  place: { class: string; environment: string; target: Target | null },
+): Lifts | null {
+  const { target } = place;
+  if (session === undefined || breakglass === undefined || target === null) return null;
+  return coversPlace(breakglass, { ...place, target }) ? breakglass.lifts : null;
+}
+
+/** Marks in place the gates that a session lifts. */
+export function liftGates(gates: GateResult[], lifts: Lifts): void {
+  for (const [index, gate] of gates.entries()) {
+    if (gate.result === 'pass' || !isLifted(gate.id, lifts)) continue;
+    const { exception_role: _, ...rest } = gate;
+    gates[index] = { ...rest, result: 'lifted' };
+  }
+}
+
+function isLifted(id: string, lifts: Lifts): boolean {
+  return id === HALT_GATE || (id === ROUTE_GATE && lifts.authority) || lifts.gates?.includes(id) === true;
+}
+
+/** Whether doubtful time holds a request up all the same. */
+export function liftsTime(lifts: Lifts | null): boolean {
+  return lifts?.gates?.includes('time.uncertain') === true;
+}
+
+/** What is left of the authority that routes demand. */
+export function liftAuthority(
+  authority: Verdict['authority'] | null,
+  lifts: Lifts,
+): Verdict['authority'] | null {
+  if (!lifts.authority) return authority;
+  return { route: authority?.route ?? null, required: [] };
+}
+
+/** How long something may live that may be given under a session: no longer than that. In milliseconds. */
+export function ttlUnder(ttl_ms: number, facts: { breakglass?: RecordedBreakglass; now_ms: number }): number {
+  const { breakglass, now_ms } = facts;
+  return breakglass === undefined ? ttl_ms : Math.min(ttl_ms, Date.parse(breakglass.until) - now_ms);
+}
