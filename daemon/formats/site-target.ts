@@ -27,6 +27,8 @@ export interface SiteTarget {
   serial: number;
   /** RFC 3339 UTC; an outside time that the site may believe once the signatures hold. */
   issued_at: string;
+  /** RFC 3339 UTC; from when on it counts. Absent: at once. */
+  effective_at?: string;
   /** Stamp of a local 1-of-1 publisher; absent for a real one. */
   profile?: 'dev';
   environments: Record<string, PinnedTarget>;
@@ -68,7 +70,7 @@ export function formatSiteTarget(target: SiteTarget): string {
 export function parseSiteTarget(bytes: Uint8Array): SiteTarget {
   const text = decode(bytes);
   const value = members(parseStrict(text, { maxBytes: SITE_TARGET_MAX_BYTES, maxDepth: 6 }), '');
-  const known = ['schema', 'site', 'serial', 'issued_at', 'profile', 'environments'];
+  const known = ['schema', 'site', 'serial', 'issued_at', 'effective_at', 'profile', 'environments'];
   only(value, known, '');
   if (value.schema !== 'holdfast/site/v1') throw malformed('/schema', '"holdfast/site/v1"');
   if (value.profile !== undefined && value.profile !== 'dev') throw malformed('/profile', '"dev" or nothing');
@@ -79,7 +81,10 @@ export function parseSiteTarget(bytes: Uint8Array): SiteTarget {
     schema: 'holdfast/site/v1',
     site: matching(value.site, /^[a-z0-9./_-]{1,200}$/, '/site'),
     serial: positive(value.serial, '/serial'),
-    issued_at: matching(value.issued_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, '/issued_at'),
+    issued_at: instant(value.issued_at, '/issued_at'),
+    ...(value.effective_at === undefined
+      ? {}
+      : { effective_at: instant(value.effective_at, '/effective_at') }),
     ...(value.profile === 'dev' ? { profile: 'dev' as const } : {}),
     environments: Object.fromEntries(
       environments.map(([name, pinned]) => [
@@ -126,6 +131,15 @@ function only(value: JsonObject, known: string[], at: string): void {
 function matching(value: Json | undefined, shape: RegExp, at: string): string {
   if (typeof value !== 'string' || !shape.test(value)) throw malformed(at, `text like ${shape.source}`);
   return value;
+}
+
+/** Only instants that exist: 30 February would never come. */
+function instant(value: Json | undefined, at: string): string {
+  const text = matching(value, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, at);
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms) || new Date(ms).toISOString() !== text.replace('Z', '.000Z'))
+    throw malformed(at, 'a time that exists');
+  return text;
 }
 
 function positive(value: Json | undefined, at: string): number {
