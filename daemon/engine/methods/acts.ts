@@ -48,21 +48,10 @@ export function approveDecision(batch: Batch, call: EngineCall): AfterCommit {
   const submitted = readAct(call.body, ['approval', 'exception']);
   if ('refused' in submitted) return refused(submitted);
   const command = submitted.act.kind === 'exception' ? 'except' : 'approve';
-  const wrong = checkLifecycle(command, found.decision);
-  if (wrong !== null) return refused(wrong);
-  const late = checkPatience(batch, found);
-  if (late !== null) return refused(late);
-  const limit = approvalLimit(batch, found);
-  // Keys cost nothing: whoever signs with a hundred of them must not use up what the people of the roster have.
-  const known = ownerOf(rosterInForce(batch, found), submitted.key) !== null;
-  if ((known ? found.acts : found.strangers) >= limit) {
-    return refused(
-      refuse(
-        'approval.too_many',
-        `${limit} acts were already submitted for this decision. Nothing was recorded.`,
-      ),
-    );
-  }
+  const wrong = checkLifecycle(command, found.decision) ?? checkPatience(batch, found);
+  if (wrong !== null) return tooLate(batch, found, submitted, command, wrong);
+  const many = checkLimit(batch, found, submitted);
+  if (many !== null) return refused(many);
   const judged = judge(batch, found, submitted);
   if (isRefusal(judged)) return reject(batch, found, submitted, command, judged);
   if (submitted.act.kind === 'exception') return except(batch, found, submitted, judged);
@@ -133,13 +122,49 @@ export function ownerOf(roster: Roster | null, key: string): string | null {
   return roster?.byKey(key)?.id ?? null;
 }
 
+/** Keys cost nothing: whoever signs with a hundred of them must not use up what the people of the roster have. */
+function checkLimit(batch: Batch, found: DecisionRecord, submitted: SubmittedAct): Refusal | null {
+  const limit = approvalLimit(batch, found);
+  const known = ownerOf(rosterInForce(batch, found), submitted.key) !== null;
+  if ((known ? found.acts : found.strangers) < limit) return null;
+  return refuse(
+    'approval.too_many',
+    `${limit} acts were already submitted for this decision. Nothing was recorded.`,
+  );
+}
+
+/**
+ * An act for a decision that waits no more. It changes nothing, but what a person of the roster signed about it is not
+ * lost: somebody's "no" that came after the permit has to be found later. The same act again only hears that it counted.
+ */
+function tooLate(
+  batch: Batch,
+  found: DecisionRecord,
+  submitted: SubmittedAct,
+  command: LifecycleCommand,
+  wrong: Refusal,
+): AfterCommit {
+  const { decision_id, status } = found.decision;
+  const counted = batch.state.projections.nonceEntry(submitted.act.nonce);
+  if (counted !== null) {
+    const message = `This act was submitted before: it counted, as ledger entry ${counted}. Nothing was changed or recorded.`;
+    return refused(refuse('approval.nonce_used', message), { decision_id, record_id: counted });
+  }
+  const person = ownerOf(rosterInForce(batch, found), submitted.key);
+  const about = submitted.act.subject === decision_id && submitted.act.site === batch.state.site;
+  const waits = status === 'evaluated' || status === 'draft';
+  if (person === null || !about || waits || checkLimit(batch, found, submitted) !== null)
+    return refused(wrong);
+  return reject(batch, found, submitted, command, wrong);
+}
+
 /** Expiry is recorded by the clock's own tick, which may come later: after a stop of days, or behind a long backlog. */
 function checkPatience(batch: Batch, { decision }: DecisionRecord): Refusal | null {
   const { decision_id, expires_at } = decision;
   if (batch.trust === 'uncertain' || expires_at === null || Date.parse(expires_at) > batch.now) return null;
   return refuse(
     'decision.terminal',
-    `Decision ${decision_id} waited for authority until ${expires_at}, which is over. Nothing was recorded; ask for a new decision.`,
+    `Decision ${decision_id} waited for authority until ${expires_at}, which is over: nothing was changed. Ask for a new decision.`,
   );
 }
 
