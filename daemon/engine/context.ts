@@ -47,6 +47,7 @@ export class Batch {
   readonly now: number;
   readonly trust: TimeTrust;
   readonly at_least: number;
+  readonly monotonic: number;
   readonly events: EngineEvent[] = [];
 
   constructor(state: EngineState, time: Reading) {
@@ -54,6 +55,7 @@ export class Batch {
     this.now = time.now;
     this.trust = time.trust;
     this.at_least = time.at_least;
+    this.monotonic = time.monotonic;
   }
 
   /** Appends the next entry of a stream and brings the projections along. */

@@ -12,6 +12,8 @@ export interface Reading {
   trust: TimeTrust;
   /** What it is at least: behind it the wall clock was set back, which must not lengthen anything granted before. */
   at_least: number;
+  /** The monotonic clock, which nobody can set: what lasts for a while is measured by it. Milliseconds of this run. */
+  monotonic: number;
 }
 
 /**
@@ -41,13 +43,14 @@ export class TimeKeeper {
   /** The instant to record and how far to believe it. */
   read(): Reading {
     const now = this.#clock.now();
-    const elapsed = this.#clock.monotonic() - this.#monotonicAnchor;
+    const monotonic = this.#clock.monotonic();
+    const elapsed = monotonic - this.#monotonicAnchor;
     const expected = this.#wallAnchor + elapsed;
     if (now + TOLERANCE_MS < this.floor() || Math.abs(now - expected) > TOLERANCE_MS)
-      return { now, trust: 'uncertain', at_least: Math.max(this.floor(), expected) };
+      return { now, trust: 'uncertain', at_least: Math.max(this.floor(), expected), monotonic };
     // Slow drift against the monotonic clock is normal over months; only jumps between two reads are suspicious.
     this.#wallAnchor = now;
     this.#monotonicAnchor += elapsed;
-    return { now, trust: 'floor', at_least: now };
+    return { now, trust: 'floor', at_least: now, monotonic };
   }
 }
