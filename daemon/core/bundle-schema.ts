@@ -1,8 +1,8 @@
 import { type Static, Type } from 'typebox';
 import { Activation } from './bundle-activation.ts';
-import { Activation } from './bundle-activation.ts';
 import { Approvals } from './bundle-approvals.ts';
 import { BreakGlass } from './bundle-breakglass.ts';
+import { Incidents } from './bundle-incidents.ts';
 import { Principal } from './bundle-principal.ts';
 
 /*
@@ -203,7 +203,7 @@ export const BundleSchema = Type.Object(
       closed,
     ),
     approvals: Type.Optional(Approvals),
-    activation: Type.Optional(Activation),
+    incidents: Type.Optional(Incidents),
     activation: Type.Optional(Activation),
     authority: Type.Object({ routes: Type.Array(AuthorityRoute, { maxItems: 500 }) }, closed),
     principals: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' }), Principal, {

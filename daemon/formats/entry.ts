@@ -32,9 +32,6 @@ export type EntryType =
   | 'policy.approved'
   | 'policy.rejected'
   | 'policy.lapsed'
-  | 'policy.approved'
-  | 'policy.rejected'
-  | 'policy.lapsed'
   | 'key.rotated'
   | 'key.suspended'
   | 'breakglass.activated'
@@ -99,9 +96,6 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'policy.refused': true,
   'policy.degraded': true,
   'policy.held': true,
-  'policy.approved': true,
-  'policy.rejected': true,
-  'policy.lapsed': true,
   'policy.approved': true,
   'policy.rejected': true,
   'policy.lapsed': true,
