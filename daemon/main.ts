@@ -80,6 +80,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'people, agents and services of the active policy',
     load: async () => (await import('./commands/principals.ts')).principalsCommand(),
   },
+  keys: {
+    group: SITE,
+    summary: 'keys and certificates of this site',
+    load: async () => (await import('./commands/keys.ts')).keysCommand(),
+  },
   policy: {
     group: POLICY,
     summary: 'write, lint, test, compare, simulate and build policies',

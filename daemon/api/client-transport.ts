@@ -1,5 +1,9 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import { TLSSocket } from 'node:tls';
 import type { Json, JsonObject } from '../formats/json.ts';
+import { clientTls } from '../identity/tls.ts';
+import type { ClientTls } from './client-identity.ts';
 
 /** Largest reply that is read; a page of 1,000 entries of 64 KiB does not fit, so ask for fewer. */
 const REPLY_MAX_BYTES = 32 * 1024 * 1024;
@@ -31,6 +35,7 @@ export type UnreachableReason =
   | 'timeout'
   | 'closed'
   | 'aborted'
+  | 'untrusted'
   | 'garbled';
 
 /** No answer came. `sent` tells whether the request may have been acted on all the same. */
@@ -72,11 +77,23 @@ export interface RawReply {
 export class Transport {
   readonly #socketPath: string;
   readonly #timeoutMs: number;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 8 });
+  readonly #request: typeof httpRequest;
+  #agent: Agent;
 
-  constructor(socketPath: string, timeoutMs: number) {
+  /** `tls` null: the socket is plain. */
+  constructor(socketPath: string, timeoutMs: number, tls: ClientTls | null) {
     this.#socketPath = socketPath;
     this.#timeoutMs = timeoutMs;
+    this.#request = tls === null ? httpRequest : tlsRequest;
+    this.#agent = agentFor(tls);
+  }
+
+  /** Shows another certificate from the next connection on. Calls under way go on over the old ones. */
+  renew(tls: ClientTls): void {
+    const before = this.#agent;
+    this.#agent = agentFor(tls);
+    for (const sockets of Object.values(before.freeSockets))
+      for (const socket of sockets ?? []) socket.destroy();
   }
 
   /** Drops the idle connections. Calls under way go on. */
@@ -126,7 +143,7 @@ export class Transport {
           }),
         );
       let connected = false;
-      const outgoing = httpRequest({
+      const outgoing = this.#request({
         socketPath: this.#socketPath,
         agent: this.#agent,
         method: call.verb,
@@ -135,7 +152,10 @@ export class Transport {
         signal,
       });
       outgoing.on('socket', (socket) => {
-        if (socket.connecting) socket.once('connect', () => (connected = true));
+        // With TLS nothing is sent before the server is known.
+        const ready = socket instanceof TLSSocket ? 'secureConnect' : 'connect';
+        if (socket.connecting || (socket instanceof TLSSocket && !socket.authorized))
+          socket.once(ready, () => (connected = true));
         else connected = true;
       });
       outgoing.on('error', (error) => fail(error, connected));
@@ -145,6 +165,12 @@ export class Transport {
       outgoing.end(text ?? undefined);
     });
   }
+}
+
+const POOL = { keepAlive: true, maxSockets: 64, maxFreeSockets: 8 };
+
+function agentFor(tls: ClientTls | null): Agent {
+  return tls === null ? new Agent(POOL) : new TlsAgent({ ...POOL, ...clientTls(tls.identity, tls.server) });
 }
 
 function pathOf(call: Call): string {
@@ -230,6 +256,20 @@ function reasonOf(error: unknown, attempt: Attempt): { reason: UnreachableReason
     case 'ABORT_ERR':
       return { reason: 'aborted', message: 'the caller gave up before the answer came' };
     default:
+      if (isOfTls(error)) {
+        const message = `no TLS connection on ${at} (${code ?? 'the server is another one than expected'}): check that both ends speak it (peers.tls in holdfast.json) and that the certificate is one of this site`;
+        return { reason: 'untrusted', message };
+      }
       return { reason: 'closed', message: `the connection on ${at} closed before the answer came` };
   }
+}
+
+/** OpenSSL's complaints, node's about certificates, and ours about the server's name. */
+function isOfTls(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error ? String(error.code) : '';
+  return (
+    /^(ERR_SSL_|ERR_TLS_|EPROTO|.*CERT|UNABLE_TO_)/.test(code) ||
+    error.message.startsWith('the server is not')
+  );
 }

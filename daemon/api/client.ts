@@ -15,10 +15,12 @@ import type {
   Redeemed,
   SignedActBody,
 } from './client-bodies.ts';
+import type { ClientTls } from './client-identity.ts';
 import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
 import { durationMs } from './duration.ts';
 
 export type * from './client-bodies.ts';
+export { type ClientTls, clientTlsFor } from './client-identity.ts';
 export { ApiProblem, ApiUnreachable, type CallOptions, type UnreachableReason } from './client-transport.ts';
 
 /** Beyond a long-poll's own time: how long the answer may take to come. */
@@ -33,9 +35,13 @@ export class ApiClient {
   readonly socketPath: string;
   readonly #transport: Transport;
 
-  constructor(options: { socketPath: string; timeoutMs?: number }) {
+  constructor(options: { socketPath: string; timeoutMs?: number; tls?: ClientTls | null }) {
     this.socketPath = options.socketPath;
-    this.#transport = new Transport(options.socketPath, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    this.#transport = new Transport(
+      options.socketPath,
+      options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      options.tls ?? null,
+    );
   }
 
   /** Asks for a decision. `wait` (`30s`; 60 s at most) holds the answer back while the decision is pending. */
@@ -182,6 +188,27 @@ export class ApiClient {
   /** Has the gateway act. A refusal after the decision is an `ApiProblem` whose body carries the decision. */
   action(body: ActionBody, options: CallOptions & { idempotencyKey?: string } = {}): Promise<JsonObject> {
     return this.#json({ verb: 'POST', path: '/v1/actions', body, ...options });
+  }
+
+  /** Whether somebody who called this audience's own socket may do so, in the name of an actor if one is given. */
+  identify(
+    peer: { uid: number | null; spiffe_id?: string; certificate?: string },
+    { method, actor }: { method: string; actor: string | null },
+    options: CallOptions = {},
+  ): Promise<{ principal: string | null }> {
+    const { uid, spiffe_id, certificate } = peer;
+    const body = { uid, spiffe_id, certificate, method, actor };
+    return this.#json({ verb: 'POST', path: '/v1/peers/identify', body, ...options });
+  }
+
+  /** A certificate in place of the one that this client shows, for the key of the request (PKCS #10, PEM). */
+  renewCertificate(csr: string): Promise<{ certificate: string; authority: string }> {
+    return this.#json({ verb: 'POST', path: '/v1/tls/renew', body: { csr } });
+  }
+
+  /** Shows another certificate from the next connection on. */
+  useIdentity(tls: ClientTls): void {
+    this.#transport.renew(tls);
   }
 
   /** Drops the idle connections. Calls under way go on. */

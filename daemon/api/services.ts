@@ -36,8 +36,8 @@ export function daemonServices(parts: DaemonParts): HostServices {
         ),
       );
     },
-    'policy.import': async ({ body }) => {
-      const { path, actor = null } = body as { path: string; actor?: string };
+    'policy.import': async ({ body, principal }) => {
+      const { path, actor = principal } = body as { path: string; actor?: string };
       return importAnswer(await parts.importPolicy(path, actor));
     },
     'status.get': () => statusAnswer(parts),

@@ -1,6 +1,6 @@
 import { accessSync, constants, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { ApiClient } from '../api/client.ts';
+import { ApiClient, type ClientTls, clientTlsFor } from '../api/client.ts';
 import { durationMs } from '../api/duration.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
@@ -8,6 +8,7 @@ import { parseStrict } from '../formats/strict-json.ts';
 import { findSiteDir, loadConfig, type SiteConfig } from '../host/config.ts';
 import { readBounded } from '../host/durable-file.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
+import { commandIdentity } from './command-identity.ts';
 
 /** Options that `main` gives every command. */
 export interface SiteOptions {
@@ -36,7 +37,13 @@ type Socket = 'request' | 'operator' | 'gateway';
 export function connect(site: Site, first: Socket, ...others: Socket[]): ApiClient {
   const path = (socket: Socket): string => join(site.paths.run, `${socket}.sock`);
   const chosen = [first, ...others].find((socket) => isUsable(path(socket))) ?? first;
-  return new ApiClient({ socketPath: path(chosen) });
+  return new ApiClient({ socketPath: path(chosen), tls: shownOn(chosen, site) });
+}
+
+/** The certificate that this command shows on a socket; null where the sockets are plain. */
+function shownOn(socket: Socket, { paths, config }: Site): ClientTls | null {
+  const { site, peers } = config;
+  return peers.tls ? clientTlsFor(site, socket, commandIdentity(paths, peers)) : null;
 }
 
 function isUsable(path: string): boolean {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import {
   ApiClient,
+  type ClientTls,
   type DecisionReply,
   type DecisionRequestBody,
   type OpenPermit,
@@ -8,6 +9,7 @@ import {
   type Readiness,
   type Redeemed,
 } from '../api/client.ts';
+import type { Peer } from '../engine/protocol.ts';
 import type { SitePaths } from '../host/site.ts';
 import type { OutcomeDetail, RunResult } from './connectors/run.ts';
 
@@ -27,10 +29,22 @@ export interface EnginePort {
   close(): void;
 }
 
+/** The port with what only its keeper needs: who calls the gateway, and the certificate that it shows itself. */
+export interface EngineConnection extends EnginePort {
+  /** Whether a caller of the gateway's own socket may do so; throws `ApiProblem` when it may not. */
+  identify(peer: Peer, call: { method: string; actor: string | null }): Promise<{ principal: string | null }>;
+  renewCertificate(csr: string): Promise<{ certificate: string }>;
+  useIdentity(tls: ClientTls): void;
+}
+
 /** Asks on `request.sock`, as any requester; redeems and reports on `redeem.sock`, as `audience`. */
-export function engineOverSockets(paths: SitePaths, audience: string): EnginePort {
-  const requests = new ApiClient({ socketPath: join(paths.run, 'request.sock') });
-  const permits = new ApiClient({ socketPath: join(paths.run, 'redeem.sock') });
+export function engineOverSockets(
+  paths: SitePaths,
+  audience: string,
+  tls: ClientTls | null = null,
+): EngineConnection {
+  const requests = new ApiClient({ socketPath: join(paths.run, 'request.sock'), tls });
+  const permits = new ApiClient({ socketPath: join(paths.run, 'redeem.sock'), tls });
   return {
     createDecision: (request, key) =>
       requests.createDecision(request, key === null ? {} : { idempotencyKey: key }),
@@ -39,6 +53,12 @@ export function engineOverSockets(paths: SitePaths, audience: string): EnginePor
     outcome: (id, result, detail) => permits.outcome(id, { audience, result, detail }),
     openPermits: () => permits.openPermits(audience),
     policyUpdate: (digest, environment) => permits.policyUpdate(digest, { environment }),
+    identify: (peer, call) => permits.identify(peer, call, { timeoutMs: 5_000 }),
+    renewCertificate: (csr) => permits.renewCertificate(csr),
+    useIdentity: (identity) => {
+      requests.useIdentity(identity);
+      permits.useIdentity(identity);
+    },
     ready: () => requests.ready({ timeoutMs: 5_000 }),
     close: () => {
       requests.close();

@@ -33,15 +33,29 @@ const USES: Readonly<Record<SiteRole, Subject['use']>> = {
   account: 'client',
 };
 
-/** Makes a site's authority, and a certificate for each of its parts. Throws BoundaryError `secret.exists` where there is one. */
-export async function setUpTls(paths: SitePaths, site: string, now: number): Promise<void> {
-  const { certificate, key } = await newAuthority(site);
+/**
+ * Makes a site's authority, and a certificate for each of its parts; what is there already stays as it is. Returns what
+ * was made. A missing certificate of the authority with its key still there is not made up for: see `loadAuthority`.
+ */
+export async function setUpTls(
+  paths: SitePaths,
+  site: string,
+  now: number,
+): Promise<{ authority: boolean; roles: SiteRole[] }> {
   makeDir(join(paths.state, 'tls'), 0o700);
   makeDir(registerDirectory(paths), 0o700);
-  writeSecretFile(join(paths.keys, AUTHORITY_KEY), Buffer.from(key, 'utf8'));
-  writeDurable(authorityFile(paths), Buffer.from(certificate, 'utf8'), 0o644);
-  const authority = await openAuthority({ certificate, key });
-  for (const role of SITE_ROLES) await issueRole({ paths, site, now, authority }, role);
+  const isNew = !existsSync(join(paths.keys, AUTHORITY_KEY));
+  if (isNew) {
+    const { certificate, key } = await newAuthority(site);
+    writeDurable(authorityFile(paths), Buffer.from(certificate, 'utf8'), 0o644);
+    // Last: with the key the authority exists.
+    writeSecretFile(join(paths.keys, AUTHORITY_KEY), Buffer.from(key, 'utf8'));
+  }
+  const authority = await loadAuthority(paths);
+  // What another authority certified is of no use any more.
+  const roles = SITE_ROLES.filter((role) => isNew || !existsSync(identityFile(paths, role)));
+  for (const role of roles) await issueRole({ paths, site, now, authority }, role);
+  return { authority: isNew, roles };
 }
 
 /** Where and when certificates are issued. */

@@ -16,6 +16,7 @@ import { judgeAside } from '../policy/judge-aside.ts';
 import { ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
+import { openPeers } from './daemon-peers.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
 const SOCKETS: readonly Exclude<SocketKind, 'gateway'>[] = ['request', 'redeem', 'operator'];
@@ -43,7 +44,8 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const metrics = new Metrics();
   metrics.followLedger(engine);
   const startedAt = systemClock.monotonic();
-  const host = daemonServices({
+  const peers = await openPeers(config, paths, engine, log);
+  const services = daemonServices({
     engine,
     policyUpdate: async (digest, environment) =>
       store.readUpdate(digest, await activeUpdate(engine), environment),
@@ -60,15 +62,25 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
         judge: judgeAside,
         who: actor ?? 'operator',
       }),
-    extraStatus: () => ({ uptime_ms: Math.round(systemClock.monotonic() - startedAt), pid: process.pid }),
+    extraStatus: () => ({
+      uptime_ms: Math.round(systemClock.monotonic() - startedAt),
+      pid: process.pid,
+      peers: peers.status(),
+    }),
   });
+  const host = { ...services, ...peers.services };
   const servers: ApiServer[] = [];
   for (const socket of SOCKETS) {
     const listen = { path: join(paths.run, `${socket}.sock`), ...access(config) };
-    servers.push(await startApiServer({ socket, listen, engine, host, limits: config.limits, metrics, log }));
+    const { limits } = config;
+    servers.push(
+      await startApiServer({ socket, listen, engine, host, limits, metrics, log, ...peers.server }),
+    );
   }
+  const endRotation = await peers.rotate(servers);
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
+  await endRotation();
   await stop(servers, engine, signal, log);
 }
 

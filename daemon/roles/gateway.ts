@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ActionBody } from '../api/client.ts';
+import { clientTlsFor } from '../api/client.ts';
 import { Metrics } from '../api/metrics.ts';
 import { problem, problemReply } from '../api/problem.ts';
 import { type HostServices, startApiServer } from '../api/server.ts';
@@ -18,6 +19,8 @@ import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
+import { gatewayIdentity, openGatewayPeers, rotateGateway } from './gateway-peers.ts';
+import { assertTlsSetUp } from './tls-set-up.ts';
 
 /** Actions under way at once: each may hold a process, its pipes and its kept output. */
 const MAX_ACTIONS = 64;
@@ -35,7 +38,10 @@ export async function runGateway({ dir }: { dir: string }): Promise<void> {
   const config = loadConfig(dir);
   const paths = sitePaths(dir);
   const log = createLogger('gateway', config.log.level);
-  const engine = engineOverSockets(paths, config.gateway.audience);
+  if (config.peers.tls) assertTlsSetUp(paths, 'gateway');
+  const tls = gatewayIdentity(config, paths);
+  const own = tls === null ? null : clientTlsFor(config.site, 'daemon', tls);
+  const engine = engineOverSockets(paths, config.gateway.audience, own);
   const ending = new AbortController();
   let desk: Desk | null = null;
   // Binding the socket comes first: it keeps a second gateway from taking up the journal of a running one.
@@ -47,13 +53,17 @@ export async function runGateway({ dir }: { dir: string }): Promise<void> {
     limits: config.limits,
     metrics: new Metrics(),
     log,
+    ...(await openGatewayPeers(config, engine, tls, log)),
   });
+  let endRotation = (): Promise<void> => Promise.resolve();
   try {
     desk = await openDesk({ config, paths, engine, log, ending: ending.signal });
+    endRotation = await rotateGateway(config, { paths, engine, server, log });
     log.info({ site: config.site, profile: config.profile, audience: config.gateway.audience }, 'ready');
     log.info({ signal: await untilSignal() }, 'stopping');
     await desk.close(ending);
   } finally {
+    await endRotation();
     await server.stop(ANSWER_GRACE_MS);
     engine.close();
   }

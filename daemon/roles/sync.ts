@@ -2,15 +2,19 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { type Judgement, type RoundReport, runRound } from '../../sync/round.ts';
 import { checkSchedule, runScheduled } from '../../sync/schedule.ts';
-import { ApiClient, ApiProblem, ApiUnreachable } from '../api/client.ts';
+import { ApiClient, ApiProblem, ApiUnreachable, type ClientTls, clientTlsFor } from '../api/client.ts';
 import { listenOn } from '../api/listen.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig } from '../host/config.ts';
 import { makeDir } from '../host/durable-file.ts';
 import { createLogger, type Logger } from '../host/log.ts';
+import type { PeersConfig } from '../host/peers-config.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
 import type { SyncConfig } from '../host/sync-config.ts';
+import { readIdentity } from '../identity/files.ts';
+import { renewIdentity, renewOnSchedule } from '../identity/rotation.ts';
+import { assertTlsSetUp } from './tls-set-up.ts';
 
 /**
  * The sync process: it alone speaks to the network, holds no key but that of its TLS certificate, and writes only into
@@ -18,20 +22,30 @@ import type { SyncConfig } from '../host/sync-config.ts';
  * `once`, else null. Rejects with a BoundaryError when it is not set up, or another sync runs at this site.
  */
 export async function runSync({ dir, once }: { dir: string; once: boolean }): Promise<RoundReport | null> {
-  const { sync: config, site, log: logging } = loadConfig(dir);
+  const { sync: config, site, peers, log: logging } = loadConfig(dir);
   const paths = sitePaths(dir);
   if (config === null) throw notConfigured(paths.config);
   checkSchedule(config.schedule);
+  if (peers.tls) assertTlsSetUp(paths, 'sync');
   const log = createLogger('sync', once ? 'silent' : logging.level);
   const release = await claim(paths);
   const stop = stopSignal();
   try {
     const round = (signal: AbortSignal): Promise<RoundReport> =>
-      runRound({ config, paths, site, signal, now: systemClock.now, offer: (path) => offerTo(paths, path) });
+      runRound({
+        config,
+        paths,
+        site,
+        signal,
+        now: systemClock.now,
+        offer: (path) => offerTo(paths, path, identityOf(site, peers.tls, paths)),
+      });
     if (once) return await round(stop);
     // What is wrong on this side ends the process now, not in the night.
     log.info({ site, mirror: config.mirror, schedule: config.schedule }, 'ready');
+    const endRotation = peers.tls ? await rotate(site, peers, paths, log) : null;
     await keepRounds(config, round, stop, log);
+    await endRotation?.();
     log.info({}, 'stopped');
     return null;
   } finally {
@@ -65,8 +79,8 @@ function keepRounds(
 }
 
 /** The daemon's judgement of the mirror. Null when there is no daemon, or this process may not ask it: the mirror stays in inbox. */
-async function offerTo(paths: SitePaths, path: string): Promise<Judgement | null> {
-  const client = new ApiClient({ socketPath: join(paths.run, 'operator.sock') });
+async function offerTo(paths: SitePaths, path: string, tls: ClientTls | null): Promise<Judgement | null> {
+  const client = new ApiClient({ socketPath: join(paths.run, 'operator.sock'), tls });
   try {
     const answer = await client.importPolicy(path);
     if (answer.applied === true) return { applied: true, unchanged: answer.unchanged === true };
@@ -74,11 +88,36 @@ async function offerTo(paths: SitePaths, path: string): Promise<Judgement | null
   } catch (error) {
     if (error instanceof ApiUnreachable) return null;
     if (!(error instanceof ApiProblem)) throw error;
-    if (error.status === 429 || error.status >= 500) return null;
+    // Whom the daemon does not answer has not been told anything about the update.
+    if (error.status === 403 || error.status === 429 || error.status >= 500) return null;
     return { applied: false, code: error.code, reason: error.detail };
   } finally {
     client.close();
   }
+}
+
+/** Renews the certificate that the daemon knows this process by. */
+function rotate(
+  site: string,
+  { rotate: schedule }: PeersConfig,
+  paths: SitePaths,
+  log: Logger,
+): Promise<() => Promise<void>> {
+  const renew = async (): Promise<void> => {
+    const tls = identityOf(site, true, paths);
+    const client = new ApiClient({ socketPath: join(paths.run, 'operator.sock'), tls });
+    try {
+      await renewIdentity(paths, 'sync', (csr) => client.renewCertificate(csr));
+    } finally {
+      client.close();
+    }
+  };
+  return renewOnSchedule(schedule, renew, log);
+}
+
+/** Read anew for every round: it may have been renewed meanwhile. */
+function identityOf(site: string, tls: boolean, paths: SitePaths): ClientTls | null {
+  return tls ? clientTlsFor(site, 'operator', readIdentity(paths, 'sync')) : null;
 }
 
 /** Two of them would write the same partial mirror: the second is told `socket.in_use`. Ends with the process, however it ends. */

@@ -33,6 +33,7 @@ export class FakeDaemon {
         (id, body) => engine.outcome(id, body.result as RunResult, body.detail as OutcomeDetail),
       ],
       [/^GET \/v1\/permits$/, async () => ({ permits: await engine.openPermits() })],
+      [/^POST \/v1\/peers\/identify$/, async () => ({ principal: null })],
       [/^GET \/v1\/policy\/update$/, () => engine.policyUpdate()],
     ];
     for (const [name, table] of [

@@ -16,6 +16,7 @@ import { type Clock, systemClock } from '../../host/clock.ts';
 import { siteOrigin } from '../../host/config.ts';
 import { errorCode, makeDir, readBounded, syncDir } from '../../host/durable-file.ts';
 import { type Profile, type SitePaths, sitePaths } from '../../host/site.ts';
+import { setUpTls } from '../../identity/issue.ts';
 import { type ImportResult, importUpdate } from '../../policy/import.ts';
 import { readPolicyDirectory } from '../../policy/source.ts';
 import { PolicyStore } from '../../policy/store.ts';
@@ -73,6 +74,7 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
       operatorActor: publisher?.people[0] ?? null,
       now: clock.now(),
     });
+    await setUpTls(paths, site, clock.now());
     const policy =
       publisher === null ? null : await firstPolicy(paths, site, clock, publisher.people[0] ?? null);
     chmodSync(building, 0o755);
