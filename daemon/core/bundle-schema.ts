@@ -87,6 +87,8 @@ export const Tool = Type.Union([
       argv: Type.Array(Type.String({ maxLength: 1_000 }), { minItems: 1, maxItems: 64 }),
       /** Payload fields handed to the tool as one JSON object on stdin; the only way for sensitive fields. */
       stdin: Type.Optional(Type.Array(name('payload field'), { minItems: 1, maxItems: 32 })),
+      /** SHA-256 (hex) of the program, `argv[0]`: the gateway runs no other. */
+      sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
       ...toolCommon,
     },
     closed,

@@ -1,5 +1,6 @@
 import type { Bundle } from './bundle.ts';
 import { BundleDefects, type Defect } from './bundle-defects.ts';
+import { checkIncidents } from './check-incidents.ts';
 import { checkPrincipals } from './check-principals.ts';
 import { checkReferences } from './check-references.ts';
 import { checkConditions, checkFields } from './check-rules.ts';
@@ -83,6 +84,7 @@ function checkBundle(
     ...checkFields(bundle),
     ...checkTemplates(bundle),
     ...checkPrincipals(bundle, proven),
+    ...checkIncidents(bundle),
     ...defects,
   ];
   return { defects: all, conditions };

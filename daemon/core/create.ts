@@ -8,6 +8,7 @@ import type { StalePolicy } from './freshness.ts';
 import type { RecordedBreakglass } from './lift.ts';
 import type { RecordedPeer } from './peer.ts';
 import type { DecisionRequest, Target } from './request.ts';
+import type { SiteStop } from './site-stops.ts';
 import type { EnforcementResult, GateResult, Verdict } from './verdict.ts';
 
 /** The first entry of a decision, named after the result. */
@@ -40,6 +41,8 @@ export interface DecisionFacts {
   breakglass?: RecordedBreakglass;
   /** What evaluation was told of who asks, with whom that is. */
   peer?: RecordedPeer;
+  /** What evaluation was told of why the site holds it back. */
+  stops?: readonly SiteStop[];
 }
 
 const BY_RESULT = {
@@ -87,6 +90,7 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
     ...(waits ? { permit_ttl_ms: verdict.permit_ttl_ms } : {}),
     policy: facts.policy,
     risk: { band: verdict.risk.band, reasons: verdict.risk.reasons, score: verdict.risk.score },
+    ...(facts.stops === undefined ? {} : { stops: facts.stops }),
     ...(waits ? { tool: facts.tool } : {}),
     transitions,
   };
@@ -131,6 +135,7 @@ export interface FirstData {
   permit_ttl_ms?: number;
   policy: { digest: string; version: string } | null;
   risk: Verdict['risk'];
+  stops?: readonly SiteStop[];
   tool?: string | null;
   transitions: DecisionStatus[];
 }

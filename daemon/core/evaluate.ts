@@ -32,6 +32,7 @@ import {
 } from './rules.ts';
 import { isRecordableName, withheldText } from './scrub.ts';
 import { secretScanner } from './secrets.ts';
+import { judgeStops, type SiteStop } from './site-stops.ts';
 import { deriveCall } from './template.ts';
 import type { AuthorityGroup, GateResult, Verdict } from './verdict.ts';
 
@@ -53,6 +54,8 @@ export interface Facts {
   freshness?: StalePolicy;
   /** The break-glass session that is open for this very request. Absent: none. */
   breakglass?: RecordedBreakglass;
+  /** Why the site holds this action back whatever its policy says. Absent: for no reason. */
+  stops?: readonly SiteStop[];
   /** Who asks over the socket, where identities are in use. Absent: the name in the request is all that is known. */
   peer?: PeerFacts;
   /** The site's name, where a shared bundle leaves it open. */
@@ -102,6 +105,8 @@ export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: F
   const place = { class: actionClass.name, environment, target: request.action.target };
   const lifts = liftsOf(rules.bundle, facts.breakglass, place);
   if (lifts !== null) liftGates(gates, lifts);
+  // An open break-glass session is the one thing that a stop does not hold back.
+  else if (facts.stops !== undefined) gates.push(...judgeStops(facts.stops));
   const authority = lifts === null ? routine : liftAuthority(routine, lifts);
   if (authority === null || 'id' in call || gates.some(({ result }) => result === 'fail')) {
     return denied(setting, gates, risk);

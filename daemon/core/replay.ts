@@ -56,6 +56,7 @@ export function replayDecision(
     ...(freshness === null ? {} : { freshness }),
     ...(data.breakglass === undefined ? {} : { breakglass: data.breakglass }),
     ...(data.peer === undefined ? {} : { peer: data.peer, site: entry.site }),
+    ...(data.stops === undefined ? {} : { stops: data.stops }),
   };
   const verdict = policy === null ? evaluateWithoutPolicy(request, facts) : policy.evaluate(request, facts);
   const kept = data.gates.filter(isWithholding);

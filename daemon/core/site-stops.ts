@@ -1,0 +1,32 @@
+import type { Halt } from './incident.ts';
+import type { GateResult } from './verdict.ts';
+
+/**
+ * Why the site holds an action back whatever the policy says of it. An input of the verdict, recorded with it, so that
+ * replay reaches the same one. Members in canonical order.
+ */
+export type SiteStop = { cause: 'disk' } | { cause: 'incident'; incident: string; scope: Halt['scope'] };
+
+const SCOPE_WORDS: Readonly<Record<Halt['scope'], string>> = {
+  site: 'This site is',
+  target: 'This target is',
+  tool: 'The tool of this action is',
+};
+
+/** `site.halted`, `disk.low`: a gate for each stop. All of them fail. */
+export function judgeStops(stops: readonly SiteStop[]): GateResult[] {
+  return stops.map((stop) =>
+    stop.cause === 'disk'
+      ? {
+          id: 'disk.low',
+          result: 'fail',
+          reason:
+            'The disk is nearly full. What is left is kept for denials, emergencies and an orderly stop.',
+        }
+      : {
+          id: 'site.halted',
+          result: 'fail',
+          reason: `${SCOPE_WORDS[stop.scope]} halted by incident ${stop.incident} until an authorized person signs to resume.`,
+        },
+  );
+}
