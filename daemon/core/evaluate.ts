@@ -103,10 +103,9 @@ export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: F
     facts.time_trust === 'uncertain' ? (actionClass.definition.time_uncertain ?? 'queue') : 'allow';
   if (time === 'deny') gates.push(doubtfulTime());
   const place = { class: actionClass.name, environment, target: request.action.target };
+  if (facts.stops !== undefined) gates.push(...judgeStops(facts.stops));
   const lifts = liftsOf(rules.bundle, facts.breakglass, place);
   if (lifts !== null) liftGates(gates, lifts);
-  // An open break-glass session is the one thing that a stop does not hold back.
-  else if (facts.stops !== undefined) gates.push(...judgeStops(facts.stops));
   const authority = lifts === null ? routine : liftAuthority(routine, lifts);
   if (authority === null || 'id' in call || gates.some(({ result }) => result === 'fail')) {
     return denied(setting, gates, risk);

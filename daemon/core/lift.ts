@@ -1,5 +1,6 @@
 import type { Bundle, BundleBreakGlass } from './bundle.ts';
 import type { Target } from './request.ts';
+import { STOP_GATES } from './site-stops.ts';
 import type { GateResult, Verdict } from './verdict.ts';
 
 /**
@@ -22,8 +23,6 @@ export interface Place {
 
 /** The gates beside a bundle's own that its break-glass section may name. */
 export const LIFTABLE_CHECKS: readonly string[] = ['policy.freshness', 'time.uncertain'];
-/** Lifted by every session: a halt denies everything that is governed, break-glass apart. */
-const HALT_GATE = 'incident.halt';
 const ROUTE_GATE = 'authority.route';
 
 /** Whether a policy lets the glass be broken for this, word for word. */
@@ -66,7 +65,9 @@ export function liftGates(gates: GateResult[], lifts: Lifts): void {
 }
 
 function isLifted(id: string, lifts: Lifts): boolean {
-  return id === HALT_GATE || (id === ROUTE_GATE && lifts.authority) || lifts.gates?.includes(id) === true;
+  // A halt, or a disk that is nearly full, denies everything that is governed, break-glass apart.
+  if (STOP_GATES.includes(id)) return true;
+  return (id === ROUTE_GATE && lifts.authority) || lifts.gates?.includes(id) === true;
 }
 
 /** Whether doubtful time holds a request up all the same. */

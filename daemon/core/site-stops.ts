@@ -13,7 +13,10 @@ const SCOPE_WORDS: Readonly<Record<Halt['scope'], string>> = {
   tool: 'The tool of this action is',
 };
 
-/** `site.halted`, `disk.low`: a gate for each stop. All of them fail. */
+/** Gates that stops make fail, and that every break-glass session lifts. */
+export const STOP_GATES: readonly string[] = ['incident.halt', 'disk.low'];
+
+/** A failed gate for each stop. */
 export function judgeStops(stops: readonly SiteStop[]): GateResult[] {
   return stops.map((stop) =>
     stop.cause === 'disk'
@@ -24,7 +27,7 @@ export function judgeStops(stops: readonly SiteStop[]): GateResult[] {
             'The disk is nearly full. What is left is kept for denials, emergencies and an orderly stop.',
         }
       : {
-          id: 'site.halted',
+          id: 'incident.halt',
           result: 'fail',
           reason: `${SCOPE_WORDS[stop.scope]} halted by incident ${stop.incident} until an authorized person signs to resume.`,
         },
