@@ -1,7 +1,9 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
+import type { TimeTrust } from '../formats/entry.ts';
 import { parsePublicKeyLine } from '../formats/sshsig.ts';
 import type { Bundle, BundlePrincipal } from './bundle.ts';
 import type { Decision } from './decision.ts';
+import { lapseOf } from './peer.ts';
 import type { Target } from './request.ts';
 
 /** A principal as the roster of one bundle knows it, reached through one of its keys. */
@@ -21,6 +23,8 @@ export interface Roster {
   /** Whose key this is (`SHA256:…`), whatever its status; null when nobody's. */
   byKey(fingerprint: string): RosterMember | null;
   principal(id: string): BundlePrincipal | null;
+  /** Whether anybody counts only until a time (`rosterAt`). */
+  readonly has_expiries: boolean;
   /** True when `owner` is the declared owner of principal `id`. */
   owns(owner: string, id: string | null): boolean;
 }
@@ -49,9 +53,33 @@ export function rosterOf(bundle: Bundle): Roster {
   }
   const principals = new Map(Object.entries(bundle.principals));
   return {
+    has_expiries: Object.values(bundle.principals).some(({ expires_at }) => expires_at !== undefined),
     byKey: (fingerprint) => keys.get(fingerprint) ?? null,
     principal: (id) => principals.get(id) ?? null,
     owns: (owner, id) => id !== null && principals.get(id)?.owner === owner,
+  };
+}
+
+/**
+ * The roster as it counts at an instant: whoever was enrolled until before then stands in it as suspended. The same
+ * roster where nobody has an end.
+ */
+export function rosterAt(roster: Roster, { now, trust }: { now: number; trust: TimeTrust }): Roster {
+  if (!roster.has_expiries) return roster;
+  const lapsed = (id: string): boolean => {
+    const principal = roster.principal(id);
+    return principal?.status === 'active' && lapseOf(principal, now, trust) !== null;
+  };
+  return {
+    ...roster,
+    byKey: (fingerprint) => {
+      const member = roster.byKey(fingerprint);
+      return member !== null && lapsed(member.id) ? { ...member, status: 'suspended' } : member;
+    },
+    principal: (id) => {
+      const principal = roster.principal(id);
+      return principal !== null && lapsed(id) ? { ...principal, status: 'suspended' } : principal;
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 import { PRODUCTION } from '../core/minimum.ts';
 import { isRefusal, type Refusal } from '../core/refusal.ts';
-import type { Roster } from '../core/roster.ts';
+import { type Roster, rosterAt } from '../core/roster.ts';
 import { type ExpectedAct, judgeSiteAct } from '../core/site-act.ts';
 import type { EntryActor } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
@@ -39,7 +39,8 @@ export function countSiteAct(
     site,
     act,
     key,
-    roster,
+    // A statement about the time must count while the clock is doubted; everything else waits for that anyway.
+    roster: roster === null ? null : rosterAt(roster, { now: batch.now, trust: 'floor' }),
     nonce_used: projections.nonceUsed(act.nonce),
     now_ms: batch.now,
     time_trust: batch.trust,

@@ -78,6 +78,7 @@ const alice: RosterMember = {
 
 function roster(members: Record<string, RosterMember>, owners: Record<string, string> = {}): Roster {
   return {
+    has_expiries: false,
     byKey: (key) => members[key] ?? null,
     principal: () => null,
     owns: (owner, id) => id !== null && owners[id] === owner,

@@ -4,7 +4,7 @@ import type { DecisionStatus } from '../../core/decision.ts';
 import { type DecisionRecord, openExceptions } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle, type LifecycleCommand } from '../../core/lifecycle.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
-import type { Roster } from '../../core/roster.ts';
+import { type Roster, rosterAt } from '../../core/roster.ts';
 import { recordableText } from '../../core/scrub.ts';
 import { type KeyUse, keyUseOf } from '../../core/security-key.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
@@ -169,7 +169,8 @@ function checkPatience(batch: Batch, { decision }: DecisionRecord): Refusal | nu
 }
 
 function rosterInForce(batch: Batch, { decision }: DecisionRecord): Roster | null {
-  return batch.state.policies.active(decision.context.environment)?.roster ?? null;
+  const policy = batch.state.policies.active(decision.context.environment);
+  return policy === null ? null : rosterAt(policy.roster, batch);
 }
 
 function approvalLimit(batch: Batch, { decision }: DecisionRecord): number {

@@ -2,8 +2,8 @@ import { completesAuthority, counting } from '../../core/approve.ts';
 import { decisionIdOf, isoTime } from '../../core/create.ts';
 import type { DecisionRecord } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
-import { lapseOf } from '../../core/peer.ts';
 import { type Refusal, refuse } from '../../core/refusal.ts';
+import { rosterAt } from '../../core/roster.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Permit } from '../../formats/permit.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
@@ -153,10 +153,11 @@ function checkWindow(batch: Batch, { permit, record }: Held): Refusal | null {
 
 /** A key or person revoked since acts at once: on unredeemed permits too (invariant 4). */
 function checkStillAuthorized(batch: Batch, { decision }: DecisionRecord): Refusal | null {
-  const roster = batch.state.policies.active(decision.context.environment)?.roster ?? null;
-  if (roster === null) {
+  const policy = batch.state.policies.active(decision.context.environment);
+  if (policy === null) {
     return refuse('permit.revoked', 'No policy is in force for this environment any more. Nothing may run.');
   }
+  const roster = rosterAt(policy.roster, batch);
   if (!completesAuthority(decision, {}, roster)) {
     const given = [...decision.authority.received, ...decision.policy.exceptions];
     const who = given.filter((each) => !counting(roster)(each)).map(({ principal }) => principal);
@@ -166,8 +167,7 @@ function checkStillAuthorized(batch: Batch, { decision }: DecisionRecord): Refus
     );
   }
   const requester = decision.context.actor.id;
-  const principal = requester === null ? null : roster.principal(requester);
-  if (requester !== null && (principal === null || lapseOf(principal, batch.now, batch.trust) !== null)) {
+  if (requester !== null && roster.principal(requester)?.status !== 'active') {
     return refuse('permit.revoked', `${requester}, who asked for it, is no longer active. Nothing may run.`);
   }
   return null;

@@ -2,6 +2,7 @@ import { judgeReviewer } from '../../core/approve.ts';
 import type { DecisionRecord } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
+import { rosterAt } from '../../core/roster.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
@@ -93,7 +94,7 @@ function signedAct(
     act: submitted.act,
     key: submitted.key,
     pinned: policy.roster,
-    current: policy.roster,
+    current: rosterAt(policy.roster, batch),
     nonce_used: projections.nonceUsed(submitted.act.nonce),
     now_ms: batch.now,
     time_trust: batch.trust,
