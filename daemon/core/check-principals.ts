@@ -8,6 +8,7 @@ import {
   SK_ECDSA,
   SK_ED25519,
 } from '../formats/ssh-public-key.ts';
+import { isCurvePoint } from '../formats/sshsig.ts';
 import type { Bundle, BundlePrincipal } from './bundle.ts';
 import { type Defect, pointerOf } from './bundle-defects.ts';
 
@@ -60,6 +61,9 @@ function enrolledKey(line: string, proven: boolean): string | { found: string; w
     if (!proven && parts?.kind === 'ed25519' && !isStrictPublicKey(parts.publicKey)) {
       // A key of small order verifies signatures that nobody made.
       return { found: 'an Ed25519 key that is no proper curve point', write_instead: 'generate a new key' };
+    }
+    if (!proven && parts?.kind === 'ecdsa' && !isCurvePoint(parts)) {
+      return { found: 'an ECDSA key that is no point of its curve', write_instead: 'generate a new key' };
     }
     return fingerprint;
   } catch (error) {

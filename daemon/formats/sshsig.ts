@@ -238,10 +238,19 @@ function verifyCurve(
   const raw = new Uint8Array(2 * curve.bytes);
   raw.set(r, curve.bytes - r.length);
   raw.set(s, 2 * curve.bytes - s.length);
-  const publicKey = importKey({ kty: 'EC', crv: curve.jwk, x: base64url(key.x), y: base64url(key.y) });
+  const publicKey = importEcdsa(key);
   return (
     publicKey !== null && verify(curve.hash, message, { key: publicKey, dsaEncoding: 'ieee-p1363' }, raw)
   );
+}
+
+/** Whether an ECDSA key is a point of its curve: any other verifies nothing. */
+export function isCurvePoint(key: Extract<SshKeyParts, { kind: 'ecdsa' }>): boolean {
+  return importEcdsa(key) !== null;
+}
+
+function importEcdsa({ curve, x, y }: Extract<SshKeyParts, { kind: 'ecdsa' }>): KeyObject | null {
+  return importKey({ kty: 'EC', crv: curve.jwk, x: base64url(x), y: base64url(y) });
 }
 
 /** RFC 8332: PKCS #1 v1.5 with SHA-2. */

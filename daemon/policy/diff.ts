@@ -1,5 +1,6 @@
 import type { Bundle } from '../core/bundle.ts';
 import { actionChanges } from './diff-actions.ts';
+import { approvalChanges } from './diff-approvals.ts';
 import { authorityChanges, reachChanges } from './diff-authority.ts';
 import { peopleChanges } from './diff-people.ts';
 import { gateChanges, riskChanges } from './diff-rules.ts';
@@ -42,6 +43,7 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...reachChanges(old, after),
     ...authorityChanges(old, after),
     ...peopleChanges(old, after),
+    ...approvalChanges(old, after),
     ...limitChanges(old, after),
     ...(before === null ? [] : [...orderChange(old, after), ...wordingChanges(old, after)]),
   ];

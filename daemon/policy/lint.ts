@@ -1,6 +1,7 @@
 import type { Bundle } from '../core/bundle.ts';
 import { authorityFindings } from './lint-authority.ts';
 import { type Finding, placesOf } from './lint-finding.ts';
+import { keyFindings } from './lint-keys.ts';
 import { routeFindings } from './lint-routes.ts';
 import { factorFindings, gateFindings, unusedFindings } from './lint-rules.ts';
 
@@ -16,6 +17,7 @@ export function lintBundle(bundle: Bundle): Finding[] {
     ...routeFindings(bundle, places),
     ...authorityFindings(bundle, places),
     ...unusedFindings(bundle, places),
+    ...keyFindings(bundle),
   ];
   const order = ['error', 'warning', 'note'];
   return findings.sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));

@@ -161,11 +161,12 @@ describe('no change goes unsaid', () => {
   const whole = sampleBundle();
   whole.principals.alice = {
     ...sampleBundle().principals.alice,
-    keys: [{ public_key: LINE }],
+    keys: [{ public_key: LINE, require_pin: true }],
     uid: 1000,
     spiffe_id: 'spiffe://x/a',
     display_name: 'Alice',
   } as never;
+  whole.approvals = { require_pin_for: ['L3'] };
   whole.limits = { requests_per_second: 10, pending_per_actor: 20, approvals_per_decision: 30 };
   const paths = leaves(whole).filter((path) => !SILENT.test(path.join('/')));
 

@@ -1,8 +1,11 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Bundle, BundleRoute } from '../../daemon/core/bundle.ts';
 import { compileBundle } from '../../daemon/core/compile.ts';
+import { concat, sshString } from '../../daemon/formats/ssh-wire.ts';
 import { lintBundle } from '../../daemon/policy/lint.ts';
 import { readPolicyDirectory } from '../../daemon/policy/source.ts';
+import { Ed25519SecurityKey } from '../security-key.ts';
 import { FIELD_SITE } from './policy-dir.ts';
 
 /** Errors and warnings of the starter policy after a change, as `severity check: what was found`. */
@@ -186,5 +189,50 @@ describe('what nothing uses', () => {
       'warning tool.unused /tools/spare: the tool spare, which no class uses',
       'warning environment.unused /environments/moon: the environment moon, in which nothing is done',
     ]);
+  });
+});
+
+describe('keys', () => {
+  const line = (blob: Uint8Array, type: string) => `${type} ${Buffer.from(blob).toString('base64')}`;
+  const enrol =
+    (id: string, public_key: string, rest: { require_pin?: boolean; status?: 'revoked' } = {}) =>
+    ({ principals }: Bundle): void => {
+      Object.assign(principals[id] ?? {}, { keys: [{ public_key, ...rest }] });
+    };
+  const token = new Ed25519SecurityKey();
+
+  it('that can show no PIN where one is demanded', () => {
+    const demand = (bundle: Bundle): void => {
+      bundle.approvals = { require_pin_for: ['L4'] };
+    };
+    expect(lint(demand)).toEqual([
+      'warning keys.no_pin /principals/carol/keys: carol, who holds L4 but has no security key: without a PIN no signature counts there',
+    ]);
+    expect(
+      lint((bundle) => {
+        demand(bundle);
+        enrol('carol', token.line)(bundle);
+      }),
+    ).toEqual([]);
+    const alice =
+      structuredClone(readPolicyDirectory(FIELD_SITE).bundle).principals.alice?.keys?.[0]?.public_key ?? '';
+    expect(lint(enrol('alice', alice, { require_pin: true }))).toEqual([
+      expect.stringContaining('error keys.no_pin /principals/alice/keys/0/require_pin'),
+    ]);
+    expect(lint(enrol('alice', token.line, { require_pin: true }))).toEqual([]);
+  });
+
+  it('whose signatures count nowhere', () => {
+    const { x = '', y = '' } = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({
+      format: 'jwk',
+    });
+    const point = Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
+    const type = 'ecdsa-sha2-nistp256';
+    const blob = concat(sshString(type), sshString('nistp256'), sshString(new Uint8Array(point)));
+    expect(lint(enrol('alice', line(blob, type)))).toEqual([
+      expect.stringContaining('warning keys.never_count /principals/alice/keys/0'),
+    ]);
+    blob[blob.length - 1] = (blob[blob.length - 1] ?? 0) ^ 1;
+    expect(() => lint(enrol('alice', line(blob, type)))).toThrow(/no point of its curve/);
   });
 });
