@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -55,24 +55,68 @@ describe.skipIf(!hasOpenssh)('keys that people sign with', () => {
     });
   });
 
-  it('a public key signs through the agent that holds its private half', async () => {
+  /** Runs with an agent of its own that holds the keys named. */
+  async function withAgent(names: string[], act: () => Promise<void>): Promise<void> {
     const agent = spawn('ssh-agent', ['-D', '-a', at('agent.sock')], { stdio: 'ignore' });
     const before = process.env.SSH_AUTH_SOCK;
     try {
       process.env.SSH_AUTH_SOCK = at('agent.sock');
-      for (let left = 200; left > 0; left -= 1) {
-        if (spawnSync('ssh-add', ['-q', at('plain')], { env: process.env }).status === 0) break;
-        await new Promise((resolve) => setTimeout(resolve, 25));
+      for (const name of names) {
+        for (let left = 200; left > 0; left -= 1) {
+          if (spawnSync('ssh-add', ['-q', at(name)], { env: process.env }).status === 0) break;
+          await new Promise((resolve) => setTimeout(resolve, 25));
+        }
       }
-      const armor = await (await openSigningKey(at('plain.pub'))).sign(message, namespace);
-      expect(verifySshSignature({ armor, message, namespace })).toMatchObject({
-        ok: true,
-        key: fingerprint('plain'),
-      });
+      await act();
     } finally {
       if (before === undefined) delete process.env.SSH_AUTH_SOCK;
       else process.env.SSH_AUTH_SOCK = before;
       agent.kill();
+      rmSync(at('agent.sock'), { force: true });
+    }
+  }
+
+  const signsAs = async (named: string, name: string): Promise<void> => {
+    const armor = await (await openSigningKey(named)).sign(message, namespace);
+    expect(verifySshSignature({ armor, message, namespace })).toMatchObject({
+      ok: true,
+      key: fingerprint(name),
+    });
+  };
+
+  it('a public key signs through the agent that holds its private half', () =>
+    withAgent(['plain'], () => signsAs(at('plain.pub'), 'plain')));
+
+  it('a key in the agent is named by its fingerprint, or not at all when it is the only one', async () => {
+    await withAgent(['plain'], () => signsAs('agent', 'plain'));
+    await withAgent(['plain', 'ecdsa'], async () => {
+      await signsAs(fingerprint('plain'), 'plain');
+      await signsAs(fingerprint('ecdsa'), 'ecdsa');
+      await expect(openSigningKey('agent')).rejects.toMatchObject({
+        code: 'agent.no_key',
+        message: expect.stringContaining(fingerprint('plain')),
+      });
+      await expect(openSigningKey(fingerprint('locked'))).rejects.toMatchObject({ code: 'agent.no_key' });
+    });
+  });
+
+  it('a key with a passphrase signs through the agent that it was unlocked in', async () => {
+    // What an unlocked key leaves in an agent is the same key without its passphrase.
+    writeFileSync(at('unlocked'), readFileSync(at('locked')), { mode: 0o600 });
+    const args = ['-q', '-p', '-P', 'a passphrase', '-N', '', '-f', at('unlocked')];
+    expect(spawnSync('ssh-keygen', args).status).toBe(0);
+    await withAgent(['unlocked'], () => signsAs(at('locked'), 'locked'));
+    const locked = await openSigningKey(at('locked'));
+    expect(locked.fingerprint).toBe(fingerprint('locked'));
+  });
+
+  it('without an agent none of its keys can be named', async () => {
+    const { SSH_AUTH_SOCK: before } = process.env;
+    delete process.env.SSH_AUTH_SOCK;
+    try {
+      await expect(openSigningKey('agent')).rejects.toMatchObject({ code: 'agent.none' });
+    } finally {
+      if (before !== undefined) process.env.SSH_AUTH_SOCK = before;
     }
   });
 
