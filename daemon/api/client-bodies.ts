@@ -86,3 +86,11 @@ export type ActionBody =
       linked_to?: string | null;
     }
   | { decision_id: string; context: { actor: { id: string; role?: string | null } } };
+
+/** Who called an audience's own socket, as far as its machine can tell. */
+export interface KnownPeer {
+  uid: number | null;
+  spiffe_id?: string;
+  /** Hex SHA-256. */
+  certificate?: string;
+}

@@ -6,6 +6,7 @@ import type {
   ActionBody,
   DecisionReply,
   DecisionRequestBody,
+  KnownPeer,
   NamedActor,
   OpenPermit,
   OutcomeDetail,
@@ -192,7 +193,7 @@ export class ApiClient {
 
   /** Whether somebody who called this audience's own socket may do so, in the name of an actor if one is given. */
   identify(
-    peer: { uid: number | null; spiffe_id?: string; certificate?: string },
+    peer: KnownPeer,
     { method, actor }: { method: string; actor: string | null },
     options: CallOptions = {},
   ): Promise<{ principal: string | null }> {

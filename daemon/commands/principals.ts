@@ -2,9 +2,10 @@ import { Command } from 'commander';
 import type { BundlePrincipal } from '../core/bundle.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
+import { systemClock } from '../host/clock.ts';
 import { connect, openSite, type SiteOptions } from './access.ts';
 import { print, printJson } from './render/output.ts';
-import { paint, plain, rows, table } from './render/text.ts';
+import { instant, paint, plain, rows, table } from './render/text.ts';
 
 /** A principal as one environment's bundle names it. */
 export interface NamedPrincipal {
@@ -85,14 +86,31 @@ function flat({ id, environments, principal }: NamedPrincipal): object {
 
 function renderList(principals: readonly NamedPrincipal[]): string {
   return table(
-    ['id', 'kind', 'status', 'roles', 'environments'],
+    ['id', 'kind', 'status', 'roles', 'owner', 'known by', 'environments'],
     principals.map(({ id, principal, environments }) => [
       plain(id),
       principal.kind,
-      principal.status,
+      standing(principal),
       principal.roles.map(plain).join(', ') || '-',
+      plain(principal.owner ?? '-'),
+      knownBy(principal),
       environments.map(plain).join(', '),
     ]),
+  );
+}
+
+/** The status, and what the clock of this machine makes of it. */
+function standing({ status, expires_at }: BundlePrincipal): string {
+  const over = expires_at !== undefined && Date.parse(expires_at) <= systemClock.now();
+  return status === 'active' && over ? 'expired' : status;
+}
+
+/** How the sockets can tell who it is. */
+function knownBy({ uid, spiffe_id }: BundlePrincipal): string {
+  return (
+    [spiffe_id === undefined ? '' : 'certificate', uid === undefined ? '' : `uid ${uid}`]
+      .filter((word) => word !== '')
+      .join(', ') || '-'
   );
 }
 
@@ -100,11 +118,14 @@ function renderOne({ id, principal, environments }: NamedPrincipal): string {
   const { scope, keys } = principal;
   const listed = (values: readonly string[] | undefined): string => (values ?? []).map(plain).join(', ');
   return [
-    `${paint('bold', plain(id))}  ${principal.kind}, ${principal.status}`,
+    `${paint('bold', plain(id))}  ${principal.kind}, ${standing(principal)}`,
     rows([
       ['name', plain(principal.display_name ?? '')],
       ['roles', listed(principal.roles) || 'none'],
       ['owner', plain(principal.owner ?? '')],
+      ['until', instant(principal.expires_at ?? null)],
+      ['risk tier', plain(principal.risk_tier ?? '')],
+      ['capabilities', listed(principal.capabilities)],
       ['in', listed(environments)],
       ['classes', scope?.classes === undefined ? 'all' : listed(scope.classes)],
       ['environments', scope?.environments === undefined ? 'all' : listed(scope.environments)],
@@ -112,6 +133,9 @@ function renderOne({ id, principal, environments }: NamedPrincipal): string {
       ['keys', (keys ?? []).map((key) => plain(`${key.public_key} (${key.status ?? 'active'})`)).join('\n')],
       ['uid', principal.uid === undefined ? '' : String(principal.uid)],
       ['spiffe', plain(principal.spiffe_id ?? '')],
+      ['revoked', (principal.revoked_certificates ?? []).join('\n')],
+      ['may ask as', listed(principal.may_assert)],
+      ['audiences', listed(principal.audiences)],
     ]),
   ].join('\n');
 }

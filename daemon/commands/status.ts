@@ -119,6 +119,7 @@ function facts(status: JsonObject): [string, string][] {
     ['policy', environments.map(policyLine).join('\n') || 'none: every request is denied'],
     ['open', countsLine(object(status.decisions))],
     ['clock', clockLine(status)],
+    ['callers', callersLine(status)],
   ];
 }
 
@@ -131,6 +132,21 @@ const CLOCK_WORDS: Record<string, string> = {
 function clockLine({ time, now }: JsonObject): string {
   const trust = text(object(time).trust) ?? 'unknown';
   return plain(`${moment(text(now))}, ${CLOCK_WORDS[trust] ?? trust}`);
+}
+
+/** Whether anybody knows who is asking. */
+function callersLine({ peers, host }: JsonObject): string {
+  const { required, principals } = object(peers);
+  const { tls, kernel } = object(object(host).peers);
+  const by = tls === true ? 'by certificate (TLS) or local user' : 'by local user; the sockets are plain';
+  const trouble = typeof kernel === 'string' ? `; local users are NOT known (${kernel})` : '';
+  const known = typeof principals === 'number' ? count(principals, 'principal') : 'nobody';
+  if (required === true) return plain(`must be known ${by}: ${known} can be${trouble}`);
+  if (principals === 0) {
+    const until = 'whoever may open a socket may ask in any name';
+    return plain(`not told apart: no principal of the policy has a uid or spiffe_id, so ${until}`);
+  }
+  return plain(`${known} known ${by}; other callers may ask in the names of all others${trouble}`);
 }
 
 function policyLine({ environment, version, issued_at, freshness }: PolicyAge): string {

@@ -4,12 +4,12 @@ import {
   type ClientTls,
   type DecisionReply,
   type DecisionRequestBody,
+  type KnownPeer,
   type OpenPermit,
   type PolicyUpdate,
   type Readiness,
   type Redeemed,
 } from '../api/client.ts';
-import type { Peer } from '../engine/protocol.ts';
 import type { SitePaths } from '../host/site.ts';
 import type { OutcomeDetail, RunResult } from './connectors/run.ts';
 
@@ -32,7 +32,10 @@ export interface EnginePort {
 /** The port with what only its keeper needs: who calls the gateway, and the certificate that it shows itself. */
 export interface EngineConnection extends EnginePort {
   /** Whether a caller of the gateway's own socket may do so; throws `ApiProblem` when it may not. */
-  identify(peer: Peer, call: { method: string; actor: string | null }): Promise<{ principal: string | null }>;
+  identify(
+    peer: KnownPeer,
+    call: { method: string; actor: string | null },
+  ): Promise<{ principal: string | null }>;
   renewCertificate(csr: string): Promise<{ certificate: string }>;
   useIdentity(tls: ClientTls): void;
 }

@@ -51,7 +51,35 @@ function differences(id: string, was: BundlePrincipal, is: BundlePrincipal): str
   if (was.spiffe_id !== is.spiffe_id) {
     changes.push(`${id} is now ${is.spiffe_id ?? 'not known by a SPIFFE id'}.`);
   }
-  return [...changes, ...keyChanges(id, was, is)];
+  return [...changes, ...standingChanges(id, was, is), ...keyChanges(id, was, is)];
+}
+
+/** Until when it counts, what it can do, and what its callers may. */
+function standingChanges(id: string, was: BundlePrincipal, is: BundlePrincipal): string[] {
+  const changes: string[] = [];
+  if (was.expires_at !== is.expires_at)
+    changes.push(
+      is.expires_at === undefined ? `${id} counts without an end.` : `${id} counts until ${is.expires_at}.`,
+    );
+  if (was.risk_tier !== is.risk_tier)
+    changes.push(
+      `${id} is now ${is.risk_tier === undefined ? 'of no risk tier' : `of risk tier ${is.risk_tier}`}.`,
+    );
+  const lists: [string, string, readonly string[] | undefined, readonly string[] | undefined][] = [
+    ['is now able to', 'is no longer able to', was.capabilities, is.capabilities],
+    ['may now ask in the name of', 'may no longer ask in the name of', was.may_assert, is.may_assert],
+    ['may now redeem as', 'may no longer redeem as', was.audiences, is.audiences],
+  ];
+  for (const [gain, loss, before = [], after = []] of lists) {
+    const [more, fewer] = [added(before, after), removed(before, after)];
+    if (more.length > 0) changes.push(`${id} ${gain} ${listed(more)}.`);
+    if (fewer.length > 0) changes.push(`${id} ${loss} ${listed(fewer)}.`);
+  }
+  for (const certificate of added(was.revoked_certificates ?? [], is.revoked_certificates ?? []))
+    changes.push(`${id}'s certificate ${certificate} no longer counts.`);
+  for (const certificate of removed(was.revoked_certificates ?? [], is.revoked_certificates ?? []))
+    changes.push(`${id}'s certificate ${certificate} is not revoked any more.`);
+  return changes;
 }
 
 function statusChange(id: string, status: BundlePrincipal['status']): string {

@@ -2,6 +2,7 @@ import type { Bundle } from '../core/bundle.ts';
 import { authorityFindings } from './lint-authority.ts';
 import { type Finding, placesOf } from './lint-finding.ts';
 import { keyFindings } from './lint-keys.ts';
+import { principalFindings } from './lint-principals.ts';
 import { routeFindings } from './lint-routes.ts';
 import { factorFindings, gateFindings, unusedFindings } from './lint-rules.ts';
 
@@ -16,6 +17,7 @@ export function lintBundle(bundle: Bundle): Finding[] {
     ...factorFindings(bundle, places),
     ...routeFindings(bundle, places),
     ...authorityFindings(bundle, places),
+    ...principalFindings(bundle),
     ...unusedFindings(bundle, places),
     ...keyFindings(bundle),
   ];
