@@ -17,6 +17,14 @@ const ofStream =
   (kind: StandingKind, state: string): Rule =>
   ({ stream }) => ({ kind, id: stream, state });
 
+/** An entry about an update that waits, or did. */
+const ofHold =
+  (state: string): Rule =>
+  ({ data: { hold } }) => {
+    const { id } = (hold ?? {}) as { id?: unknown };
+    return typeof id === 'string' ? { kind: 'hold', id, state } : NOTHING;
+  };
+
 /** Entry type → what it begins, moves or closes. Types that are not in it leave nothing standing. */
 const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
   'breakglass.activated': activated,
@@ -28,6 +36,11 @@ const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
   'grant.expired': ofStream('grant', 'closed'),
   'incident.opened': ofStream('incident', 'open'),
   'incident.cleared': ofStream('incident', 'closed'),
+  'policy.held': ofHold('held'),
+  'policy.approved': ofHold('held'),
+  'policy.rejected': ofHold('closed'),
+  'policy.lapsed': ofHold('closed'),
+  'policy.applied': ofHold('closed'),
   'key.suspended': ({ data }) => ({ kind: 'suspension', id: String(data.suspended), state: 'suspended' }),
 };
 

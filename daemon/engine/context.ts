@@ -14,6 +14,7 @@ import { formatProof } from '../formats/tlog-proof.ts';
 import type { Sealer } from '../host/sealer.ts';
 import type { Profile } from '../host/site.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Holds } from './holds.ts';
 import type { Peers } from './peers.ts';
 import type { Policies } from './policies.ts';
 import type { Projections } from './projections.ts';
@@ -27,6 +28,8 @@ export interface EngineState {
   readonly ledger: Ledger;
   readonly projections: Projections;
   readonly policies: Policies;
+  /** The update that waits to be put in force. */
+  readonly holds: Holds;
   /** Who may ask for what. */
   readonly peers: Peers;
   readonly sealer: Sealer;

@@ -164,7 +164,8 @@ export class Engine {
     const { age } = state.policies;
     age.advance(time, this.#keeper.time.floor());
     const ids = this.#due(state, time);
-    const idle = ids.length === 0 && age.unrecorded().length === 0;
+    const waits = !state.holds.due(time, state.policies);
+    const idle = ids.length === 0 && age.unrecorded().length === 0 && waits;
     return idle ? none : this.process([internal('system.tick', JSON.stringify({ ids }))]);
   }
 

@@ -27,6 +27,8 @@ export interface AppliedPolicy {
   environments: Record<string, PinnedBundle>;
   /** How many recent decisions it would have changed, by kind; null when nobody counted. */
   flips?: { decisions: number; unchanged: number; withheld: number; counts: Record<string, number> } | null;
+  /** Where it waited before: its name, its `policy.held` entry, and the signatures that released it. */
+  hold?: { id: string; held: number; acts: number[] };
 }
 
 export interface PinnedBundle {
@@ -40,6 +42,7 @@ export interface SiteTarget {
   site: string;
   serial: number;
   issued_at: string;
+  effective_at?: string;
   profile?: string;
   environments: Record<string, PinnedBundle & { path: string }>;
 }

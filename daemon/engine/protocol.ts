@@ -34,6 +34,8 @@ export type EngineMethod =
   | 'policy.prepare'
   | 'policy.apply'
   | 'policy.refuse'
+  | 'policy.held'
+  | 'policy.release'
   | 'status.get'
   | 'ledger.checkpoint'
   | 'ledger.entries'

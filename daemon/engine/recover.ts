@@ -12,6 +12,7 @@ import { openLedger } from '../ledger/open.ts';
 import { lockWriter, type WriterLock } from '../ledger/writer-lock.ts';
 import { Batch, type EngineState } from './context.ts';
 import type { LedgerTrouble } from './health/ledger.ts';
+import { Holds } from './holds.ts';
 import { systemResumed, systemStarted } from './methods/system.ts';
 import { OPEN, type PeerSettings, Peers } from './peers.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
@@ -144,6 +145,7 @@ export class LedgerKeeper {
       ledger,
       projections: new Projections(ledger.database),
       policies,
+      holds: new Holds(ledger.stream('policy')),
       peers: new Peers(policies, site, this.#options.peers ?? OPEN),
       sealer,
       random,

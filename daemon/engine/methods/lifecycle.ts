@@ -8,6 +8,7 @@ import type { Batch } from '../context.ts';
 import { isDue } from '../expiry.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
+import { settleHold } from './hold.ts';
 import { callerData } from './peers.ts';
 import { recordAge } from './system.ts';
 
@@ -95,6 +96,7 @@ export function tick(batch: Batch, call: EngineCall): AfterCommit {
     expired++;
   }
   recordAge(batch);
+  settleHold(batch);
   const body = JSON.stringify({ expired });
   return () => ({ status: 200, body });
 }

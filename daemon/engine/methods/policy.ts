@@ -1,25 +1,30 @@
-import { refuse } from '../../core/refusal.ts';
+import { type Refusal, refuse } from '../../core/refusal.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { decodeEntry } from '../../formats/entry.ts';
-import type { JsonObject } from '../../formats/json.ts';
 import type { Batch, EngineState } from '../context.ts';
 import { proofOf } from '../context.ts';
-import type { AppliedPolicy, PinnedBundle, SiteTarget } from '../policies.ts';
+import type { AppliedPolicy, SiteTarget } from '../policies.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, problem, reply } from '../reply.ts';
+import { pinnedOf, putInForce } from './activate.ts';
+import { checkOffered, forgettable, holdUpdate, supersede } from './hold.ts';
 import { refused } from './lifecycle.ts';
 
 type Update = Omit<AppliedPolicy, 'environments'>;
-/** `checked`: its bundles were found to be without defects (`compileBundle`) by whoever brings it. */
-type Apply = Update & { checked?: boolean };
+/**
+ * `checked`: its bundles were found to be without defects (`compileBundle`) by whoever brings it. `expires_at`: when the
+ * first of its metadata does.
+ */
+type Apply = Update & { checked?: boolean; expires_at?: string | null };
 
 /**
- * `policy.apply`: puts a verified update in force. Its files are already durable in the store; this entry is the commit
- * point, and what is in force is what the newest such entry says. Serials and versions only grow.
+ * `policy.apply`: puts a verified update in force, or has it wait where policy or its own date says so. Its files are
+ * already durable in the store; this entry is the commit point, and what is in force is what the newest `policy.applied`
+ * says. Serials and versions only grow.
  */
 export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
-  const { checked = false, ...update } = JSON.parse(call.body ?? '{}') as Apply;
-  const { policies, site } = batch.state;
+  const { checked = false, expires_at = null, ...update } = JSON.parse(call.body ?? '{}') as Apply;
+  const { policies, site, holds } = batch.state;
   const before = policies.applied;
   if (update.site_target.site !== site) {
     return refused(
@@ -34,8 +39,8 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
     }
     return () => reply(200, { applied: true, unchanged: true });
   }
-  const older = checkNewer(before, update.site_target);
-  if (older !== null) return refused(refuse('policy.not_newer', older));
+  const wrong = checkNewer(before, update.site_target) ?? checkOffered(batch.state, update);
+  if (wrong !== null) return refused(wrong);
   const environments = pinnedOf(update.site_target);
   try {
     for (const { digest } of Object.values(environments)) policies.admit(digest, checked);
@@ -44,43 +49,34 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
     return refused(refuse('policy.defective', `${error.message} The policy in force stays as it was.`));
   }
   const applied: AppliedPolicy = { ...update, environments };
-  const { index } = batch.record(
-    'policy',
-    'policy.applied',
-    { id: update.who, role: null },
-    {
-      ...(applied as unknown as JsonObject),
-      previous: (before?.environments ?? null) as unknown as JsonObject,
-    },
-  );
-  // In force for the rest of this batch too: a later decision must not run under rules that an entry replaced.
-  policies.activate(applied);
-  policies.age.advance(batch);
+  const waits = holdUpdate(batch, { applied, expires_at });
+  if (waits !== null) return waits;
+  const offeredBefore = holds.high_water?.update_id;
+  supersede(batch, applied);
+  const index = putInForce(batch, applied, { id: update.who, role: null });
+  const forget = before?.update_id === offeredBefore ? [] : forgettable(batch, offeredBefore);
   return (state) =>
-    reply(200, { applied: true, record_id: index, environments, proof: proofOf(state, index) });
+    reply(200, { applied: true, record_id: index, environments, forget, proof: proofOf(state, index) });
 }
 
-function checkNewer(before: AppliedPolicy | null, next: SiteTarget): string | null {
+function checkNewer(before: AppliedPolicy | null, next: SiteTarget): Refusal | null {
   if (before === null) return null;
   if (next.serial <= before.site_target.serial) {
-    return `The update has serial ${next.serial}; serial ${before.site_target.serial} is in force. Nothing was changed.`;
+    return refuse(
+      'policy.not_newer',
+      `The update has serial ${next.serial}; serial ${before.site_target.serial} is in force. Nothing was changed.`,
+    );
   }
   for (const [environment, bundle] of Object.entries(next.environments)) {
     const current = before.environments[environment];
     if (current !== undefined && current.name === bundle.name && bundle.version < current.version) {
-      return `${environment} runs ${current.name} version ${current.version}; the update holds the older ${bundle.version}. Nothing was changed.`;
+      return refuse(
+        'policy.not_newer',
+        `${environment} runs ${current.name} version ${current.version}; the update holds the older ${bundle.version}. Nothing was changed.`,
+      );
     }
   }
   return null;
-}
-
-function pinnedOf(target: SiteTarget): Record<string, PinnedBundle> {
-  return Object.fromEntries(
-    Object.entries(target.environments).map(([environment, { name, version, digest }]) => [
-      environment,
-      { name, version, digest },
-    ]),
-  );
 }
 
 /** `policy.refuse`: records that an update was offered and not accepted. Changes nothing else. */
@@ -127,6 +123,7 @@ export function getPolicy(state: EngineState, call: EngineCall): EngineReply {
   });
   return reply(200, {
     update_id: applied?.update_id ?? null,
+    newest_offered: state.holds.high_water?.update_id ?? null,
     serial: applied?.site_target.serial ?? null,
     repository: applied?.repository ?? null,
     environments,

@@ -17,6 +17,8 @@ import {
 } from './reads.ts';
 import { replayRecorded } from './replay.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
+import { getHeld } from './hold.ts';
+import { releasePolicy } from './release.ts';
 import { systemStopped } from './system.ts';
 
 export type WriteMethod = (batch: Batch, call: EngineCall) => AfterCommit;
@@ -33,6 +35,7 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'permits.outcome': reportOutcome,
   'policy.apply': applyPolicy,
   'policy.refuse': refusePolicy,
+  'policy.release': releasePolicy,
   'system.tick': tick,
   'system.stopped': systemStopped,
 };
@@ -45,6 +48,7 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'decisions.replay': replayRecorded,
   'permits.open': (state, call) => openPermits(state, call, (id) => loadDecision(state, id)),
   'policy.get': getPolicy,
+  'policy.held': getHeld,
   'policy.prepare': preparePolicy,
   'policy.history': getPolicyHistory,
   'ledger.checkpoint': getCheckpoint,
