@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { runHttpLoad } from '../bench/load/http.ts';
-import type { HttpLoad, StreamLoad } from '../bench/load/job.ts';
+import type { HttpLoad, PacedLoad, StreamLoad } from '../bench/load/job.ts';
+import { runPacedLoad } from '../bench/load/paced.ts';
 import { runStreamLoad } from '../bench/load/stream.ts';
 
 let place: string;
@@ -59,6 +60,44 @@ describe('the HTTP load', () => {
     rmSync(socket, { force: true });
     const refusing = await listen(httpServer('{"permit":{}}', 503));
     await expect(runHttpLoad(job(refusing))).rejects.toThrow('unexpected answer');
+  });
+});
+
+describe('the paced load', () => {
+  const job = (socket: string): PacedLoad => ({
+    kind: 'paced',
+    socket,
+    path: '/x',
+    bodies: ['{"a":1}'],
+    expect: '"permit":{',
+    durationMs: 200,
+    connections: 2,
+    perSecond: 500,
+  });
+
+  it('charges a standstill to everyone who came meanwhile', async () => {
+    let resumed = 0;
+    const again = new Promise<void>((resume) => {
+      setTimeout(() => {
+        resumed = performance.timeOrigin + performance.now();
+        resume();
+      }, 150);
+    });
+    const server = createServer(async (request, response) => {
+      request.resume();
+      await again;
+      response.writeHead(200, { 'content-length': 13 });
+      response.end('{"permit":{}}');
+    });
+    const { answers } = await runPacedLoad({ ...job(await listen(server)), durationMs: 100 });
+    // Two connections only, and nobody is forgotten: neither those who were held nor those who could not even ask.
+    expect(answers.length).toBeGreaterThanOrEqual(50);
+    expect(answers.every(([at, ms]) => at + ms >= resumed && at < resumed)).toBe(true);
+  });
+
+  it('ends at an answer without permit', async () => {
+    const socket = await listen(httpServer('{"permit":null}'));
+    await expect(runPacedLoad(job(socket))).rejects.toThrow('unexpected answer');
   });
 });
 

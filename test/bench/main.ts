@@ -12,6 +12,7 @@ import { Loader } from './load/loader.ts';
 import { describeMachine } from './machine.ts';
 import { permitFigures } from './permit-figures.ts';
 import { FULL, type Plan, QUICK } from './plan.ts';
+import { policyFigures } from './policy-figures.ts';
 import type { Server } from './processes.ts';
 import { makeQuestions } from './questions.ts';
 import { type Figure, judge, type Report, renderReport, writeReport } from './report.ts';
@@ -70,7 +71,7 @@ async function runBench(plan: Plan): Promise<Report> {
   const permits = await permitFigures({ ...bench, dir }).catch(notMeasured);
   await daemon.stop();
   await runCommand(['ledger', 'verify', '--dir', dir, '--json']);
-  figures.push(...(await ledgerFigures(bench)), ...permits);
+  figures.push(...(await policyFigures(bench)), ...(await ledgerFigures(bench)), ...permits);
   const seconds = (performance.now() - started) / 1_000;
   return {
     machine,

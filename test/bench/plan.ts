@@ -10,6 +10,8 @@ export interface Plan {
   starts: number;
   verifications: number;
   execMs: number;
+  /** Large updates, each imported once alone and once under load. */
+  imports: number;
 }
 
 export const FULL: Plan = {
@@ -22,6 +24,7 @@ export const FULL: Plan = {
   starts: 5,
   verifications: 3,
   execMs: 3_000,
+  imports: 5,
 };
 
 /** Everything once, small: that the bench works, not what the figures are. */
@@ -35,4 +38,5 @@ export const QUICK: Plan = {
   starts: 1,
   verifications: 1,
   execMs: 500,
+  imports: 1,
 };

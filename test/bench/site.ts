@@ -15,7 +15,7 @@ import type { Question } from './questions.ts';
 const MAIN = join(import.meta.dirname, '../../daemon/main.ts');
 const POLICY = join(import.meta.dirname, 'policy');
 /** In the bundle's `metadata.sites`. */
-const ORIGIN = 'bench.example';
+export const ORIGIN = 'bench.example';
 const GROW_BATCH = 1_000;
 const OUTPUT_MAX = 64 * 1_024 * 1_024;
 

@@ -19,7 +19,8 @@ export async function runHttpLoad(job: HttpLoad): Promise<LoadResult> {
   return recorder.result();
 }
 
-function serialize(path: string, body: string): Buffer {
+/** One request as bytes. */
+export function serialize(path: string, body: string): Buffer {
   const length = Buffer.byteLength(body);
   return Buffer.from(
     `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${body}`,
@@ -64,7 +65,7 @@ function runConnection(job: HttpLoad, requests: Buffer[], first: number, recorde
 }
 
 /** Offset of the body when the answer is complete, else null. Answers of unknown length are not understood. */
-function completeBody(answer: Buffer): number | null {
+export function completeBody(answer: Buffer): number | null {
   const headEnd = answer.indexOf(HEAD_END);
   if (headEnd === -1) return null;
   const head = answer.toString('latin1', 0, headEnd);

@@ -27,7 +27,19 @@ export interface StreamLoad extends Load {
   window: number;
 }
 
-export type LoadJob = HttpLoad | StreamLoad;
+/** Requests that arrive at a steady rate, whether or not those before them were answered. */
+export interface PacedLoad extends Pick<Load, 'socket' | 'path' | 'bodies' | 'expect' | 'durationMs'> {
+  kind: 'paced';
+  connections: number;
+  perSecond: number;
+}
+
+export type LoadJob = HttpLoad | StreamLoad | PacedLoad;
+
+export interface PacedResult {
+  /** When each request arrived (milliseconds since 1970) and how many milliseconds its answer took from then on. */
+  answers: [arrivedAt: number, ms: number][];
+}
 
 export interface LoadResult {
   answers: number;
@@ -41,4 +53,4 @@ export interface LoadResult {
 }
 
 /** What the load process answers to a job. */
-export type LoadReply = { result: LoadResult } | { error: string };
+export type LoadReply = { result: LoadResult | PacedResult } | { error: string };

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { LoadJob, LoadReply, LoadResult } from './job.ts';
+import type { HttpLoad, LoadJob, LoadReply, LoadResult, PacedLoad, PacedResult, StreamLoad } from './job.ts';
 
 /** The load process, started once: its code is warm when the first figure is taken. */
 export class Loader {
@@ -13,7 +13,9 @@ export class Loader {
   }
 
   /** Runs one job. Throws when the load met an answer that it did not expect. */
-  async run(job: LoadJob): Promise<LoadResult> {
+  run(job: PacedLoad): Promise<PacedResult>;
+  run(job: HttpLoad | StreamLoad): Promise<LoadResult>;
+  async run(job: LoadJob): Promise<LoadResult | PacedResult> {
     const gone = new AbortController();
     const exited = once(this.#child, 'exit', { signal: gone.signal }).then(
       () => Promise.reject(new Error('the load process ended')),

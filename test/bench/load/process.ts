@@ -1,11 +1,19 @@
 import { runHttpLoad } from './http.ts';
-import type { LoadJob, LoadReply } from './job.ts';
+import type { LoadJob, LoadReply, LoadResult, PacedResult } from './job.ts';
+import { runPacedLoad } from './paced.ts';
 import { runStreamLoad } from './stream.ts';
 
 /* The load's own process: takes jobs from its parent, one at a time, until the parent goes away. */
 
-function run(job: LoadJob) {
-  return job.kind === 'http' ? runHttpLoad(job) : runStreamLoad(job);
+function run(job: LoadJob): Promise<LoadResult | PacedResult> {
+  switch (job.kind) {
+    case 'http':
+      return runHttpLoad(job);
+    case 'stream':
+      return runStreamLoad(job);
+    case 'paced':
+      return runPacedLoad(job);
+  }
 }
 
 function answer(reply: LoadReply): void {

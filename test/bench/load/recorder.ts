@@ -1,9 +1,9 @@
 import { percentile } from '../statistics.ts';
-import type { LoadJob, LoadResult } from './job.ts';
+import type { HttpLoad, LoadResult, StreamLoad } from './job.ts';
 
 /** Counts and times the answers of one load. The measured time starts after the warm-up. */
 export class Recorder {
-  readonly #job: LoadJob;
+  readonly #job: HttpLoad | StreamLoad;
   readonly #start: number;
   readonly #end: number;
   readonly #samples: string[] = [];
@@ -11,7 +11,7 @@ export class Recorder {
   #answers = 0;
   #nextSampleAt: number;
 
-  constructor(job: LoadJob) {
+  constructor(job: HttpLoad | StreamLoad) {
     this.#job = job;
     this.#start = performance.now() + job.warmupMs;
     this.#end = this.#start + job.durationMs;
