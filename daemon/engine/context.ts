@@ -14,6 +14,8 @@ import { formatProof } from '../formats/tlog-proof.ts';
 import type { Sealer } from '../host/sealer.ts';
 import type { Profile } from '../host/site.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { BreakglassSessions } from './breakglass-sessions.ts';
+import type { Halts } from './halts.ts';
 import type { Holds } from './holds.ts';
 import type { Peers } from './peers.ts';
 import type { Policies } from './policies.ts';
@@ -32,6 +34,10 @@ export interface EngineState {
   readonly holds: Holds;
   /** Who may ask for what. */
   readonly peers: Peers;
+  /** What open incidents hold back. */
+  readonly halts: Halts;
+  /** The break-glass sessions that are open. */
+  readonly breakglass: BreakglassSessions;
   readonly sealer: Sealer;
   /** Fresh randomness: decision ids (UUIDv7 of the given instant) and salts. */
   readonly random: { uuidv7(now: number): string; bytes(length: number): Uint8Array };

@@ -10,7 +10,9 @@ import { type HeadStore, openHeadStore, saveHead } from '../ledger/head-store.ts
 import type { NoteSigner } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open.ts';
 import { lockWriter, type WriterLock } from '../ledger/writer-lock.ts';
+import { BreakglassSessions } from './breakglass-sessions.ts';
 import { Batch, type EngineState } from './context.ts';
+import { readHalts } from './halts.ts';
 import type { LedgerTrouble } from './health/ledger.ts';
 import { Holds } from './holds.ts';
 import { systemResumed, systemStarted } from './methods/system.ts';
@@ -50,6 +52,8 @@ export class LedgerKeeper {
   readonly #head: HeadStore;
   #state: EngineState | null = null;
   #trouble: LedgerTrouble | null = null;
+  /** Monotonic ends of the break-glass sessions of this run. */
+  readonly #deadlines = new Map<string, number>();
   #reopenAt = 0;
 
   /** Opens the site's ledger and records `system.started`. Throws `BoundaryError` `ledger.*`, `head.*`, `database.*`. */
@@ -139,20 +143,24 @@ export class LedgerKeeper {
     const { paths, site, profile, signer, sealer, random } = this.#options;
     const ledger = openLedger({ path: paths.ledger, headPath: paths.head, origin: signer.name, signer });
     const policies = new Policies(paths.policy);
+    const projections = new Projections(ledger.database);
     const state = {
       site,
       profile,
       ledger,
-      projections: new Projections(ledger.database),
+      projections,
       policies,
       holds: new Holds(ledger.stream('policy')),
       peers: new Peers(policies, site, this.#options.peers ?? OPEN),
+      halts: readHalts(ledger, projections),
+      breakglass: new BreakglassSessions(policies, this.#deadlines),
       sealer,
       random,
     };
     const { applied, steps } = recordedPolicy(state);
     policies.activate(applied, steps);
     policies.age.advance(this.time.read(), this.time.floor());
+    state.breakglass.restore(ledger, projections, this.time.read());
     return state;
   }
 

@@ -8,6 +8,7 @@ import type { PeerFacts } from '../../core/peer.ts';
 import { refuse } from '../../core/refusal.ts';
 import type { DecisionRequest } from '../../core/request.ts';
 import { redactPayload, type SealedValues } from '../../core/sensitive.ts';
+import type { SiteStop } from '../../core/site-stops.ts';
 import type { Verdict } from '../../core/verdict.ts';
 import { decodeEntry } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
@@ -44,15 +45,18 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const { redacted, sealed } = redact(batch, request, policy);
   const freshness = freshnessOf(batch, request);
   const peer = batch.state.peers.factsOf(call.peer);
+  const stops = stopsOf(batch, request, policy);
   const verdict = evaluate(batch, policy, request, {
     decision_id,
     redacted: redacted.action.payload,
     freshness,
     peer,
+    stops,
   });
   const recordable = scrubRequest(redacted, verdict);
   const facts = factsOf(batch, decision_id, request, policy, idempotency);
   if (freshness !== undefined) facts.freshness = freshness;
+  if (stops !== undefined) facts.stops = stops;
   if (peer !== undefined) facts.peer = batch.state.peers.recorded(peer, policy);
   const draft = draftDecision(recordable, verdict, facts);
   assertTransition('create', draft.type, draft.transitions);
@@ -79,6 +83,19 @@ function freshnessOf(batch: Batch, request: DecisionRequest): StalePolicy | unde
   return staleOf(batch.state.policies.age.step(request.context.environment ?? PRODUCTION));
 }
 
+/** What holds the action back whatever its policy says; nearly always nothing. */
+function stopsOf(
+  batch: Batch,
+  { action }: DecisionRequest,
+  policy: LoadedPolicy | null,
+): SiteStop[] | undefined {
+  const { halts } = batch.state;
+  if (!halts.any) return undefined;
+  const tool = action.class === null ? undefined : policy?.compiled.bundle.actions[action.class]?.tool;
+  const halted = halts.stopFor(action.target, tool ?? null);
+  return halted === null ? undefined : [halted];
+}
+
 function evaluate(
   batch: Batch,
   policy: LoadedPolicy | null,
@@ -88,15 +105,17 @@ function evaluate(
     redacted: JsonObject;
     freshness: StalePolicy | undefined;
     peer: PeerFacts | undefined;
+    stops: readonly SiteStop[] | undefined;
   },
 ): Verdict {
-  const { freshness, peer } = inputs;
+  const { freshness, peer, stops } = inputs;
   const facts = {
     decision_id: inputs.decision_id,
     redacted: inputs.redacted,
     now_ms: batch.now,
     time_trust: batch.trust,
     ...(freshness === undefined ? {} : { freshness }),
+    ...(stops === undefined ? {} : { stops }),
     ...(peer === undefined ? {} : { peer, site: batch.state.site }),
   };
   return policy === null ? evaluateWithoutPolicy(request, facts) : policy.compiled.evaluate(request, facts);

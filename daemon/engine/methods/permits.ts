@@ -9,6 +9,7 @@ import type { Permit } from '../../formats/permit.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
+import { checkHalted, refuseOutcome } from './bypass.ts';
 import { changed, freeText, refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
 
@@ -33,6 +34,7 @@ export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
     batch.state.peers.audienceRefusal(call.peer, audience, batch) ??
     checkLifecycle('redeem', record.decision) ??
     checkAction(permit, action_digest) ??
+    checkHalted(batch, permit) ??
     checkWindow(batch, held) ??
     checkStillAuthorized(batch, record);
   if (wrong !== null) return refused(wrong);
@@ -68,14 +70,17 @@ export function reportOutcome(batch: Batch, call: EngineCall): AfterCommit {
     result: 'succeeded' | 'failed' | 'unknown';
     detail?: JsonObject;
   };
-  const held = findPermit(batch, call.args.id, audience);
-  if ('refused' in held) return refused(held);
-  const { permit, record } = held;
   const foreign = batch.state.peers.audienceRefusal(call.peer, audience, batch);
   if (foreign !== null) return refused(foreign);
+  const permit_id = call.args.id ?? '';
+  const uncovered = (refusal: Refusal) =>
+    refuseOutcome(batch, { permit_id, audience, result, detail: detail ?? {}, refusal });
+  const held = findPermit(batch, permit_id, audience);
+  if ('refused' in held) return uncovered(held);
+  const { permit, record } = held;
   if (record.decision.permit_state === result) return changed(batch, permit.decision_id);
   const wrong = checkLifecycle('report', record.decision);
-  if (wrong !== null) return refused(wrong);
+  if (wrong !== null) return uncovered(wrong);
   const reason = detail?.reason;
   assertTransition('report', 'permit.outcome', ['executed']);
   batch.record(

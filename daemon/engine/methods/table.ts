@@ -1,8 +1,12 @@
 import { type Batch, type EngineState, loadDecision } from '../context.ts';
 import type { EngineCall, EngineMethod, EngineReply } from '../protocol.ts';
 import type { AfterCommit } from '../reply.ts';
+import type { Reading } from '../time.ts';
 import { approveDecision } from './acts.ts';
 import { createDecision } from './create.ts';
+import { getHeld } from './hold.ts';
+import { tokenRules } from './id-tokens.ts';
+import { getIncident, listIncidents, openIncident, resumeIncident } from './incidents.ts';
 import { cancelDecision, tick } from './lifecycle.ts';
 import { openPermits, redeemPermit, reportOutcome } from './permits.ts';
 import { applyPolicy, getPolicy, getPolicyHistory, preparePolicy, refusePolicy } from './policy.ts';
@@ -15,14 +19,13 @@ import {
   getTile,
   listDecisions,
 } from './reads.ts';
+import { releasePolicy } from './release.ts';
 import { replayRecorded } from './replay.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
-import { getHeld } from './hold.ts';
-import { releasePolicy } from './release.ts';
 import { systemStopped } from './system.ts';
 
 export type WriteMethod = (batch: Batch, call: EngineCall) => AfterCommit;
-export type ReadMethod = (state: EngineState, call: EngineCall) => EngineReply;
+export type ReadMethod = (state: EngineState, call: EngineCall, time: Reading) => EngineReply;
 
 /** Methods that append to the ledger, each in the batch's one transaction. */
 export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
@@ -33,6 +36,8 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'decisions.reconcile': reconcileDecision,
   'permits.redeem': redeemPermit,
   'permits.outcome': reportOutcome,
+  'incidents.open': openIncident,
+  'incidents.resume': resumeIncident,
   'policy.apply': applyPolicy,
   'policy.refuse': refusePolicy,
   'policy.release': releasePolicy,
@@ -46,7 +51,10 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'decisions.list': listDecisions,
   'decisions.entries': getDecisionEntries,
   'decisions.replay': replayRecorded,
+  'decisions.token_rules': tokenRules,
   'permits.open': (state, call) => openPermits(state, call, (id) => loadDecision(state, id)),
+  'incidents.get': getIncident,
+  'incidents.list': listIncidents,
   'policy.get': getPolicy,
   'policy.held': getHeld,
   'policy.prepare': preparePolicy,
