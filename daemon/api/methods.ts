@@ -140,7 +140,7 @@ export const METHODS: readonly Method[] = [
     sockets: ['request', 'operator'],
     http: { verb: 'POST', path: '/v1/decisions/{id}/approvals' },
     path: byId,
-    body: schema.SignedActBody,
+    body: schema.ApproveBody,
     reply: reply.Decision,
   },
   {

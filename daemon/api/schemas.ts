@@ -103,6 +103,14 @@ export const SignedActBody = Type.Object(
   { act: text(16_384, 'canonical JSON text'), signature: text(16_384, 'SSHSIG armor') },
   closed,
 );
+/** An approval; beside it the ID token of the person's login for this very act, where there is an identity provider. */
+export const ApproveBody = Type.Object(
+  {
+    ...SignedActBody.properties,
+    id_token: Type.Optional(text(16_384, 'JWT whose nonce is base64url SHA-256 of the act')),
+  },
+  closed,
+);
 /** People who act without a signature name themselves; what they do is recorded under that name. */
 const NamedActor = Type.Object(
   { id: Type.String({ minLength: 1, maxLength: 128 }), role: audit(64, 'the role acted in') },

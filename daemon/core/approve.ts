@@ -1,4 +1,5 @@
 import type { TimeTrust } from '../formats/entry.ts';
+import type { JsonObject } from '../formats/json.ts';
 import type { SignedAct } from '../formats/signed-act.ts';
 import { assignVotes, authoritySatisfied } from './authority.ts';
 import type { Decision } from './decision.ts';
@@ -29,6 +30,8 @@ export interface ActContext {
 export interface AcceptedAct {
   principal: string;
   role: string;
+  /** What is recorded of the ID token beside it; absent when there was none. */
+  id_token?: JsonObject;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import { OidcSubject } from './bundle-oidc.ts';
 
 /*
  * Section `principals` of a bundle: people, agents and services. What stands here decides: who a caller is, what they may
@@ -61,6 +62,8 @@ export const Principal = Type.Object(
     may_assert: Type.Optional(
       Type.Array(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' }), { minItems: 1, maxItems: 256 }),
     ),
+    /** What the site's identity provider calls this person (section `oidc`). */
+    oidc: Type.Optional(OidcSubject),
     /** The audiences as which it may redeem permits and report outcomes; a gateway is `gateway`. */
     audiences: Type.Optional(Type.Array(name('audience'), { minItems: 1, maxItems: 16 })),
   },

@@ -3,6 +3,7 @@ import { Activation } from './bundle-activation.ts';
 import { Approvals } from './bundle-approvals.ts';
 import { BreakGlass } from './bundle-breakglass.ts';
 import { Incidents } from './bundle-incidents.ts';
+import { Oidc } from './bundle-oidc.ts';
 import { Principal } from './bundle-principal.ts';
 
 /*
@@ -204,6 +205,7 @@ export const BundleSchema = Type.Object(
       },
       closed,
     ),
+    oidc: Type.Optional(Oidc),
     approvals: Type.Optional(Approvals),
     incidents: Type.Optional(Incidents),
     activation: Type.Optional(Activation),

@@ -1,6 +1,8 @@
 import type { Bundle } from './bundle.ts';
 import { BundleDefects, type Defect } from './bundle-defects.ts';
+import { checkBreakglass } from './check-breakglass.ts';
 import { checkIncidents } from './check-incidents.ts';
+import { checkOidc } from './check-oidc.ts';
 import { checkPrincipals } from './check-principals.ts';
 import { checkReferences } from './check-references.ts';
 import { checkConditions, checkFields } from './check-rules.ts';
@@ -84,6 +86,8 @@ function checkBundle(
     ...checkFields(bundle),
     ...checkTemplates(bundle),
     ...checkPrincipals(bundle, proven),
+    ...checkBreakglass(bundle),
+    ...checkOidc(bundle),
     ...checkIncidents(bundle),
     ...defects,
   ];

@@ -115,7 +115,7 @@ export class Engine {
     const { state } = this.#keeper;
     if (state === null) return this.#unavailableReply();
     const stranger = state.peers.inUse ? state.peers.refusal(call, this.#keeper.time.read()) : null;
-    return stranger === null ? method(state, call) : problem(stranger);
+    return stranger === null ? method(state, call, this.#keeper.time.read()) : problem(stranger);
   }
 
   #admit(call: EngineCall): EngineReply {

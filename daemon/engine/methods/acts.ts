@@ -2,6 +2,7 @@ import { type AcceptedAct, completesAuthority, counting, groupOf, judgeAct } fro
 import { issuePermit } from '../../core/create.ts';
 import type { DecisionStatus } from '../../core/decision.ts';
 import { type DecisionRecord, openExceptions } from '../../core/fold.ts';
+import type { CheckedIdToken } from '../../core/id-token.ts';
 import { assertTransition, checkLifecycle, type LifecycleCommand } from '../../core/lifecycle.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { type Roster, rosterAt } from '../../core/roster.ts';
@@ -19,6 +20,7 @@ import { type Batch, proofOf } from '../context.ts';
 import { judgeKeyUse, keyUseData } from '../key-use.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, problem } from '../reply.ts';
+import { idTokenData, idTokenOf, judgeToken } from './id-tokens.ts';
 import { changed, findDecision, refused } from './lifecycle.ts';
 
 /** Key types whose signatures count. Others verify, but are not what people sign acts with. */
@@ -35,6 +37,8 @@ export interface SubmittedAct {
   key: string;
   /** What a security key said; null for a plain key. */
   use: KeyUse | null;
+  /** What was found about the ID token beside it; null when there was none. */
+  id_token: CheckedIdToken | null;
 }
 
 /**
@@ -60,7 +64,7 @@ export function approveDecision(batch: Batch, call: EngineCall): AfterCommit {
 
 /** Parses and signature-checks a submitted act. A refusal here is not recorded: it is not yet anybody's word. */
 export function readAct(body: string | null, kinds: readonly ActKind[]): SubmittedAct | Refusal {
-  const { act: text, signature } = JSON.parse(body ?? '{}') as { act: string; signature: string };
+  const { act: text, signature, ...beside } = JSON.parse(body ?? '{}') as { act: string; signature: string };
   let act: SignedAct;
   try {
     act = parseAct(text);
@@ -92,7 +96,14 @@ export function readAct(body: string | null, kinds: readonly ActKind[]): Submitt
       `Signatures by ${verified.type} keys do not count here; use ssh-ed25519 or a security key (ed25519-sk, ecdsa-sk). Nothing was recorded.`,
     );
   }
-  return { act, digest: sha256Hex(message), signature, key: verified.key, use: keyUseOf(verified) };
+  return {
+    act,
+    digest: sha256Hex(message),
+    signature,
+    key: verified.key,
+    use: keyUseOf(verified),
+    id_token: idTokenOf(beside),
+  };
 }
 
 /** Judges a signature-checked act against the decision, its pinned roster and the roster in force. */
@@ -114,7 +125,7 @@ export function judge(batch: Batch, record: DecisionRecord, submitted: Submitted
     time_trust: batch.trust,
   });
   if (isRefusal(person)) return person;
-  return judgeKeyUse(batch, submitted, policy) ?? person;
+  return judgeKeyUse(batch, submitted, policy) ?? judgeToken(batch, record, submitted, person, policy);
 }
 
 /** Whom a key belongs to in the policy in force, for the record of a rejected act. */
@@ -289,6 +300,7 @@ export function actData(submitted: SubmittedAct, person: AcceptedAct): JsonObjec
     nonce: submitted.act.nonce,
     reason: submitted.act.reason,
     ...keyUseData(submitted),
+    ...idTokenData(person),
   };
 }
 
