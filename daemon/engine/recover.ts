@@ -1,7 +1,7 @@
 import type { FreshnessStep } from '../core/freshness.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type EntryType } from '../formats/entry.ts';
-import type { Clock } from '../host/clock.ts';
+import type { MachineClock } from '../host/clock.ts';
 import type { Sealer } from '../host/sealer.ts';
 import type { Profile, SitePaths } from '../host/site.ts';
 import { VERSION } from '../host/version.ts';
@@ -26,7 +26,7 @@ export interface EngineOptions {
   paths: SitePaths;
   site: string;
   profile: Profile;
-  clock: Clock;
+  clock: MachineClock;
   random: EngineState['random'];
   signer: NoteSigner;
   sealer: Sealer;

@@ -13,7 +13,7 @@ import type { Json, JsonObject } from '../../daemon/formats/json.ts';
 import { type ActKind, actNamespace, formatAct, type SignedAct } from '../../daemon/formats/signed-act.ts';
 import { ed25519Blob } from '../../daemon/formats/ssh-public-key.ts';
 import { signSshsig } from '../../daemon/formats/sshsig.ts';
-import type { Clock } from '../../daemon/host/clock.ts';
+import type { MachineClock } from '../../daemon/host/clock.ts';
 import { randomBytes, uuidv7 } from '../../daemon/host/random.ts';
 import { createSealingKey, loadSealer } from '../../daemon/host/sealer.ts';
 import { createSigningKey, loadSigner } from '../../daemon/host/signer.ts';
@@ -23,9 +23,14 @@ export const SITE = 'outpost-7.example';
 export const START = Date.parse('2031-03-01T12:00:00.000Z');
 
 /** A clock that moves only when told to. */
-export class ManualClock implements Clock {
+export class ManualClock implements MachineClock {
   wall = START;
   mono = 1_000;
+  boot = '00000000-0000-4000-8000-000000000001';
+  /** What the kernel says about its clock. */
+  kernel: boolean | null = null;
+  /** Milliseconds of sleep that the monotonic clock has not heard of yet. */
+  slept = 0;
 
   now(): number {
     return this.wall;
@@ -33,6 +38,30 @@ export class ManualClock implements Clock {
 
   monotonic(): number {
     return this.mono;
+  }
+
+  noticeSleep(): boolean {
+    this.mono += this.slept;
+    const noticed = this.slept > 0;
+    this.slept = 0;
+    return noticed;
+  }
+
+  synchronized(): boolean | null {
+    return this.kernel;
+  }
+
+  /** The machine slept: the wall clock went on, the monotonic one did not. */
+  sleep(ms: number): void {
+    this.wall += ms;
+    this.slept += ms;
+  }
+
+  /** The machine is started again; its clock says `wall`. */
+  boots(wall: number): void {
+    this.boot = `00000000-0000-4000-8000-${String(Number(this.boot.slice(-12)) + 1).padStart(12, '0')}`;
+    this.wall = wall;
+    this.mono = 500;
   }
 
   /** Time passes: both clocks move. */

@@ -117,9 +117,12 @@ describe('imports', () => {
     expect(users.map(({ path }) => path)).toEqual(['daemon/ledger/database.ts']);
   });
 
-  it('call the C library from one file only', () => {
+  it('call the C library from two small files only', () => {
     const users = sources.filter(({ imports }) => imports.some(({ to }) => packageOf(to) === 'koffi'));
-    expect(users.map(({ path }) => path)).toEqual(['daemon/identity/peer-credentials.ts']);
+    expect(users.map(({ path }) => path)).toEqual([
+      'daemon/host/kernel-clock.ts',
+      'daemon/identity/peer-credentials.ts',
+    ]);
   });
 
   it('name only packages that the manifest declares', () => {
