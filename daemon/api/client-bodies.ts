@@ -1,4 +1,5 @@
 import type { Decision } from '../core/decision.ts';
+import type { Halt, IncidentCause, IncidentData } from '../core/incident.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
 import type { Permit } from '../formats/permit.ts';
 
@@ -94,3 +95,37 @@ export interface KnownPeer {
   /** Hex SHA-256. */
   certificate?: string;
 }
+
+/** An incident as the daemon shows it. `digest` is what a resume signs. */
+export interface Incident {
+  incident_id: string;
+  state: 'open' | 'cleared';
+  cause: IncidentCause;
+  halt: Halt;
+  detail: string;
+  evidence: JsonObject;
+  reporter: { kind: IncidentData['reporter']; id: string | null; role: string | null };
+  opened_at: string;
+  digest: string;
+  record_id: number;
+  cleared: { at: string; principal: string | null; role: string | null; reason: string | null } | null;
+  proof?: string;
+  already_open?: boolean;
+}
+
+/** A report by somebody of the roster, or by an audience on its own socket. */
+export type IncidentReport =
+  | {
+      actor: NamedActor;
+      /** Null speaks of the gateway itself. */
+      target: { type: string; id: string } | null;
+      detail: string;
+      evidence?: JsonObject;
+    }
+  | {
+      audience: string;
+      cause: Extract<IncidentCause, 'tool_changed' | 'configuration_changed' | 'gateway_report'>;
+      tool?: string;
+      detail: string;
+      evidence?: JsonObject;
+    };

@@ -6,6 +6,8 @@ import type {
   ActionBody,
   DecisionReply,
   DecisionRequestBody,
+  Incident,
+  IncidentReport,
   KnownPeer,
   NamedActor,
   OpenPermit,
@@ -153,6 +155,25 @@ export class ApiClient {
       timeoutMs: 600_000,
       ...options,
     });
+  }
+
+  /** Reports an act without a permit; the answer is the incident, as it stands now. */
+  openIncident(body: IncidentReport, options: CallOptions = {}): Promise<Incident> {
+    return this.#json({ verb: 'POST', path: '/v1/incidents', body, ...options });
+  }
+
+  incidents(
+    query: { state?: 'open' | 'all'; after?: string; limit?: number } = {},
+  ): Promise<{ incidents: Incident[]; next: string | null }> {
+    return this.#json({ verb: 'GET', path: '/v1/incidents', query });
+  }
+
+  incident(id: string): Promise<Incident> {
+    return this.#json({ verb: 'GET', path: `/v1/incidents/${part(id)}` });
+  }
+
+  resumeIncident(id: string, act: SignedActBody): Promise<Incident> {
+    return this.#json({ verb: 'POST', path: `/v1/incidents/${part(id)}/resume`, body: act });
   }
 
   status(): Promise<JsonObject> {
