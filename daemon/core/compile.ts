@@ -1,6 +1,7 @@
 import type { Bundle } from './bundle.ts';
 import { BundleDefects, type Defect } from './bundle-defects.ts';
 import { checkBreakglass } from './check-breakglass.ts';
+import { checkHeadquarters } from './check-headquarters.ts';
 import { checkIncidents } from './check-incidents.ts';
 import { checkOidc } from './check-oidc.ts';
 import { checkPrincipals } from './check-principals.ts';
@@ -88,6 +89,7 @@ function checkBundle(
     ...checkPrincipals(bundle, proven),
     ...checkBreakglass(bundle),
     ...checkOidc(bundle),
+    ...checkHeadquarters(bundle),
     ...checkIncidents(bundle),
     ...defects,
   ];

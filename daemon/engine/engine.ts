@@ -164,7 +164,7 @@ export class Engine {
     const { age } = state.policies;
     age.advance(time, this.#keeper.time.floor());
     const ids = this.#due(state, time);
-    const waits = !state.holds.due(time, state.policies);
+    const waits = !state.holds.due(time, state.policies) && state.breakglass.due(time) === null;
     const idle = ids.length === 0 && age.unrecorded().length === 0 && waits;
     return idle ? none : this.process([internal('system.tick', JSON.stringify({ ids }))]);
   }

@@ -4,6 +4,7 @@ import type { DecisionStatus } from '../../core/decision.ts';
 import { type DecisionRecord, openExceptions } from '../../core/fold.ts';
 import type { CheckedIdToken } from '../../core/id-token.ts';
 import { assertTransition, checkLifecycle, type LifecycleCommand } from '../../core/lifecycle.ts';
+import { ttlUnder } from '../../core/lift.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { type Roster, rosterAt } from '../../core/roster.ts';
 import { recordableText } from '../../core/scrub.ts';
@@ -20,6 +21,7 @@ import { type Batch, proofOf } from '../context.ts';
 import { judgeKeyUse, keyUseData } from '../key-use.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, problem } from '../reply.ts';
+import { checkBreakglass } from './breakglass-clock.ts';
 import { idTokenData, idTokenOf, judgeToken } from './id-tokens.ts';
 import { changed, findDecision, refused } from './lifecycle.ts';
 
@@ -52,7 +54,10 @@ export function approveDecision(batch: Batch, call: EngineCall): AfterCommit {
   const submitted = readAct(call.body, ['approval', 'exception']);
   if ('refused' in submitted) return refused(submitted);
   const command = submitted.act.kind === 'exception' ? 'except' : 'approve';
-  const wrong = checkLifecycle(command, found.decision) ?? checkPatience(batch, found);
+  const wrong =
+    checkLifecycle(command, found.decision) ??
+    checkPatience(batch, found) ??
+    checkBreakglass(batch, found.decision.breakglass?.id);
   if (wrong !== null) return tooLate(batch, found, submitted, command, wrong);
   const many = checkLimit(batch, found, submitted);
   if (many !== null) return refused(many);
@@ -313,6 +318,7 @@ function permitFor(batch: Batch, record: DecisionRecord): Permit {
   return issuePermit({
     decision_id: decision.decision_id,
     audience: record.audience,
+    ...(decision.breakglass === undefined ? {} : { breakglass: decision.breakglass.id }),
     action_digest: decision.action_digest,
     policy_digest: decision.policy_digest,
     tool,
@@ -321,6 +327,6 @@ function permitFor(batch: Batch, record: DecisionRecord): Permit {
     target,
     profile: batch.state.profile,
     now_ms: batch.now,
-    ttl_ms: record.permit_ttl_ms,
+    ttl_ms: ttlUnder(record.permit_ttl_ms, { ...decision, now_ms: batch.now }),
   });
 }

@@ -3,6 +3,7 @@ import { evaluateWithoutPolicy, scrubRequest } from '../../core/evaluate.ts';
 import { foldDecision } from '../../core/fold.ts';
 import { type StalePolicy, staleOf } from '../../core/freshness.ts';
 import { assertTransition } from '../../core/lifecycle.ts';
+import type { RecordedBreakglass } from '../../core/lift.ts';
 import { normalizeRequest } from '../../core/normalize.ts';
 import type { PeerFacts } from '../../core/peer.ts';
 import { refuse } from '../../core/refusal.ts';
@@ -45,17 +46,20 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const { redacted, sealed } = redact(batch, request, policy);
   const freshness = freshnessOf(batch, request);
   const peer = batch.state.peers.factsOf(call.peer);
+  const breakglass = batch.state.breakglass.match(request, request.context.environment ?? PRODUCTION, batch);
   const stops = stopsOf(batch, request, policy);
   const verdict = evaluate(batch, policy, request, {
     decision_id,
     redacted: redacted.action.payload,
     freshness,
     peer,
+    breakglass,
     stops,
   });
   const recordable = scrubRequest(redacted, verdict);
   const facts = factsOf(batch, decision_id, request, policy, idempotency);
   if (freshness !== undefined) facts.freshness = freshness;
+  if (breakglass !== undefined) facts.breakglass = breakglass;
   if (stops !== undefined) facts.stops = stops;
   if (peer !== undefined) facts.peer = batch.state.peers.recorded(peer, policy);
   const draft = draftDecision(recordable, verdict, facts);
@@ -105,16 +109,18 @@ function evaluate(
     redacted: JsonObject;
     freshness: StalePolicy | undefined;
     peer: PeerFacts | undefined;
+    breakglass: RecordedBreakglass | undefined;
     stops: readonly SiteStop[] | undefined;
   },
 ): Verdict {
-  const { freshness, peer, stops } = inputs;
+  const { freshness, peer, breakglass, stops } = inputs;
   const facts = {
     decision_id: inputs.decision_id,
     redacted: inputs.redacted,
     now_ms: batch.now,
     time_trust: batch.trust,
     ...(freshness === undefined ? {} : { freshness }),
+    ...(breakglass === undefined ? {} : { breakglass }),
     ...(stops === undefined ? {} : { stops }),
     ...(peer === undefined ? {} : { peer, site: batch.state.site }),
   };

@@ -9,6 +9,7 @@ import { isDue } from '../expiry.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
 import { settleHold } from './hold.ts';
+import { recordBreakglassDue } from './breakglass-clock.ts';
 import { callerData } from './peers.ts';
 import { recordAge } from './system.ts';
 
@@ -79,7 +80,7 @@ export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
 
 /**
  * `system.tick`: expires the decisions that are named and really due, each with its own `decision.expired` entry, and
- * records how the policies in force have aged.
+ * records how the policies in force have aged, and what of break-glass is over or overdue.
  */
 export function tick(batch: Batch, call: EngineCall): AfterCommit {
   const { ids } = JSON.parse(call.body ?? '{}') as { ids: string[] };
@@ -96,6 +97,7 @@ export function tick(batch: Batch, call: EngineCall): AfterCommit {
     expired++;
   }
   recordAge(batch);
+  recordBreakglassDue(batch);
   settleHold(batch);
   const body = JSON.stringify({ expired });
   return () => ({ status: 200, body });

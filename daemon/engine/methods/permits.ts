@@ -9,6 +9,7 @@ import type { Permit } from '../../formats/permit.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
+import { checkBreakglass } from './breakglass-clock.ts';
 import { checkHalted, refuseOutcome } from './bypass.ts';
 import { changed, freeText, refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
@@ -36,7 +37,8 @@ export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
     checkAction(permit, action_digest) ??
     checkHalted(batch, permit) ??
     checkWindow(batch, held) ??
-    checkStillAuthorized(batch, record);
+    checkStillAuthorized(batch, record) ??
+    checkBreakglass(batch, permit.breakglass);
   if (wrong !== null) return refused(wrong);
   assertTransition('redeem', 'permit.redeemed', []);
   const { index } = batch.record(

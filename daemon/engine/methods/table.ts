@@ -3,11 +3,20 @@ import type { EngineCall, EngineMethod, EngineReply } from '../protocol.ts';
 import type { AfterCommit } from '../reply.ts';
 import type { Reading } from '../time.ts';
 import { approveDecision } from './acts.ts';
+import {
+  activateBreakglass,
+  endBreakglass,
+  getBreakglass,
+  listBreakglass,
+  reviewBreakglass,
+} from './breakglass.ts';
 import { createDecision } from './create.ts';
+import { getGrant, issueGrant, listGrants, redeemGrant, revokeGrant } from './grants.ts';
 import { getHeld } from './hold.ts';
 import { tokenRules } from './id-tokens.ts';
 import { getIncident, listIncidents, openIncident, resumeIncident } from './incidents.ts';
 import { cancelDecision, tick } from './lifecycle.ts';
+import { acknowledgeOutbox, outboxKeys } from './outbox.ts';
 import { openPermits, redeemPermit, reportOutcome } from './permits.ts';
 import { applyPolicy, getPolicy, getPolicyHistory, preparePolicy, refusePolicy } from './policy.ts';
 import {
@@ -40,7 +49,14 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'incidents.resume': resumeIncident,
   'policy.apply': applyPolicy,
   'policy.refuse': refusePolicy,
+  'outbox.acknowledge': acknowledgeOutbox,
   'policy.release': releasePolicy,
+  'breakglass.activate': activateBreakglass,
+  'breakglass.end': endBreakglass,
+  'breakglass.review': reviewBreakglass,
+  'grants.issue': issueGrant,
+  'grants.redeem': redeemGrant,
+  'grants.revoke': revokeGrant,
   'system.tick': tick,
   'system.stopped': systemStopped,
 };
@@ -55,10 +71,15 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'permits.open': (state, call) => openPermits(state, call, (id) => loadDecision(state, id)),
   'incidents.get': getIncident,
   'incidents.list': listIncidents,
+  'breakglass.get': getBreakglass,
+  'breakglass.list': listBreakglass,
+  'grants.get': getGrant,
+  'grants.list': listGrants,
   'policy.get': getPolicy,
   'policy.held': getHeld,
   'policy.prepare': preparePolicy,
   'policy.history': getPolicyHistory,
+  'outbox.keys': outboxKeys,
   'ledger.checkpoint': getCheckpoint,
   'ledger.entries': getEntries,
   'ledger.proof': getProof,
