@@ -10,7 +10,7 @@ import { type LogTrust, openTrustedCheckpoint } from './tlog-policy.ts';
 /*
  * What an approver elsewhere needs to judge a decision, in one file: the entries that the ledger holds about it, each with
  * its inclusion proof under one checkpoint. Everything shown to the approver is derived from those entries, so that with
- * a trust file nothing in it has to be believed. (docs/decisions/0015-approval-requests.md)
+ * a trust file nothing in it has to be believed. (docs/decisions/0014-approval-requests-carry-their-proof.md)
  */
 
 const TYPE = 'holdfast/approval-request/v1';

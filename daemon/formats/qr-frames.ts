@@ -2,7 +2,7 @@ import { BoundaryError } from './boundary-error.ts';
 import { sha256 } from './digest.ts';
 
 /*
- * Data too large for one QR code, as numbered lines of text (docs/decisions/0014-qr-frames.md):
+ * Data too large for one QR code, as numbered lines of text (docs/decisions/0015-qr-codes-are-lines-of-text.md):
  *
  *     HF1.KIND.DIGEST.I.N.DATA
  *
