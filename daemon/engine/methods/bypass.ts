@@ -54,9 +54,10 @@ function words({ audience, permit_id, result }: UncoveredOutcome, permit: Permit
 }
 
 /** Why a permit may not be redeemed now although it was given: what it is for was halted since. Null when it was not. */
-export function checkHalted(batch: Batch, { id, target, tool }: Permit): Refusal | null {
+export function checkHalted(batch: Batch, { id, target, tool, breakglass }: Permit): Refusal | null {
   const { halts } = batch.state;
-  if (!halts.any) return null;
+  // A halt denies what is governed, break-glass apart; that its session is open is checked beside this.
+  if (!halts.any || breakglass !== undefined) return null;
   const stop = halts.stopFor(target, tool);
   if (stop === null) return null;
   return refuse(
