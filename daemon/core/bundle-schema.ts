@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox';
 import { Activation } from './bundle-activation.ts';
 import { Approvals } from './bundle-approvals.ts';
 import { BreakGlass } from './bundle-breakglass.ts';
+import { Headquarters } from './bundle-headquarters.ts';
 import { Incidents } from './bundle-incidents.ts';
 import { Oidc } from './bundle-oidc.ts';
 import { Principal } from './bundle-principal.ts';
@@ -207,6 +208,7 @@ export const BundleSchema = Type.Object(
     ),
     oidc: Type.Optional(Oidc),
     approvals: Type.Optional(Approvals),
+    headquarters: Type.Optional(Headquarters),
     incidents: Type.Optional(Incidents),
     activation: Type.Optional(Activation),
     authority: Type.Object({ routes: Type.Array(AuthorityRoute, { maxItems: 500 }) }, closed),

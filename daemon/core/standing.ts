@@ -1,7 +1,7 @@
 import type { Entry, EntryType } from '../formats/entry.ts';
 
 /** What outlasts the entry that began it, beside decisions: each is followed until an entry closes it. */
-export type StandingKind = 'breakglass' | 'grant' | 'hold' | 'incident' | 'suspension';
+export type StandingKind = 'acknowledgement' | 'breakglass' | 'grant' | 'hold' | 'incident' | 'suspension';
 
 /** How one such thing stands after an entry. `closed` means that nothing waits for it any more. */
 export interface Standing {
@@ -41,6 +41,12 @@ const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
   'policy.rejected': ofHold('closed'),
   'policy.lapsed': ofHold('closed'),
   'policy.applied': ofHold('closed'),
+  'outbox.acknowledged': ({ data }) =>
+    (data.files as { sha256: string }[]).map(({ sha256 }) => ({
+      kind: 'acknowledgement',
+      id: sha256,
+      state: 'closed',
+    })),
   'key.suspended': ({ data }) => ({ kind: 'suspension', id: String(data.suspended), state: 'suspended' }),
 };
 

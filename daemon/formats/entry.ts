@@ -32,6 +32,7 @@ export type EntryType =
   | 'policy.approved'
   | 'policy.rejected'
   | 'policy.lapsed'
+  | 'outbox.acknowledged'
   | 'key.rotated'
   | 'key.suspended'
   | 'breakglass.activated'
@@ -99,6 +100,7 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'policy.approved': true,
   'policy.rejected': true,
   'policy.lapsed': true,
+  'outbox.acknowledged': true,
   'key.rotated': true,
   'key.suspended': true,
   'breakglass.activated': true,
