@@ -1,4 +1,10 @@
-import { type Concerned, haltOf, type IncidentCause, type IncidentData } from '../../core/incident.ts';
+import {
+  type Concerned,
+  type Halt,
+  haltOf,
+  type IncidentCause,
+  type IncidentData,
+} from '../../core/incident.ts';
 import { lapseOf, lapseWords } from '../../core/peer.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import type { Target } from '../../core/request.ts';
@@ -115,12 +121,12 @@ export function recordIncident(
   const { cause, concerned, reporter, actor } = observation;
   const { secrets } = policy?.compiled ?? {};
   const full = halts.all().length >= OPEN_INCIDENTS_MAX;
-  const halt = haltOf(cause, concerned, policy?.compiled.bundle.incidents);
+  const halt: Halt = full ? { scope: 'site' } : haltOf(cause, concerned, policy?.compiled.bundle.incidents);
   const data: IncidentData = {
     cause,
-    halt: full ? { scope: 'site' } : halt,
+    halt,
     detail: recordableText(observation.detail, secrets),
-    evidence: scrubbed(observation.evidence, secrets),
+    evidence: scrubbed({ ...observation.evidence, ...besides(halt, concerned) }, secrets),
     reporter,
   };
   const known = halts.same(incidentKey(data));
@@ -138,6 +144,15 @@ export function recordIncident(
   });
   halts.opened(entry);
   return { id, opened: true };
+}
+
+/** What an incident concerns, where its halt is wider and does not say so. */
+function besides(halt: Halt, { target, tool }: Concerned): JsonObject {
+  if (halt.scope !== 'site') return {};
+  return {
+    ...(target === null ? {} : { target: { id: target.id, type: target.type } }),
+    ...(tool === null ? {} : { tool }),
+  };
 }
 
 /** Evidence is ids and digests; whatever else was put there is looked through like any free text. */
