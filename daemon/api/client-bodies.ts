@@ -1,5 +1,7 @@
+import type { BreakglassSession as Session } from '../core/breakglass-session.ts';
 import type { Decision } from '../core/decision.ts';
 import type { Halt, IncidentCause, IncidentData } from '../core/incident.ts';
+import type { Grant } from '../formats/grant.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
 import type { Permit } from '../formats/permit.ts';
 
@@ -129,3 +131,28 @@ export type IncidentReport =
       detail: string;
       evidence?: JsonObject;
     };
+
+/** A break-glass session; `ledger` comes with the answer to what changed it. */
+export type BreakglassSession = Session & { ledger?: { record_id: number; proof: string } };
+
+/** A sealed grant as the ledger accounts for it. */
+export interface GrantRecord {
+  id: string;
+  state: 'unused' | 'used' | 'revoked' | 'expired';
+  grant: Grant;
+  /** What acts about it bind. */
+  grant_digest: string;
+  /** `here`: it was put on record when it was issued; else it came from headquarters and was used. */
+  issued: { here: boolean; by: string; role: string; key: string; at: string };
+  closed_at: string | null;
+  /** The session that it opened. */
+  session: string | null;
+}
+
+export interface RedeemGrantBody extends Partial<SignedActBody> {
+  code: string;
+  actor: { id: string };
+  reason: string;
+  fields?: Record<string, string>;
+  grant?: string;
+}

@@ -4,8 +4,10 @@ import type { Entry } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type {
   ActionBody,
+  BreakglassSession,
   DecisionReply,
   DecisionRequestBody,
+  GrantRecord,
   Incident,
   IncidentReport,
   KnownPeer,
@@ -16,6 +18,7 @@ import type {
   PolicyUpdate,
   Readiness,
   Redeemed,
+  RedeemGrantBody,
   SignedActBody,
 } from './client-bodies.ts';
 import type { ClientTls } from './client-identity.ts';
@@ -189,6 +192,51 @@ export class ApiClient {
       if (error instanceof ApiProblem && error.status === 503) return { ready: false, reason: error.detail };
       throw error;
     }
+  }
+
+  /** Breaks the glass: `scope` is the exact text that the act binds. */
+  activateBreakglass(body: SignedActBody & { scope: string }): Promise<BreakglassSession> {
+    return this.#json({ verb: 'POST', path: '/v1/breakglass', body });
+  }
+
+  /** Sessions that are open or wait for review; with `all`, every one, a page at a time. */
+  breakglassSessions(
+    query: { all?: 'true'; after?: string; limit?: number } = {},
+  ): Promise<{ sessions: BreakglassSession[]; next: string | null }> {
+    return this.#json({ verb: 'GET', path: '/v1/breakglass', query });
+  }
+
+  breakglassSession(id: string): Promise<BreakglassSession> {
+    return this.#json({ verb: 'GET', path: `/v1/breakglass/${part(id)}` });
+  }
+
+  /** Ends or reviews a session. */
+  submitBreakglassAct(id: string, to: 'end' | 'review', act: SignedActBody): Promise<BreakglassSession> {
+    return this.#json({ verb: 'POST', path: `/v1/breakglass/${part(id)}/${to}`, body: act });
+  }
+
+  issueGrant(body: SignedActBody & { grant: string }): Promise<GrantRecord> {
+    return this.#json({ verb: 'POST', path: '/v1/grants', body });
+  }
+
+  /** A page of the sealed grants that the ledger knows. */
+  grants(
+    query: { after?: string; limit?: number } = {},
+  ): Promise<{ grants: GrantRecord[]; next: string | null }> {
+    return this.#json({ verb: 'GET', path: '/v1/grants', query });
+  }
+
+  grant(id: string): Promise<GrantRecord> {
+    return this.#json({ verb: 'GET', path: `/v1/grants/${part(id)}` });
+  }
+
+  /** Uses a sealed grant up; the answer is the session that it opened. */
+  redeemGrant(id: string, body: RedeemGrantBody): Promise<BreakglassSession> {
+    return this.#json({ verb: 'POST', path: `/v1/grants/${part(id)}/redeem`, body });
+  }
+
+  revokeGrant(id: string, act: SignedActBody): Promise<GrantRecord> {
+    return this.#json({ verb: 'POST', path: `/v1/grants/${part(id)}/revoke`, body: act });
   }
 
   /** The newest checkpoint, a signed note. */

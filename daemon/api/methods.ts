@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import type { Problem } from '../engine/protocol.ts';
 import { parseTilePath } from '../formats/tile.ts';
+import { BREAKGLASS_METHODS } from './breakglass-methods.ts';
 import { INCIDENT_METHODS } from './incident-methods.ts';
 import type { Method, SocketKind } from './method.ts';
 import { problem } from './problem.ts';
@@ -159,6 +160,7 @@ export const METHODS: readonly Method[] = [
     reply: reply.Decision,
   },
   ...INCIDENT_METHODS,
+  ...BREAKGLASS_METHODS,
   {
     name: 'policy.get',
     kind: 'engine',

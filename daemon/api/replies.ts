@@ -21,6 +21,7 @@ const Permit = Type.Object({
   environment: Type.String(),
   target: Target,
   profile: Type.String(),
+  breakglass: Type.Optional(Type.String({ description: 'bg_…: the session that it dies with' })),
   not_before: Instant,
   expires_at: Instant,
   proof: Proof,
@@ -42,7 +43,7 @@ const Received = Type.Object({
 });
 const Gate = Type.Object({
   id: Type.String(),
-  result: literals('pass', 'fail', 'requires_exception'),
+  result: literals('pass', 'fail', 'requires_exception', 'lifted'),
   reason: Type.String(),
   field: Type.Optional(Type.String()),
   exception_role: Type.Optional(Type.String()),
@@ -113,6 +114,7 @@ export const Decision = Type.Object({
   expires_at: nullable(Instant),
   linked_to: nullable(DecisionId),
   time_trust: literals('trusted', 'floor', 'uncertain'),
+  breakglass: Type.Optional(Type.Object({ id: Type.String(), until: Instant })),
   permit_state: literals('none', 'issued', 'redeemed', 'succeeded', 'failed', 'unknown'),
   permit: Type.Optional(Permit),
   outcome: nullable(AnyObject),

@@ -1,4 +1,5 @@
 import { VERSION } from '../host/version.ts';
+import { breakglassHealth, breakglassSummary } from './health/breakglass.ts';
 import { type HealthFacts, iso } from './health/facts.ts';
 import { identityHealth } from './health/identity.ts';
 import { ledgerHealth } from './health/ledger.ts';
@@ -13,6 +14,7 @@ export function engineStatus(facts: HealthFacts): object {
     ...policyHealth(facts),
     ...identityHealth(facts),
     ...timeHealth(facts),
+    ...breakglassHealth(facts),
   ];
   const ready = state !== null && trouble === null && state.policies.anyActive() !== null;
   return {
@@ -31,6 +33,7 @@ export function engineStatus(facts: HealthFacts): object {
     peers: state?.peers.summary() ?? null,
     policy: policySummary(state),
     decisions: state?.projections.counts() ?? null,
+    breakglass: breakglassSummary(state, time),
     degraded,
   };
 }

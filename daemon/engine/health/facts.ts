@@ -1,6 +1,6 @@
-import type { TimeTrust } from '../../formats/entry.ts';
 import type { Profile } from '../../host/site.ts';
 import type { EngineState } from '../context.ts';
+import type { Reading } from '../time.ts';
 import type { LedgerTrouble } from './ledger.ts';
 
 /** What the engine knows of itself when it is asked how it is. */
@@ -11,7 +11,7 @@ export interface HealthFacts {
   site: string;
   profile: Profile;
   startedAt: number;
-  time: { now: number; trust: TimeTrust; floor: number };
+  time: Reading & { floor: number };
 }
 
 /** What can be degraded. */
