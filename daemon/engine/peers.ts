@@ -117,6 +117,12 @@ export class Peers {
     return this.#settings.required ? unknown() : { principal: null, roles: EVERY_ROLE };
   }
 
+  /** Whether a peer has a role towards this socket; whoever is not told apart has them all. */
+  isA(role: CallerRole, peer: Peer, time: Reading): boolean {
+    const caller = this.caller(peer, time);
+    return 'roles' in caller && caller.roles.includes(role);
+  }
+
   /** Why a peer may not act in a name without a signature; null when it may. */
   nameRefusal(peer: Peer, named: string | null, time: Reading): Refusal | null {
     if (named === null || !this.inUse || peer.socket === 'internal') return null;

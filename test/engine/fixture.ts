@@ -5,6 +5,7 @@ import type { Bundle } from '../../daemon/core/bundle.ts';
 import { completeReply } from '../../daemon/engine/complete.ts';
 import { Engine } from '../../daemon/engine/engine.ts';
 import { initializeLedger } from '../../daemon/engine/initialize.ts';
+import type { PeerSettings } from '../../daemon/engine/peers.ts';
 import { type EngineCall, type EngineMethod, internal, textOf } from '../../daemon/engine/protocol.ts';
 import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
@@ -94,7 +95,10 @@ export class EngineFixture {
   readonly reports: unknown[] = [];
   engine: Engine;
 
-  constructor(bundle: Bundle | null, options: { start?: number } = {}) {
+  readonly #peers: PeerSettings | undefined;
+
+  constructor(bundle: Bundle | null, options: { start?: number; peers?: PeerSettings } = {}) {
+    this.#peers = options.peers;
     if (options.start !== undefined) this.clock.wall = options.start;
     this.paths = sitePaths(mkdtempSync(join(tmpdir(), 'holdfast-engine-')));
     mkdirSync(this.paths.keys, { recursive: true, mode: 0o700 });
@@ -128,6 +132,7 @@ export class EngineFixture {
       random: { uuidv7, bytes: randomBytes },
       signer: this.#signer(),
       sealer: loadSealer(join(this.paths.keys, 'sealing.key')),
+      ...(this.#peers === undefined ? {} : { peers: this.#peers }),
       report: (_message, error) => this.reports.push(error),
     });
   }

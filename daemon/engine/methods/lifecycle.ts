@@ -8,8 +8,8 @@ import type { Batch } from '../context.ts';
 import { isDue } from '../expiry.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
-import { settleHold } from './hold.ts';
 import { recordBreakglassDue } from './breakglass-clock.ts';
+import { settleHold } from './hold.ts';
 import { callerData } from './peers.ts';
 import { recordAge } from './system.ts';
 
@@ -58,7 +58,10 @@ export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
   if ('refused' in found) return refused(found);
   const { actor, reason } = JSON.parse(call.body ?? '{}') as { actor: NamedActor; reason: string };
   const { decision } = found;
-  if (call.peer.socket !== 'operator' && actor.id !== decision.context.actor.id) {
+  const borrowed = batch.state.peers.nameRefusal(call.peer, actor.id, batch);
+  if (borrowed !== null) return refused(borrowed);
+  const operates = call.peer.socket === 'operator' && batch.state.peers.isA('operator', call.peer, batch);
+  if (!operates && actor.id !== decision.context.actor.id) {
     return refused(
       refuse(
         'decision.not_requester',
@@ -66,8 +69,7 @@ export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
       ),
     );
   }
-  const wrong =
-    batch.state.peers.nameRefusal(call.peer, actor.id, batch) ?? checkLifecycle('cancel', decision);
+  const wrong = checkLifecycle('cancel', decision);
   if (wrong !== null) return refused(wrong);
   assertTransition('cancel', 'decision.cancelled', ['cancelled']);
   batch.record(decision.decision_id, 'decision.cancelled', namedActor(batch, found, actor), {
