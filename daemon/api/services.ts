@@ -3,10 +3,10 @@ import type { JsonObject } from '../formats/json.ts';
 import type { Answer, HostServices } from './dispatch.ts';
 import { problem, problemOf, problemReply } from './problem.ts';
 
-/** What became of an import: applied (or already in force), or refused with a code and a sentence. */
+/** What became of an import: applied (or already in force), held for people or a date, or refused with a code and a sentence. */
 export type ImportResult =
   | ({ applied: true } & JsonObject)
-  | ({ applied: false; code: string; reason: string } & JsonObject);
+  | ({ applied: false; held?: true; code: string; reason: string } & JsonObject);
 
 /** What the daemon's process adds to its engine. */
 export interface DaemonParts {
@@ -47,6 +47,7 @@ export function daemonServices(parts: DaemonParts): HostServices {
 
 function importAnswer(result: ImportResult): Answer {
   if (result.applied === true) return { status: 200, body: JSON.stringify(result) };
+  if (result.held === true) return { status: 202, body: JSON.stringify(result) };
   const { code, reason, ...rest } = result;
   return problemReply({ ...problemOf(422, String(code), String(reason)), ...rest });
 }

@@ -19,7 +19,7 @@ PATH holds metadata/ and targets/ of a TUF repository. Every byte is verified ag
 the medium is read. What is refused changes nothing and is recorded. Either way a signed receipt goes to the outbox and,
 where the medium can be written, into receipts/ on it.
 
-Exit codes: 0 applied or unchanged · 3 refused · 5 the daemon or its ledger is not available`;
+Exit codes: 0 applied or unchanged · 3 refused · 4 accepted, waits for people of the site or for its date · 5 the daemon or its ledger is not available`;
 
 /** `holdfast import`: a policy repository from a directory or medium, through the daemon, or directly while it is not running. */
 export function importCommand(): Command {
@@ -105,22 +105,34 @@ async function importDirectly(site: Site, path: string, options: ImportOptions):
 
 function exitCode(result: ImportResult): number {
   if (result.applied) return EXIT.done;
+  if (result.held === true) return EXIT.pending;
   return result.code.startsWith('ledger.') || result.code.startsWith('engine.')
     ? EXIT.unavailable
     : EXIT.refused;
 }
 
 function render(result: ImportResult): string {
-  if (!result.applied) {
-    const refused = `${paint('red', paint('bold', 'REFUSED'))}  ${plain(result.reason)} [${result.code}]`;
-    return [refused, ...receiptLines(result)].join('\n');
-  }
-  const head = result.unchanged ? 'UNCHANGED' : 'APPLIED';
+  if (result.applied || result.held === true)
+    return [...accepted(result), ...receiptLines(result)].join('\n');
+  const refused = `${paint('red', paint('bold', 'REFUSED'))}  ${plain(result.reason)} [${result.code}]`;
+  return [refused, ...receiptLines(result)].join('\n');
+}
+
+function accepted(result: Extract<ImportResult, { unchanged: boolean }>): string[] {
   const environments = Object.entries(result.environments).map(
     ([name, bundle]) => [name, `${bundle.name}@${bundle.version}  ${bundle.digest}`] as const,
   );
-  const title = `${paint('green', paint('bold', head))}  serial ${result.serial}`;
-  return [title, rows(environments), ...receiptLines(result)].join('\n');
+  if (result.applied) {
+    const head = result.unchanged ? 'UNCHANGED' : 'APPLIED';
+    return [`${paint('green', paint('bold', head))}  serial ${result.serial}`, rows(environments)];
+  }
+  const head = result.code === 'policy.held' ? 'HELD' : 'SCHEDULED';
+  return [
+    `${paint('yellow', paint('bold', head))}  serial ${result.serial}, not in force yet`,
+    rows(environments),
+    plain(result.reason),
+    `Look at it with "holdfast policy held"${result.hold.missing.length === 0 ? '' : `; release it with "holdfast policy release ${result.hold.id.slice(0, 12)} --key KEY"`}.`,
+  ];
 }
 
 function receiptLines({ receipt }: ImportResult): string[] {

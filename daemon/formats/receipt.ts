@@ -11,6 +11,9 @@ import { parseProof, verifyProof } from './tlog-proof.ts';
 export const RECEIPT_TYPE = 'application/vnd.holdfast.receipt.v1+json';
 export const RECEIPT_MAX_BYTES = 1_048_576;
 
+/** What may become of an update at a site. */
+const RESULTS = ['applied', 'refused', 'held', 'rejected', 'lapsed'] as const;
+
 /** What is in force at a site after an import. */
 export interface InForce {
   update_id: string;
@@ -24,8 +27,9 @@ export interface Receipt {
   v: 1;
   site: string;
   profile: string;
-  result: 'applied' | 'refused';
-  /** Why it was refused; null when applied. */
+  /** `held` waits for signatures or for its time; `rejected` and `lapsed` waited and never came into force. */
+  result: (typeof RESULTS)[number];
+  /** Why it is not in force; null when applied. */
   code: string | null;
   reason: string | null;
   source: string | null;
@@ -34,7 +38,7 @@ export interface Receipt {
   record_id: number;
   at: string;
   time_trust: string;
-  /** The update applied, or the one that stays; null before the first. */
+  /** The update applied, or the one that stayed; null before the first. */
   in_force: InForce | null;
   /** Recent decisions that the update would have changed, as recorded; null when unknown. */
   flips: JsonObject | null;
@@ -106,13 +110,13 @@ function parseReceipt(payload: Uint8Array): Receipt {
     throw malformed('is no receipt of a version known here');
   const texts = ['site', 'profile', 'at', 'time_trust', 'checkpoint', 'proof'] as const;
   for (const key of texts) if (typeof value[key] !== 'string') throw malformed(`has no text at ${key}`);
-  if (value.result !== 'applied' && value.result !== 'refused') throw malformed('says neither yes nor no');
+  if (!RESULTS.some((known) => known === value.result)) throw malformed('says nothing that is known here');
   const record = value.record_id;
   if (typeof record !== 'number' || !Number.isSafeInteger(record)) throw malformed('names no entry');
   return value as unknown as Receipt;
 }
 
-/** A receipt adds nothing to its entry but what is in force when an update was refused. */
+/** A receipt adds nothing to its entry but what is in force where it is not the update itself. */
 function assertSame(receipt: Receipt, entry: Entry, index: number): void {
   const { data } = entry;
   const applied = receipt.result === 'applied';
@@ -124,9 +128,9 @@ function assertSame(receipt: Receipt, entry: Entry, index: number): void {
     ['time_trust', receipt.time_trust, entry.time_trust],
     ['source', receipt.source, data.source ?? null],
     ['who', receipt.who, data.who ?? null],
-    ['code', receipt.code, applied ? null : (data.code ?? null)],
-    ['reason', receipt.reason, applied ? null : (data.reason ?? null)],
-    ['flips', receipt.flips, applied ? (data.flips ?? null) : null],
+    ['code', receipt.code, data.code ?? null],
+    ['reason', receipt.reason, data.reason ?? null],
+    ['flips', receipt.flips, data.flips ?? null],
   ];
   if (applied) pairs.push(['in_force', receipt.in_force, inForceOf(entry)]);
   for (const [member, said, recorded] of pairs)

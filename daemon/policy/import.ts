@@ -5,10 +5,13 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Clock } from '../host/clock.ts';
 import type { SitePaths } from '../host/site.ts';
+import { acceptedResult, type ImportResult, recordOf } from './import-result.ts';
 import type { GoodUpdate, JudgeJob, Judgement } from './judge.ts';
 import { leaveOnMedium } from './receipt-medium.ts';
 import type { ReceiptBook } from './receipts.ts';
 import type { PolicyStore } from './store.ts';
+
+export type { ImportResult, LeftReceipt, Waiting } from './import-result.ts';
 
 export interface ImportRequest {
   /** Directory that holds `metadata/` and `targets/`: a medium, a mirror, the inbox. Trusted with nothing. */
@@ -29,38 +32,6 @@ export interface ImportRequest {
   /** `judgeUpdate` in another thread, say; in this one when absent. */
   judge?: (job: JudgeJob, onGood: (update: GoodUpdate) => void) => Promise<Judgement>;
 }
-
-/** The receipt of an import: where it was left, and itself. */
-export type LeftReceipt = {
-  /** In the outbox. */
-  file: string;
-  /** On the medium; null when that could not be written to, or is part of the site. */
-  medium: string | null;
-  /** DSSE envelope, as in both files. */
-  envelope: string;
-};
-
-/** What became of it. `applied: false` means that nothing changed; the refusal is an entry, where one could be written. */
-export type ImportResult =
-  | {
-      applied: true;
-      /** True when this very update was in force already. */
-      unchanged: boolean;
-      update_id: string;
-      serial: number;
-      environments: Record<string, { name: string; version: number; digest: string }>;
-      /** Log index of `policy.applied`; null when unchanged. */
-      record_id: number | null;
-      /** Null when it could not be written yet, absent when nothing was to be. */
-      receipt?: LeftReceipt | null;
-    }
-  | {
-      applied: false;
-      code: string;
-      reason: string;
-      record_id: number | null;
-      receipt?: LeftReceipt | null;
-    };
 
 /**
  * The only way in for policy: judge (copy from the medium → verify against the pinned root and what was accepted before →
@@ -98,10 +69,10 @@ async function importInTurn(request: ImportRequest): Promise<ImportResult> {
 /** What became of an import is on record by now: a receipt that cannot be written changes nothing about it. */
 async function withReceipt(request: ImportRequest, result: ImportResult): Promise<ImportResult> {
   const { receipts, path, paths } = request;
-  const unchanged = result.applied && result.unchanged;
-  if (receipts === undefined || (result.record_id === null && !unchanged)) return result;
+  const again = 'unchanged' in result && result.unchanged;
+  if (receipts === undefined || (result.record_id === null && !again)) return result;
   try {
-    const receipt = unchanged ? await receipts.inForce() : await receipts.newest();
+    const receipt = result.applied && again ? await receipts.inForce() : await receipts.of(result.record_id);
     if (receipt === null) return { ...result, receipt: null };
     const medium = isWithin(paths.root, path) ? null : await leaveOnMedium(path, receipt);
     return {
@@ -120,7 +91,7 @@ function isWithin(root: string, path: string): boolean {
 
 async function judge(
   request: ImportRequest,
-  { inForce, now }: Position,
+  { inForce, newest, now }: Position,
   onGood: (update: GoodUpdate) => void,
 ): Promise<Judgement> {
   const { path, site, paths, simulate } = request;
@@ -133,6 +104,7 @@ async function judge(
     store: paths.policy,
     root: join(paths.trust, 'root.json'),
     inForce,
+    newest,
     now,
     ledger: simulate === true ? { path: paths.ledger, vkeys: join(paths.trust, 'ledger.vkey') } : null,
   };
@@ -153,12 +125,13 @@ async function prepare(engine: EngineHandle, { siteTarget }: GoodUpdate): Promis
 
 interface Position {
   inForce: JudgeJob['inForce'];
+  newest: string | null;
   now: number;
 }
 
 async function apply(
   request: ImportRequest,
-  { updateId, versions, siteTarget, added, flips }: Judgement,
+  { updateId, versions, siteTarget, expiresAt, added, flips }: Judgement,
 ): Promise<ImportResult> {
   const answer = await ask(request.engine, 'policy.apply', {
     update_id: updateId,
@@ -168,22 +141,12 @@ async function apply(
     site_target: siteTarget as unknown as JsonObject,
     flips: flips as unknown as JsonObject | null,
     checked: true,
+    expires_at: expiresAt,
   });
   if (answer.status === 200) {
-    const environments = Object.fromEntries(
-      Object.entries(siteTarget.environments).map(([name, pinned]) => [
-        name,
-        { name: pinned.name, version: pinned.version, digest: pinned.digest },
-      ]),
-    );
-    return {
-      applied: true,
-      unchanged: answer.body.unchanged === true,
-      update_id: updateId,
-      serial: siteTarget.serial,
-      environments,
-      record_id: recordOf(answer.body),
-    };
+    // What waited until now, and never came into force.
+    for (const id of (answer.body.forget ?? []) as string[]) request.store.forget(id);
+    return acceptedResult(answer.body, updateId, siteTarget);
   }
   // What was in force once stays: decisions of that time are pinned to it. So does what may be in force yet: an engine
   // that could not answer may have committed all the same.
@@ -214,7 +177,7 @@ async function refuseUpdate(request: ImportRequest, code: string, reason: string
 async function positionOf({
   engine,
   clock,
-}: ImportRequest): Promise<Position | (ImportResult & { applied: false })> {
+}: ImportRequest): Promise<Position | Extract<ImportResult, { applied: false }>> {
   const policy = await ask(engine, 'policy.get', null, { brief: '1' });
   if (policy.status !== 200) {
     // Without it an older update could not be told from a newer one.
@@ -223,8 +186,9 @@ async function positionOf({
     return { applied: false, code: String(policy.body.code), reason, record_id: null };
   }
   const status = await ask(engine, 'status.get', null);
-  const { update_id, environments } = policy.body as {
+  const { update_id, newest_offered, environments } = policy.body as {
     update_id?: string | null;
+    newest_offered?: string | null;
     environments?: { digest: string }[];
   };
   const { time } = status.body;
@@ -237,6 +201,7 @@ async function positionOf({
       typeof update_id === 'string'
         ? { updateId: update_id, digests: (environments ?? []).map(({ digest }) => digest) }
         : null,
+    newest: newest_offered ?? null,
     now: Math.max(clock.now(), Number.isFinite(floor) ? floor : 0),
   };
 }
@@ -255,10 +220,6 @@ async function ask(
     peer: { socket: 'internal', uid: null },
   });
   return { status: answer.status, body: JSON.parse(textOf(answer)) as JsonObject };
-}
-
-function recordOf(body: JsonObject): number | null {
-  return typeof body.record_id === 'number' ? body.record_id : null;
 }
 
 /** A mistyped path is a mistake, not an offer of policy, and makes no entry. */

@@ -24,6 +24,8 @@ export interface JudgeJob {
   root: string;
   /** The update in force and its bundles; null before the first. */
   inForce: { updateId: string; digests: string[] } | null;
+  /** The newest update that was accepted here: the one in force, or one that was to wait. Nothing older gets in. */
+  newest?: string | null;
   /** Milliseconds since 1970; the best lower bound of the time. */
   now: number;
   /** Where recent decisions are counted that the update would have changed; null: they are not. */
@@ -32,7 +34,8 @@ export interface JudgeJob {
 }
 
 /** An update that was found good in every respect, and lies in the store. */
-export interface GoodUpdate extends Pick<VerifiedUpdate, 'updateId' | 'versions' | 'siteTarget'> {
+export interface GoodUpdate
+  extends Pick<VerifiedUpdate, 'updateId' | 'versions' | 'siteTarget' | 'expiresAt'> {
   /** What the store had not before. */
   added: Added;
 }
@@ -54,11 +57,11 @@ export async function judgeUpdate(
 ): Promise<Judgement> {
   const store = new PolicyStore(job.store);
   const update = await verifyCopy(job, store, medium);
-  const { updateId, versions, siteTarget } = update;
+  const { updateId, versions, siteTarget, expiresAt } = update;
   const isChange = updateId !== job.inForce?.updateId;
   const bundles = isChange ? checkBundles(update.bundles, provenKeys(job, store)) : null;
   // Durable before the entry that makes it count: an entry must never name a bundle that a power cut took away.
-  const good: GoodUpdate = { updateId, versions, siteTarget, added: store.keep(update) };
+  const good: GoodUpdate = { updateId, versions, siteTarget, expiresAt, added: store.keep(update) };
   onGood(good);
   const flips = bundles === null || job.ledger === null ? null : flipsOf(job.ledger, siteTarget, bundles);
   return { ...good, flips };
@@ -66,7 +69,7 @@ export async function judgeUpdate(
 
 /** Verifies a private copy: nobody can change or pull what is being judged. */
 async function verifyCopy(
-  { path, inbox, site, limits, root, inForce, now }: JudgeJob,
+  { path, inbox, site, limits, root, inForce, newest, now }: JudgeJob,
   store: PolicyStore,
   medium: Medium | undefined,
 ): Promise<VerifiedUpdate> {
@@ -78,16 +81,34 @@ async function verifyCopy(
     ...(limits === undefined ? {} : { limits }),
   });
   try {
-    return await verifyUpdate({
-      repositoryDir: staged,
-      trustedRoot: readBounded(root, ROOT_MAX_BYTES),
-      trustedMetadataDir: store.trustedMetadataDir(inForce?.updateId ?? null),
-      site,
-      now,
-      expiry: 'enforce',
-    });
+    const trustedRoot = readBounded(root, ROOT_MAX_BYTES);
+    const verify = (trustedMetadataDir: string | null) =>
+      verifyUpdate({ repositoryDir: staged, trustedRoot, trustedMetadataDir, site, now, expiry: 'enforce' });
+    const current = store.trustedMetadataDir(inForce?.updateId ?? null);
+    const waiting = store.trustedMetadataDir(newest ?? null) ?? current;
+    if (waiting === current) return await verify(current);
+    return await newerOrSame(verify, { current, waiting, inForce: inForce?.updateId ?? null });
   } finally {
     clearStaging(inbox);
+  }
+}
+
+/**
+ * Where an update waits to be put in force, its metadata is the measure: it was verified, so nothing older may take its
+ * place, and nothing that only keys sign which it took away (TUF §5.3: roots count when they are seen). The very update in
+ * force may come again, to repair what was damaged here.
+ */
+async function newerOrSame(
+  verify: (trustedMetadataDir: string | null) => Promise<VerifiedUpdate>,
+  dirs: { current: string | null; waiting: string | null; inForce: string | null },
+): Promise<VerifiedUpdate> {
+  try {
+    return await verify(dirs.waiting);
+  } catch (error) {
+    if (dirs.inForce === null) throw error;
+    const again = await verify(dirs.current).catch(() => null);
+    if (again?.updateId !== dirs.inForce) throw error;
+    return again;
   }
 }
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EngineHandle, type EngineMethod, textOf } from '../engine/protocol.ts';
 import { sha256Hex } from '../formats/digest.ts';
-import type { Entry } from '../formats/entry.ts';
+import type { Entry, EntryType } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { type InForce, inForceOf, RECEIPT_MAX_BYTES, type Receipt, signReceipt } from '../formats/receipt.ts';
 import type { NoteSigner } from '../formats/signed-note.ts';
@@ -33,13 +33,14 @@ interface Recorded {
 }
 
 /**
- * Receipts of imports. They are made from the ledger's entries alone, after these were committed, so that a crash between
+ * Receipts of what became of updates. They are made from the ledger's entries alone, after these were committed, so that a crash between
  * entry and receipt loses nothing: the next start, or the next import, makes the one that is missing.
  */
 export class ReceiptBook {
   readonly #options: ReceiptOptions;
-  /** Receipts that reached the outbox: one per applied update, and that of the last refusal. */
+  /** Receipts that reached the outbox: one per applied update, and the last of any other outcome. */
   readonly #kept: string;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: ReceiptOptions) {
     this.#options = options;
@@ -47,58 +48,85 @@ export class ReceiptBook {
     makeDir(this.#kept, 0o700);
   }
 
-  /** The receipt of the newest import on record, made now if it was not yet; null when there was none. */
-  async newest(): Promise<IssuedReceipt | null> {
-    const found = (await this.#history()).findLast(isImport);
-    return found === undefined ? null : this.#issue(found);
+  /** Makes every receipt that is due. Returns that of the newest outcome on record; null when there was none. */
+  newest(): Promise<IssuedReceipt | null> {
+    return this.of(null);
+  }
+
+  /** The receipt of the outcome with this log index, the newest one's when it is null; makes all that are due. */
+  of(index: number | null): Promise<IssuedReceipt | null> {
+    return this.#inTurn(async () => {
+      const outcomes = (await this.#history()).filter(isOutcome);
+      const wanted = index === null ? outcomes.at(-1) : outcomes.find((outcome) => outcome.index === index);
+      const last = this.#lastIssued();
+      let issued: IssuedReceipt | null = null;
+      for (const outcome of outcomes) {
+        const due = last === null ? outcome === outcomes.at(-1) : outcome.index > last;
+        if (!due && outcome !== wanted) continue;
+        const receipt = await this.#issue(outcome, outcomes);
+        if (outcome === wanted) issued = receipt;
+      }
+      return issued;
+    });
   }
 
   /** The receipt of the update in force, the same text every time it is asked for. */
-  async inForce(): Promise<IssuedReceipt | null> {
-    const found = (await this.#history()).findLast(({ entry }) => entry.type === 'policy.applied');
-    return found === undefined ? null : this.#issue(found);
+  inForce(): Promise<IssuedReceipt | null> {
+    return this.#inTurn(async () => {
+      const outcomes = (await this.#history()).filter(isOutcome);
+      const found = outcomes.findLast(({ entry }) => entry.type === 'policy.applied');
+      return found === undefined ? null : this.#issue(found, outcomes);
+    });
   }
 
-  async #issue(recorded: Recorded): Promise<IssuedReceipt> {
+  /** One at a time: two that are made of one entry at once would differ in their checkpoints. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #issue(recorded: Recorded, outcomes: readonly Recorded[]): Promise<IssuedReceipt> {
     const { paths, site, signer } = this.#options;
-    const { index, entry } = recorded;
+    const { index } = recorded;
     const name = receiptName(site, index);
     const kept = join(this.#kept, keptName(recorded));
     if (existsSync(kept))
       return { name, text: Buffer.from(readBounded(kept, RECEIPT_MAX_BYTES)).toString('utf8') };
-    const text = signReceipt(await this.#receiptOf(recorded), signer());
+    const text = signReceipt(await this.#receiptOf(recorded, outcomes), signer());
     // The outbox first: what is kept here has reached it, and is not put there again once headquarters took it away.
     writeDurable(join(paths.outbox, name), Buffer.from(text), 0o640);
-    if (entry.type === 'policy.refused') this.#forgetRefusals();
     writeDurable(kept, Buffer.from(text), 0o600);
+    if (!isApplied(recorded)) this.#forgetOthers(keptName(recorded));
     return { name, text };
   }
 
-  async #receiptOf({ index, entry }: Recorded): Promise<Receipt> {
+  async #receiptOf({ index, entry }: Recorded, outcomes: readonly Recorded[]): Promise<Receipt> {
     const { site, profile } = this.#options;
     const { data } = entry;
-    const applied = entry.type === 'policy.applied';
+    const inForce = outcomes.findLast((outcome) => isApplied(outcome) && outcome.index <= index);
     const proof = await this.#ask('ledger.proof', { index: String(index) });
     return {
       v: 1,
       site,
       profile,
-      result: applied ? 'applied' : 'refused',
-      code: applied ? null : textOrNull(data.code),
-      reason: applied ? null : textOrNull(data.reason),
+      result: resultOf(entry),
+      code: textOrNull(data.code),
+      reason: textOrNull(data.reason),
       source: textOrNull(data.source),
       who: textOrNull(data.who),
       record_id: index,
       at: entry.at,
       time_trust: entry.time_trust,
-      in_force: applied ? inForceOf(entry) : await this.#staysInForce(),
-      flips: applied ? ((data.flips ?? null) as JsonObject | null) : null,
+      in_force: inForce === undefined ? await this.#nowInForce() : inForceOf(inForce.entry),
+      flips: (data.flips ?? null) as JsonObject | null,
       checkpoint: parseProof(proof).checkpoint,
       proof,
     };
   }
 
-  async #staysInForce(): Promise<InForce | null> {
+  /** Where the entry that put it in force is too far back in the history. */
+  async #nowInForce(): Promise<InForce | null> {
     const policy = JSON.parse(await this.#ask('policy.get', {})) as {
       update_id: string | null;
       serial: number;
@@ -117,6 +145,12 @@ export class ReceiptBook {
     return (JSON.parse(await this.#ask('policy.history', {})) as { entries: Recorded[] }).entries;
   }
 
+  /** Log index of the newest receipt that was made; null when none was yet. */
+  #lastIssued(): number | null {
+    const indexes = readdirSync(this.#kept).flatMap((name) => /^[a-z]+-(\d+)\.json$/.exec(name)?.[1] ?? []);
+    return indexes.length === 0 ? null : Math.max(...indexes.map(Number));
+  }
+
   async #ask(method: EngineMethod, args: Record<string, string>): Promise<string> {
     const peer = { socket: 'internal', uid: null } as const;
     const answer = await this.#options.engine.call({ method, args, body: null, key: null, peer });
@@ -124,9 +158,10 @@ export class ReceiptBook {
     return textOf(answer);
   }
 
-  #forgetRefusals(): void {
+  /** Of those that put nothing in force only the last is kept. */
+  #forgetOthers(last: string): void {
     for (const name of readdirSync(this.#kept))
-      if (name.startsWith('refused-')) rmSync(join(this.#kept, name), { force: true });
+      if (!name.startsWith('applied-') && name !== last) rmSync(join(this.#kept, name), { force: true });
   }
 }
 
@@ -137,11 +172,34 @@ export function receiptName(site: string, index: number): string {
 }
 
 function keptName({ index, entry }: Recorded): string {
-  return entry.type === 'policy.applied' ? `applied-${index}.json` : `refused-${index}.json`;
+  return `${resultOf(entry)}-${index}.json`;
 }
 
-function isImport({ entry }: Recorded): boolean {
-  return entry.type === 'policy.applied' || entry.type === 'policy.refused';
+const RESULTS: Readonly<Partial<Record<EntryType, Receipt['result']>>> = {
+  'policy.applied': 'applied',
+  'policy.refused': 'refused',
+  'policy.held': 'held',
+  'policy.rejected': 'rejected',
+  'policy.lapsed': 'lapsed',
+};
+
+/** Whether an entry says what became of an update, so that headquarters gets a receipt. */
+export function hasReceipt(type: string): boolean {
+  return Object.hasOwn(RESULTS, type);
+}
+
+function isOutcome({ entry }: Recorded): boolean {
+  return hasReceipt(entry.type);
+}
+
+function isApplied({ entry }: Recorded): boolean {
+  return entry.type === 'policy.applied';
+}
+
+function resultOf({ type }: Entry): Receipt['result'] {
+  const result = RESULTS[type];
+  if (result === undefined) throw new Error(`receipts: ${type} is no outcome of an import`);
+  return result;
 }
 
 function textOrNull(value: unknown): string | null {

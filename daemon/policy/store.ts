@@ -78,6 +78,11 @@ export class PolicyStore {
     for (const digest of bundles) rmSync(this.#bundleFile(digest), { force: true });
   }
 
+  /** Forgets an update that waited and was never put in force. Its bundles stay: others may share them. */
+  forget(updateId: string): void {
+    if (ID.test(updateId)) rmSync(join(this.#updates, updateId), { recursive: true, force: true });
+  }
+
   /** Where `verifyUpdate` finds what was accepted last; null when nothing was, or its files are gone. */
   trustedMetadataDir(activeId: string | null): string | null {
     if (activeId === null || !ID.test(activeId)) return null;

@@ -35,6 +35,8 @@ export interface VerifiedUpdate {
   /** `dev` when the publisher is a local 1-of-1. */
   profile: 'dev' | null;
   siteTarget: SiteTarget;
+  /** When the first of its metadata expires, RFC 3339: until then it can be activated. */
+  expiresAt: string;
   /** Bundle bytes by their hex SHA-256. */
   bundles: ReadonlyMap<string, Uint8Array>;
   /** Exactly the verified bytes, as a repository that holds this site's part: verifying it again gives the same update. */
@@ -77,6 +79,7 @@ export async function verifyUpdate(options: VerifyOptions): Promise<VerifiedUpda
       versions,
       profile,
       siteTarget: siteTarget.value,
+      expiresAt: expiresAt([...Object.values(metadata), ...(region === null ? [] : [region.bytes])]),
       bundles: new Map(bundles.map(({ digest, file }) => [digest, file.bytes])),
       files,
     };
@@ -189,6 +192,18 @@ function versionsOf(metadata: MetadataBytes): VerifiedUpdate['versions'] {
     snapshot: version('snapshot'),
     targets: version('targets'),
   };
+}
+
+/** The earliest expiry of verified metadata. */
+function expiresAt(files: readonly Uint8Array[]): string {
+  const instants = files.map((bytes) => {
+    const { signed } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { signed: { expires: string } };
+    return Date.parse(signed.expires);
+  });
+  const first = Math.min(...instants);
+  if (!Number.isFinite(first))
+    throw notAccepted('update.malformed', 'its metadata does not say when it expires');
+  return new Date(first).toISOString();
 }
 
 /** The chain of roots from the pinned one on, so that others can walk it from the same pin. */
