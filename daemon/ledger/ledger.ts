@@ -60,8 +60,8 @@ export interface Ledger {
   consistencyProof(from: number, to?: number): Uint8Array[];
   entry(index: number): Uint8Array | null;
   entries(from: number, limit: number): StoredEntry[];
-  /** A stream's entries in order. */
-  stream(stream: string): StoredEntry[];
+  /** A stream's entries in order; with `newest`, only so many of its last ones. */
+  stream(stream: string, newest?: number): StoredEntry[];
   /** Hashes of tile (level, n) cut to `width`, or null when the tree does not hold that many (C2SP tlog-tiles). */
   tile(level: number, n: number, width: number): Uint8Array | null;
   close(): void;

@@ -83,10 +83,10 @@ export class LedgerReader implements LedgerView {
     return this.#sql.entries.all(from, limit);
   }
 
-  stream(stream: string): StoredEntry[] {
+  stream(stream: string, newest = Number.POSITIVE_INFINITY): StoredEntry[] {
     const chain: StoredEntry[] = [];
     let next = this.streamRow(stream)?.last_idx ?? null;
-    while (next !== null) {
+    while (next !== null && chain.length < newest) {
       const row = this.#sql.link.get(next);
       if (row === undefined) throw new Error(`stream ${stream} names entry ${next}, which does not exist`);
       chain.push({ index: next, bytes: row.bytes });

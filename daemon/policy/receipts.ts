@@ -9,6 +9,7 @@ import type { NoteSigner } from '../formats/signed-note.ts';
 import { parseProof } from '../formats/tlog-proof.ts';
 import { makeDir, readBounded, writeDurable } from '../host/durable-file.ts';
 import type { SitePaths } from '../host/site.ts';
+import { pruneReceipts, type ReceiptLimits } from './receipt-limits.ts';
 
 export interface ReceiptOptions {
   paths: SitePaths;
@@ -17,6 +18,8 @@ export interface ReceiptOptions {
   engine: EngineHandle;
   /** The ledger's key; asked for when something is to be signed. */
   signer: () => NoteSigner;
+  /** How much of the outbox receipts may take. */
+  limits?: ReceiptLimits;
 }
 
 /** A receipt as it lies in the outbox. */
@@ -41,6 +44,8 @@ export class ReceiptBook {
   /** Receipts that reached the outbox: one per applied update, and the last of any other outcome. */
   readonly #kept: string;
   #last: Promise<unknown> = Promise.resolve();
+  /** How many the outbox had no room for, in this run. */
+  dropped = 0;
 
   constructor(options: ReceiptOptions) {
     this.#options = options;
@@ -75,7 +80,7 @@ export class ReceiptBook {
     return this.#inTurn(async () => {
       const outcomes = (await this.#history()).filter(isOutcome);
       const found = outcomes.findLast(({ entry }) => entry.type === 'policy.applied');
-      return found === undefined ? null : this.#issue(found, outcomes);
+      return found === undefined ? this.#newestApplied() : this.#issue(found, outcomes);
     });
   }
 
@@ -96,9 +101,19 @@ export class ReceiptBook {
     const text = signReceipt(await this.#receiptOf(recorded, outcomes), signer());
     // The outbox first: what is kept here has reached it, and is not put there again once headquarters took it away.
     writeDurable(join(paths.outbox, name), Buffer.from(text), 0o640);
+    this.dropped += pruneReceipts(paths.outbox, this.#options.limits).length;
     writeDurable(kept, Buffer.from(text), 0o600);
     if (!isApplied(recorded)) this.#forgetOthers(keptName(recorded));
     return { name, text };
+  }
+
+  /** Where so much was refused since that the history no longer reaches it. */
+  #newestApplied(): IssuedReceipt | null {
+    const applied = readdirSync(this.#kept).flatMap((name) => /^applied-(\d+)\.json$/.exec(name)?.[1] ?? []);
+    if (applied.length === 0) return null;
+    const index = Math.max(...applied.map(Number));
+    const bytes = readBounded(join(this.#kept, `applied-${index}.json`), RECEIPT_MAX_BYTES);
+    return { name: receiptName(this.#options.site, index), text: Buffer.from(bytes).toString('utf8') };
   }
 
   async #receiptOf({ index, entry }: Recorded, outcomes: readonly Recorded[]): Promise<Receipt> {
@@ -165,9 +180,14 @@ export class ReceiptBook {
   }
 }
 
+/** What carries the file puts a digest before its name, which must stay a name that any file system takes. */
+const LONGEST_PLAIN = 120;
+
 /** Safe on every file system, and different for different sites on one stick. */
 export function receiptName(site: string, index: number): string {
-  const flat = site.includes('/') ? `${site.replaceAll('/', '_')}-${sha256Hex(site).slice(0, 8)}` : site;
+  const isPlain = !site.includes('/') && site.length <= LONGEST_PLAIN;
+  const short = site.replaceAll('/', '_').slice(0, LONGEST_PLAIN);
+  const flat = isPlain ? site : `${short}-${sha256Hex(site).slice(0, 8)}`;
   return `receipt-${flat}-${index}.json`;
 }
 

@@ -135,10 +135,8 @@ const HISTORY_LIMIT = 200;
 /** `policy.history`: the newest entries about policy (applied, refused, degraded), oldest of them first. */
 export function getPolicyHistory(state: EngineState, call: EngineCall): EngineReply {
   const limit = Math.min(Number(call.args.limit ?? HISTORY_LIMIT), HISTORY_LIMIT);
-  const stream = state.ledger.stream('policy');
-  const entries = stream.slice(Math.max(0, stream.length - limit));
-  return reply(200, {
-    total: stream.length,
-    entries: entries.map(({ index, bytes }) => ({ index, entry: decodeEntry(bytes) })),
-  });
+  // A stream may be long: a medium can be offered, and refused, any number of times.
+  const stream = state.ledger.stream('policy', limit);
+  const entries = stream.map(({ index, bytes }) => ({ index, entry: decodeEntry(bytes) }));
+  return reply(200, { total: (entries.at(-1)?.entry.seq ?? -1) + 1, entries });
 }

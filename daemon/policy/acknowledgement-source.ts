@@ -1,0 +1,83 @@
+import { join } from 'node:path';
+import { ACKNOWLEDGEMENT_MAX_BYTES } from '../formats/acknowledgement.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import {
+  closeQuietly,
+  fromMedium,
+  type Medium,
+  mediumFailed,
+  openDirectory,
+  openFile,
+  realMedium,
+} from './medium.ts';
+
+/** A file that calls itself an acknowledgement. */
+export interface OfferedAcknowledgement {
+  /** `DIGEST.json`. */
+  name: string;
+  /** What its name says that it is about. */
+  digest: string;
+}
+
+/** Names looked at in one directory: more is not a place where acknowledgements lie. */
+const MAX_NAMES = 20_000;
+const NAME = /^([0-9a-f]{64})\.json$/;
+
+/**
+ * Names of acknowledgements in a directory that others write: a medium, or the inbox. Whatever else lies there is not
+ * looked at. Empty where there is no such directory. Throws BoundaryError `acknowledgement.too_many`, `update.medium_failed`,
+ * `update.file_not_directory`.
+ */
+export async function offeredIn(dir: string, medium: Medium = realMedium): Promise<OfferedAcknowledgement[]> {
+  const directory = await openDirectory(medium, dir, dir);
+  if (directory === null) return [];
+  const offered: OfferedAcknowledgement[] = [];
+  let names = 0;
+  try {
+    for await (const { name } of medium.list(`/proc/self/fd/${directory.fd}`)) {
+      names += 1;
+      if (names > MAX_NAMES) throw tooMany(dir);
+      const digest = NAME.exec(name)?.[1];
+      if (digest !== undefined) offered.push({ name, digest });
+    }
+  } catch (error) {
+    throw mediumFailed(error, dir);
+  } finally {
+    await closeQuietly(directory);
+  }
+  return offered.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Text of one acknowledgement; regular files only, links are not followed. Throws BoundaryError `update.*`, `acknowledgement.*`. */
+export async function readOffered(dir: string, name: string, medium: Medium = realMedium): Promise<string> {
+  const { file, size } = await openFile(medium, join(dir, name), name);
+  try {
+    if (size > ACKNOWLEDGEMENT_MAX_BYTES) throw tooLarge(name);
+    const buffer = Buffer.alloc(size);
+    let length = 0;
+    while (length < size) {
+      const read = await fromMedium(medium.read(file, buffer.subarray(length), length), name);
+      if (read === 0) break;
+      length += read;
+    }
+    return buffer.toString('utf8', 0, length);
+  } finally {
+    await closeQuietly(file);
+  }
+}
+
+function tooMany(dir: string): BoundaryError {
+  return new BoundaryError(
+    'acknowledgement.too_many',
+    `${dir} holds more than ${MAX_NAMES} names; none was looked at and nothing was deleted. Ask headquarters for this site's acknowledgements alone.`,
+    { at: dir },
+  );
+}
+
+function tooLarge(name: string): BoundaryError {
+  return new BoundaryError(
+    'acknowledgement.too_large',
+    `${name} is larger than ${ACKNOWLEDGEMENT_MAX_BYTES} bytes, so it is no acknowledgement; nothing was deleted.`,
+    { at: name },
+  );
+}
