@@ -81,6 +81,7 @@ export const REFUSALS = {
   'incident.not_open': 409,
   'incident.not_reporter': 403,
   'incident.too_many': 429,
+  'disk.full': 503,
   'ledger.unavailable': 503,
   'ledger.entry_not_found': 404,
   'ledger.entry_too_large': 413,

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig } from '../host/config.ts';
+import { DiskReserve } from '../host/disk-reserve.ts';
 import { createLogger } from '../host/log.ts';
 import { randomBytes, uuidv7 } from '../host/random.ts';
 import { loadSealer } from '../host/sealer.ts';
@@ -26,6 +27,8 @@ export function composeEngine({ dir }: { dir: string }): EngineOptions {
     signer: loadSigner(join(paths.keys, LEDGER_KEY)),
     sealer: loadSealer(join(paths.keys, SEALING_KEY)),
     peers: { required: config.peers.require_identity, own_uid: process.geteuid?.() ?? null },
+    heartbeatMs: config.watch.heartbeatMs,
+    disk: { disk: new DiskReserve(paths.reserve), settings: config.disk },
     report: (message, error) => log.error({ err: error }, message),
   };
 }

@@ -1,6 +1,7 @@
 import { isoTime } from '../core/create.ts';
 import type { Decision } from '../core/decision.ts';
 import { type DecisionRecord, foldDecision } from '../core/fold.ts';
+import type { OutsideTime } from '../core/time-ladder.ts';
 import {
   decodeEntry,
   type Entry,
@@ -15,13 +16,14 @@ import type { Sealer } from '../host/sealer.ts';
 import type { Profile } from '../host/site.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { BreakglassSessions } from './breakglass-sessions.ts';
+import type { DiskGuard } from './disk-guard.ts';
 import type { Halts } from './halts.ts';
 import type { Holds } from './holds.ts';
 import type { Peers } from './peers.ts';
 import type { Policies } from './policies.ts';
 import type { Projections } from './projections.ts';
 import type { EngineEvent, ProofParts } from './protocol.ts';
-import type { Reading } from './time.ts';
+import type { Reading, TimeKeeper } from './time.ts';
 
 /** What every method of the engine works on. One per open ledger; replaced as a whole when the ledger is reopened. */
 export interface EngineState {
@@ -32,10 +34,14 @@ export interface EngineState {
   readonly policies: Policies;
   /** The update that waits to be put in force. */
   readonly holds: Holds;
+  /** What is known about the time. */
+  readonly time: TimeKeeper;
   /** Who may ask for what. */
   readonly peers: Peers;
   /** What open incidents hold back. */
   readonly halts: Halts;
+  /** How the disk stands. */
+  readonly disk: DiskGuard;
   /** The break-glass sessions that are open. */
   readonly breakglass: BreakglassSessions;
   readonly sealer: Sealer;
@@ -58,6 +64,10 @@ export class Batch {
   readonly at_least: number;
   readonly monotonic: number;
   readonly events: EngineEvent[] = [];
+  /** Words from outside about the time, in entries of this batch: they count once it is durable. */
+  readonly learned: OutsideTime[] = [];
+  /** Whether an entry of this batch says how far the clock can be believed. */
+  toldTime = false;
 
   constructor(state: EngineState, time: Reading) {
     this.state = state;

@@ -3,7 +3,9 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { TimeTrust } from '../formats/entry.ts';
 import { isStorageError } from '../ledger/database.ts';
 import { Batch, type EngineState } from './context.ts';
+import { diskFull, ROUTINE } from './disk-routine.ts';
 import { Expiry } from './expiry.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { admitPeer, admitWithoutLedger } from './methods/peers.ts';
 import { timeChanged } from './methods/system.ts';
 import { READS, WRITES } from './methods/table.ts';
@@ -36,6 +38,7 @@ export class Engine {
   readonly #keeper: LedgerKeeper;
   readonly #expiry = new Expiry();
   readonly #startedAt: number;
+  readonly #heartbeat: Heartbeat;
   /** What the ledger last said; the first tick records it if it is otherwise. */
   #trust: TimeTrust = 'floor';
 
@@ -43,6 +46,7 @@ export class Engine {
     this.#options = options;
     this.#startedAt = options.clock.now();
     this.#keeper = new LedgerKeeper(options);
+    this.#heartbeat = new Heartbeat(options.heartbeatMs ?? null, options.clock.monotonic());
   }
 
   /** Runs one batch. Every reply to a write is durable when this returns; it never throws for a caller's fault. */
@@ -56,6 +60,8 @@ export class Engine {
 
   /** The commit protocol of a batch: decide everything, then seal, then commit, and only then say anything. */
   #write(state: EngineState, calls: readonly EngineCall[], replies: DraftReply[]): EngineEvent[] {
+    // Every second is often enough while there is room; a flood on a disk that is nearly full is watched more closely.
+    if (state.disk.level !== 'ok') state.disk.look();
     const batch = new Batch(state, this.#keeper.time.read());
     const answers: (AfterCommit | null)[] = [];
     try {
@@ -87,6 +93,7 @@ export class Engine {
     try {
       const stranger = batch.state.peers.refusal(call, batch);
       if (stranger !== null) return () => problem(stranger);
+      if (batch.state.disk.level === 'critical' && ROUTINE.has(call.method)) return () => problem(diskFull());
       return method(batch, call);
     } catch (error) {
       if (batch.events.length !== appended || isStorageError(error)) throw error;
@@ -157,6 +164,7 @@ export class Engine {
   /** What the clock does, once a second: expiry, the age of policies, and a record when trust in time changes. */
   tick(): BatchResult {
     const none = { replies: [], events: [] };
+    this.#keeper.disk.look();
     const state = this.#keeper.recovered();
     if (state === null) return none;
     const time = this.#keeper.time.read();
@@ -165,8 +173,9 @@ export class Engine {
     age.advance(time, this.#keeper.time.floor());
     const ids = this.#due(state, time);
     const waits = !state.holds.due(time, state.policies) && state.breakglass.due(time) === null;
-    const idle = ids.length === 0 && age.unrecorded().length === 0 && waits;
-    return idle ? none : this.process([internal('system.tick', JSON.stringify({ ids }))]);
+    const beat = this.#heartbeat.due(state.disk.level, this.#options.clock.monotonic());
+    const idle = ids.length === 0 && age.unrecorded().length === 0 && waits && beat === null;
+    return idle ? none : this.process([internal('system.tick', JSON.stringify({ ids, beat }))]);
   }
 
   /** What has run out of time. A disk that cannot be read is a trouble like any other, not the end of the thread. */
@@ -211,6 +220,7 @@ export class Engine {
     return engineStatus({
       state: this.#keeper.state,
       trouble: this.#keeper.trouble,
+      disk: this.#keeper.disk.report(),
       site: this.#options.site,
       profile: this.#options.profile,
       startedAt: this.#startedAt,
@@ -220,6 +230,7 @@ export class Engine {
 
   /** Orderly end: `system.stopped`, second copy, close. */
   stop(reason: string): void {
+    this.#keeper.disk.look();
     this.process([internal('system.stopped', JSON.stringify({ reason }))]);
     this.syncHead();
     this.close();

@@ -2,6 +2,8 @@ import type { FreshnessStep } from '../core/freshness.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type EntryType } from '../formats/entry.ts';
 import type { MachineClock } from '../host/clock.ts';
+import type { DiskConfig } from '../host/disk-config.ts';
+import type { Disk } from '../host/disk-reserve.ts';
 import type { Sealer } from '../host/sealer.ts';
 import type { Profile, SitePaths } from '../host/site.ts';
 import { VERSION } from '../host/version.ts';
@@ -12,6 +14,7 @@ import { openLedger } from '../ledger/open.ts';
 import { lockWriter, type WriterLock } from '../ledger/writer-lock.ts';
 import { BreakglassSessions } from './breakglass-sessions.ts';
 import { Batch, type EngineState } from './context.ts';
+import { DiskGuard } from './disk-guard.ts';
 import { readHalts } from './halts.ts';
 import type { LedgerTrouble } from './health/ledger.ts';
 import { Holds } from './holds.ts';
@@ -32,6 +35,10 @@ export interface EngineOptions {
   sealer: Sealer;
   /** How callers must be known; absent: they need not be. */
   peers?: PeerSettings;
+  /** Between two heartbeats, in ms; absent: none. */
+  heartbeatMs?: number;
+  /** The disk under the state directory; absent: nobody looks at it. */
+  disk?: { disk: Disk; settings: DiskConfig };
   /** Told of every bug and of the ledger's failures; must not throw. */
   report(message: string, error: unknown): void;
 }
@@ -47,6 +54,8 @@ const ENDINGS: readonly EntryType[] = ['system.initialized', 'system.stopped'];
  */
 export class LedgerKeeper {
   readonly time: TimeKeeper;
+  /** Outlives the ledger: it is what brings it back. */
+  readonly disk: DiskGuard;
   readonly #options: EngineOptions;
   readonly #lock: WriterLock;
   readonly #head: HeadStore;
@@ -59,15 +68,28 @@ export class LedgerKeeper {
   /** Opens the site's ledger and records `system.started`. Throws `BoundaryError` `ledger.*`, `head.*`, `database.*`. */
   constructor(options: EngineOptions) {
     this.#options = options;
+    this.disk = new DiskGuard(options.disk ?? null, () => options.clock.now());
     this.#lock = lockWriter(options.paths.ledger);
     try {
       this.#head = openHeadStore(options.paths.head);
       this.time = new TimeKeeper(options.clock, this.#head.read(options.signer.name)?.floorMs ?? 0);
-      this.#state = this.#open();
-      this.#recordStart(this.#state);
+      this.#state = this.#start();
     } catch (error) {
       this.#lock.release();
       throw error;
+    }
+  }
+
+  /** A disk that is full must not keep a site from starting while there is a reserve to give back. */
+  #start(): EngineState {
+    for (;;) {
+      try {
+        const state = this.#open();
+        this.#recordStart(state);
+        return state;
+      } catch (error) {
+        if (!isFull(error) || !this.disk.full()) throw error;
+      }
     }
   }
 
@@ -134,6 +156,7 @@ export class LedgerKeeper {
   /** Reports a failure once, not at every attempt to get over it: a log on a full disk must not make it worse. */
   #inTrouble(message: string, error: unknown): void {
     const cause = causeOf(error);
+    if (isFull(error)) this.disk.full();
     if (cause !== this.#trouble?.cause) this.#options.report(message, error);
     this.#trouble = { since: this.#trouble?.since ?? this.#options.clock.now(), cause };
     this.#reopenAt = this.#options.clock.monotonic() + REOPEN_AFTER_MS;
@@ -153,6 +176,7 @@ export class LedgerKeeper {
       holds: new Holds(ledger.stream('policy')),
       peers: new Peers(policies, site, this.#options.peers ?? OPEN),
       halts: readHalts(ledger, projections),
+      disk: this.disk,
       breakglass: new BreakglassSessions(policies, this.#deadlines),
       sealer,
       random,
@@ -217,6 +241,10 @@ function recordedPolicy(state: EngineState): {
     if (type === 'policy.degraded') steps.set(String(data.environment), data.step as FreshnessStep);
   }
   return { applied: applied === undefined ? null : (applied.data as unknown as AppliedPolicy), steps };
+}
+
+function isFull(error: unknown): boolean {
+  return isStorageError(error) && causeOf(error) === 'SQLITE_FULL';
 }
 
 function causeOf(error: unknown): string {

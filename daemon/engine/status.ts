@@ -1,22 +1,27 @@
 import { VERSION } from '../host/version.ts';
 import { breakglassHealth, breakglassSummary } from './health/breakglass.ts';
+import { diskHealth } from './health/disk.ts';
 import { type HealthFacts, iso } from './health/facts.ts';
 import { identityHealth } from './health/identity.ts';
+import { incidentHealth, incidentSummary } from './health/incidents.ts';
 import { ledgerHealth } from './health/ledger.ts';
 import { policyHealth, policySummary } from './health/policy.ts';
 import { timeHealth } from './health/time.ts';
+import { heldBrief } from './methods/hold.ts';
 
 /** `status.get`: is it deciding, what waits, what is degraded and what to do. `ready` is false when it cannot allow. */
 export function engineStatus(facts: HealthFacts): object {
   const { state, trouble, site, profile, startedAt, time } = facts;
   const degraded = [
+    ...incidentHealth(facts),
     ...ledgerHealth(facts),
+    ...diskHealth(facts.disk),
     ...policyHealth(facts),
     ...identityHealth(facts),
     ...timeHealth(facts),
     ...breakglassHealth(facts),
   ];
-  const ready = state !== null && trouble === null && state.policies.anyActive() !== null;
+  const ready = state !== null && trouble === null && state.policies.anyActive() !== null && mayAllow(facts);
   return {
     site,
     profile,
@@ -32,8 +37,16 @@ export function engineStatus(facts: HealthFacts): object {
     },
     peers: state?.peers.summary() ?? null,
     policy: policySummary(state),
+    held_update: heldBrief(state),
     decisions: state?.projections.counts() ?? null,
+    incidents: incidentSummary(state),
+    disk: facts.disk,
     breakglass: breakglassSummary(state, time),
     degraded,
   };
+}
+
+/** A halted site and a full disk allow nothing, however well everything else is. */
+function mayAllow({ state, disk }: HealthFacts): boolean {
+  return disk.level === 'ok' && state?.halts.stopFor(null, null) === null;
 }

@@ -4,11 +4,13 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
 import { Section } from './config-section.ts';
+import { DISK_SETTINGS, type DiskConfig, parseDisk } from './disk-config.ts';
 import { readBounded } from './durable-file.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import { PEERS_SETTINGS, type PeersConfig, parsePeers } from './peers-config.ts';
 import { type Profile, sitePaths } from './site.ts';
 import { parseSync, SYNC_SETTINGS, type SyncConfig } from './sync-config.ts';
+import { parseWatch, WATCH_SETTINGS, type WatchConfig } from './watch-config.ts';
 
 /** Local settings of a site (`holdfast.json`). Nothing in it can widen what signed policy allows. */
 export interface SiteConfig {
@@ -31,6 +33,10 @@ export interface SiteConfig {
   /** How callers of the sockets are known. */
   peers: PeersConfig;
   limits: SiteLimits;
+  /** What is kept of the disk for when it is full. */
+  disk: DiskConfig;
+  /** Heartbeat and self-test. */
+  watch: WatchConfig;
   log: { level: LogLevel };
   /** Actor that the command line names when none is given; null: none is sent (a recorded denial). */
   operator_actor: string | null;
@@ -81,6 +87,8 @@ export function parseConfig(text: string, path: string): SiteConfig {
     'gateway',
     'peers',
     'limits',
+    'disk',
+    'watch',
     'log',
     'operator_actor',
     'sync',
@@ -116,6 +124,8 @@ export function parseConfig(text: string, path: string): SiteConfig {
     },
     peers: parsePeers(top.section('peers', PEERS_SETTINGS), profile),
     limits: parseLimits(top.section('limits', Object.keys(DEFAULT_LIMITS))),
+    disk: parseDisk(top.section('disk', DISK_SETTINGS), profile),
+    watch: parseWatch(top.section('watch', WATCH_SETTINGS), profile),
     log: { level: top.section('log', ['level']).choice('level', LOG_LEVELS, 'info') },
     operator_actor: top.optionalText(
       'operator_actor',

@@ -11,6 +11,8 @@ export interface SitePaths {
   state: string;
   ledger: string;
   head: string;
+  /** Space kept back for when the disk is full. */
+  reserve: string;
   keys: string;
   /** Content-addressed bundles `bundles/<sha256>.json` and applied updates `updates/<id>/`. */
   policy: string;
@@ -35,6 +37,7 @@ export function sitePaths(root: string): SitePaths {
     state,
     ledger: join(state, 'ledger.sqlite'),
     head: join(state, 'head.sqlite'),
+    reserve: join(state, 'reserve'),
     keys: join(state, 'keys'),
     policy: join(state, 'policy'),
     gateway: join(root, 'gateway'),

@@ -1,5 +1,6 @@
 import type { Profile } from '../../host/site.ts';
 import type { EngineState } from '../context.ts';
+import type { DiskReport } from '../disk-guard.ts';
 import type { Reading } from '../time.ts';
 import type { LedgerTrouble } from './ledger.ts';
 
@@ -8,6 +9,7 @@ export interface HealthFacts {
   /** Null while the ledger cannot be used. */
   state: EngineState | null;
   trouble: LedgerTrouble | null;
+  disk: DiskReport;
   site: string;
   profile: Profile;
   startedAt: number;

@@ -24,12 +24,6 @@ export function systemResumed(batch: Batch, trouble: { since: number; cause: str
   batch.record('system', 'system.heartbeat', SYSTEM, { reason: 'ledger_writable_again', outage });
 }
 
-/** Records that the clock stopped or started being believable. */
-export function timeChanged(batch: Batch, floor: number): void {
-  const type = batch.trust === 'uncertain' ? 'time.uncertain' : 'time.restored';
-  batch.record('system', type, SYSTEM, { floor: new Date(floor).toISOString() });
-}
-
 /** Records each step that a policy in force has aged by, once: `policy.degraded` (also when a corrected clock took one back). */
 export function recordAge(batch: Batch): void {
   const { policies } = batch.state;
