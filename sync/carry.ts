@@ -51,7 +51,8 @@ export async function carryOutbox(options: CarryOptions): Promise<Carried> {
   const carried: Carried = { sent: [], acknowledged: [], failures: [] };
   const sent = sentMarks(options);
   const answers = join(options.inbox, 'acknowledgements');
-  makeDir(answers, 0o755);
+  // The daemon takes away what it has dealt with.
+  makeDir(answers, 0o770);
   const present = new Set<string>();
   const digests = new Set<string>();
   for (const path of filesOf(options.outbox)) {

@@ -146,6 +146,16 @@ export class ApiClient {
     return this.#json({ verb: 'GET', path: '/v1/policy/update', query: { digest, environment }, ...options });
   }
 
+  /** The update that waits to be put in force; `{held: null}` when none does. */
+  heldPolicy(): Promise<JsonObject> {
+    return this.#json({ verb: 'GET', path: '/v1/policy/held' });
+  }
+
+  /** Submits a signed act about it: its release or rejection. */
+  releasePolicy(id: string, act: SignedActBody): Promise<JsonObject> {
+    return this.#json({ verb: 'POST', path: `/v1/policy/held/${part(id)}/release`, body: act });
+  }
+
   /** Throws `ApiProblem` when the update was refused; its `body` holds what became of it beside code and words. */
   importPolicy(
     path: string,
@@ -177,6 +187,12 @@ export class ApiClient {
 
   resumeIncident(id: string, act: SignedActBody): Promise<Incident> {
     return this.#json({ verb: 'POST', path: `/v1/incidents/${part(id)}/resume`, body: act });
+  }
+
+  /** Takes the acknowledgements in `acknowledgements/` of a directory that the daemon can read. */
+  takeAcknowledgements(path: string, options: CallOptions = {}): Promise<JsonObject> {
+    const target = '/v1/outbox/acknowledgements';
+    return this.#json({ verb: 'POST', path: target, body: { path }, timeoutMs: 600_000, ...options });
   }
 
   status(): Promise<JsonObject> {

@@ -12,6 +12,7 @@ export type SocketKind = 'request' | 'redeem' | 'operator' | 'gateway';
 export type HostMethod =
   | 'policy.update'
   | 'policy.import'
+  | 'outbox.acknowledgements'
   | 'peers.identify'
   | 'tls.renew'
   | 'actions.execute'

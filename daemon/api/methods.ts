@@ -4,6 +4,8 @@ import { parseTilePath } from '../formats/tile.ts';
 import { BREAKGLASS_METHODS } from './breakglass-methods.ts';
 import { INCIDENT_METHODS } from './incident-methods.ts';
 import type { Method, SocketKind } from './method.ts';
+import { OUTBOX_METHODS } from './outbox-methods.ts';
+import { HELD_METHODS } from './policy-methods.ts';
 import { problem } from './problem.ts';
 import * as reply from './replies.ts';
 import * as schema from './schemas.ts';
@@ -161,6 +163,8 @@ export const METHODS: readonly Method[] = [
   },
   ...INCIDENT_METHODS,
   ...BREAKGLASS_METHODS,
+  ...HELD_METHODS,
+  ...OUTBOX_METHODS,
   {
     name: 'policy.get',
     kind: 'engine',

@@ -1,11 +1,15 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { ApiClient } from '../api/client.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { systemClock } from '../host/clock.ts';
+
+import type { AcknowledgementReport } from '../policy/acknowledgements.ts';
 import { type ImportResult, importUpdate, type LeftReceipt } from '../policy/import.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { actorOf, connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { renderTaken, takeDirectly, takeThroughDaemon } from './acknowledgements.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson, say } from './render/output.ts';
 import { paint, plain, rows } from './render/text.ts';
@@ -18,6 +22,7 @@ const HELP = `
 PATH holds metadata/ and targets/ of a TUF repository. Every byte is verified against the pinned root; nothing else on
 the medium is read. What is refused changes nothing and is recorded. Either way a signed receipt goes to the outbox and,
 where the medium can be written, into receipts/ on it.
+Where PATH holds acknowledgements/ from headquarters, alone or beside it, the files that they name leave the outbox.
 
 Exit codes: 0 applied or unchanged · 3 refused · 4 accepted, waits for people of the site or for its date · 5 the daemon or its ledger is not available`;
 
@@ -25,18 +30,45 @@ Exit codes: 0 applied or unchanged · 3 refused · 4 accepted, waits for people 
 export function importCommand(): Command {
   return new Command('import')
     .description('Bring in a signed policy repository from a directory or medium.')
-    .argument('<path>', 'directory of the repository')
+    .argument('<path>', 'directory of the repository, or of acknowledgements/')
     .option('--actor <id>', 'who does it, for the record')
     .addHelpText('after', HELP)
     .action(async (path: string, options: ImportOptions) => {
       const site = openSite(options);
-      const result =
-        (await importThroughDaemon(connect(site, 'operator'), resolve(path), actorOf(options.actor, site))) ??
-        (await importDirectly(site, resolve(path), options));
-      if (options.json) printJson(result);
-      else print(render(result));
-      endWith(exitCode(result));
+      const from = resolve(path);
+      const answers = existsSync(join(from, 'acknowledgements'));
+      const isRepository = existsSync(join(from, 'metadata')) || !answers;
+      const result = isRepository ? await importUpdateFrom(site, from, options) : null;
+      // After the update: it may bring the keys under which they are verified.
+      const taken = answers ? await takeFrom(site, from) : null;
+      if (options.json) printJson(taken === null ? (result ?? {}) : { ...result, acknowledgements: taken });
+      else
+        print(
+          [
+            ...(result === null ? [] : [render(result)]),
+            ...(taken === null ? [] : [renderTaken(taken)]),
+          ].join('\n'),
+        );
+      const code = result === null ? EXIT.done : exitCode(result);
+      endWith(code === EXIT.done && (taken?.refused_total ?? 0) > 0 ? EXIT.refused : code);
     });
+}
+
+async function importUpdateFrom(site: Site, path: string, options: ImportOptions): Promise<ImportResult> {
+  const client = connect(site, 'operator');
+  return (
+    (await importThroughDaemon(client, path, actorOf(options.actor, site))) ??
+    (await importDirectly(site, path, options))
+  );
+}
+
+async function takeFrom(site: Site, path: string): Promise<AcknowledgementReport> {
+  try {
+    return await takeThroughDaemon(connect(site, 'operator'), path);
+  } catch (error) {
+    if (!isNotRunning(error)) throw error;
+    return takeDirectly(site, path);
+  }
 }
 
 /** Null when no daemon is running: then its ledger is free to be opened here. */

@@ -36,6 +36,35 @@ export interface TakenAcknowledgements {
   record_ids: number[];
 }
 
+/** The same as it is told over the API: bounded, whatever a medium holds. */
+export interface AcknowledgementReport {
+  removed: TakenAcknowledgements['removed'];
+  removed_total: number;
+  refused: RefusedAcknowledgement[];
+  refused_total: number;
+  idle: number;
+  record_ids: number[];
+}
+
+/** How many of each kind are told one by one. */
+const TOLD = 1_000;
+
+export function reportTaken({
+  removed,
+  refused,
+  idle,
+  record_ids,
+}: TakenAcknowledgements): AcknowledgementReport {
+  return {
+    removed: removed.slice(0, TOLD),
+    removed_total: removed.length,
+    refused: refused.slice(0, TOLD),
+    refused_total: refused.length,
+    idle: idle.length,
+    record_ids,
+  };
+}
+
 /** Files in one entry: it must stay far below the largest entry, and thousands must not flood the ledger. */
 const BATCH = 100;
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Metrics } from '../api/metrics.ts';
+import { measureHeld } from '../api/policy-metrics.ts';
 import { type ApiServer, type SocketKind, startApiServer } from '../api/server.ts';
 import { daemonServices } from '../api/services.ts';
 import { LEDGER_KEY } from '../engine/compose.ts';
@@ -11,11 +12,13 @@ import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
 import { loadSigner } from '../host/signer.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
+import { withIdTokens } from '../identity/check-id-tokens.ts';
 import { importUpdate } from '../policy/import.ts';
 import { judgeAside } from '../policy/judge-aside.ts';
-import { ReceiptBook } from '../policy/receipts.ts';
+import { hasReceipt, ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
+import { openOutbox } from './daemon-outbox.ts';
 import { openPeers } from './daemon-peers.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
@@ -35,15 +38,16 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const gone = Promise.withResolvers<never>();
   // Raced below. An engine that does not even start says so through `startEngine`, before anyone waits for this.
   gone.promise.catch(() => {});
-  const engine = await startEngine(dir, gone.reject);
+  const engine = withIdTokens(await startEngine(dir, gone.reject));
   clearStaging(paths.inbox);
   const store = new PolicyStore(paths.policy);
   const receipts = receiptsOf(paths, config, engine);
-  // A crash may have come between an import's entry and its receipt.
-  receipts.newest().catch((error) => log.warn({ err: error }, 'a receipt could not be written'));
+  followOutcomes(engine, receipts, log);
   const metrics = new Metrics();
+  measureHeld(metrics.registry, engine);
   metrics.followLedger(engine);
   const startedAt = systemClock.monotonic();
+  const outbox = openOutbox(config, paths, engine, receipts, log);
   const peers = await openPeers(config, paths, engine, log);
   const services = daemonServices({
     engine,
@@ -66,9 +70,10 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       uptime_ms: Math.round(systemClock.monotonic() - startedAt),
       pid: process.pid,
       peers: peers.status(),
+      outbox: outbox.status(),
     }),
   });
-  const host = { ...services, ...peers.services };
+  const host = { ...services, ...peers.services, ...outbox.services };
   const servers: ApiServer[] = [];
   for (const socket of SOCKETS) {
     const listen = { path: join(paths.run, `${socket}.sock`), ...access(config) };
@@ -81,6 +86,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
   await endRotation();
+  await outbox.stop();
   await stop(servers, engine, signal, log);
 }
 
@@ -92,6 +98,20 @@ function receiptsOf(paths: SitePaths, { site, profile }: SiteConfig, engine: Eng
     engine,
     signer: () => loadSigner(join(paths.keys, LEDGER_KEY)),
   });
+}
+
+/**
+ * A receipt for everything that becomes of an update, whether an import or the clock brought it about. A crash may have
+ * come between an entry and its receipt, so it starts with those.
+ */
+function followOutcomes(engine: EngineHandle, receipts: ReceiptBook, log: Logger): void {
+  const make = () => {
+    receipts.newest().catch((error) => log.warn({ err: error }, 'a receipt could not be written'));
+  };
+  engine.onEvents((events) => {
+    if (events.some(({ stream, type }) => stream === 'policy' && hasReceipt(type))) make();
+  });
+  make();
 }
 
 /** Id of the update in force, as the ledger has it; null when there is none. */
