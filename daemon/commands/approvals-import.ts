@@ -61,7 +61,8 @@ export function packCommand(): Command {
     });
 }
 
-async function oneSigned(files: readonly string[]): Promise<SignedText> {
+/** The one act that the files hold, with its signature. Throws BoundaryError `carried.*`. */
+export async function oneSigned(files: readonly string[]): Promise<SignedText> {
   const carried = await readCarried(files);
   for (const one of carried) if (one.is === 'unusable') throw naming(one);
   const [first, ...more] = carried;

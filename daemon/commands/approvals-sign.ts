@@ -126,7 +126,8 @@ function keyOf({ key }: SignOptions): string {
   );
 }
 
-function parseTtl(text: string): number {
+/** `--ttl`: whole seconds. Throws BoundaryError `ttl.malformed`. */
+export function parseTtl(text: string): number {
   if (/^[1-9]\d{0,7}$/.test(text)) return Number(text);
   throw new BoundaryError('ttl.malformed', 'Write --ttl as a whole number of seconds, such as 3600.', {
     at: '--ttl',

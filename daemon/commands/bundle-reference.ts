@@ -74,9 +74,9 @@ function chosen(environments: readonly PolicyEnvironment[], environment: string 
 }
 
 /** The bundle's bytes out of the update that brought it. Its digest is in the file's name and is checked by the caller. */
-async function storedBundle(
+export async function storedBundle(
   client: ReturnType<typeof connect>,
-  { digest, environment }: PolicyEnvironment,
+  { digest, environment }: Pick<PolicyEnvironment, 'digest' | 'environment'>,
 ): Promise<Uint8Array> {
   const { files } = await client.policyUpdate(digest, { environment });
   const name = Object.keys(files).find((path) => path.startsWith('targets/') && path.includes(`${digest}.`));

@@ -65,7 +65,7 @@ function renderHistory(entries: readonly IndexedEntry[]): string {
   const body = entries.map(({ index, entry }) => [
     String(index),
     moment(entry.at),
-    entry.type.slice('policy.'.length),
+    entry.type === 'approval.rejected' ? 'act refused' : entry.type.slice('policy.'.length),
     plain(entry.actor.id ?? '-'),
     plain(describe(entry.type, entry.data)),
   ]);
@@ -93,10 +93,20 @@ function describe(type: string, data: JsonObject): string {
   }
   if (type === 'policy.refused')
     return `${String(data.code)}: ${String(data.reason)} From ${String(data.source)}`;
+  if (type === 'policy.held')
+    return `serial ${serialOf(data)}: ${String(data.reason)} From ${String(data.source)}`;
+  if (type === 'policy.approved') return `signed for the update that waits, as ${String(data.role)}`;
+  if (type === 'policy.rejected' || type === 'policy.lapsed')
+    return `serial ${String(data.serial)}: ${String(data.reason)}`;
+  if (type === 'approval.rejected') return `did not count: ${String(data.reason)}`;
   if (type === 'policy.degraded') {
     return `${String(data.environment)}: ${String(data.previous)} → ${String(data.step)}, no news since ${String(data.news_at)}`;
   }
   return '';
+}
+
+function serialOf({ site_target }: JsonObject): string {
+  return String((site_target as { serial?: number } | null)?.serial ?? '?');
 }
 
 type Pins = Record<string, { name: string; version: number; digest: string }>;

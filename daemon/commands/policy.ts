@@ -6,10 +6,12 @@ import { type PolicySource, readPolicyDirectory } from '../policy/source.ts';
 import { type CaseResult, runTableTests } from '../policy/table-test.ts';
 import { EXIT, endWith } from './exit.ts';
 import { policyDiffCommand } from './policy-diff.ts';
+import { policyHeldCommand } from './policy-held.ts';
 import { policyHistoryCommand } from './policy-history.ts';
 import { policyStatusCommand } from './policy-in-force.ts';
 import { policyLintCommand } from './policy-lint.ts';
 import { policyNewCommand } from './policy-new.ts';
+import { policyReleaseCommand } from './policy-release.ts';
 import { policyShowCommand } from './policy-show.ts';
 import { policySimulateCommand } from './policy-simulate.ts';
 import { orReport, renderPolicy, summary } from './policy-subject.ts';
@@ -45,6 +47,8 @@ export function policyCommand(): Command {
     .addCommand(schemaCommand())
     .addCommand(policyStatusCommand())
     .addCommand(policyShowCommand())
+    .addCommand(policyHeldCommand())
+    .addCommand(policyReleaseCommand())
     .addCommand(policyHistoryCommand());
 }
 

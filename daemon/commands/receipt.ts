@@ -49,10 +49,8 @@ function reportFailure({ code, message }: BoundaryError, options: SiteOptions): 
 
 function render({ receipt, size }: Omit<VerifiedReceipt, 'entry'>): string {
   const { result, code, reason, in_force: inForce, source, who } = receipt;
-  const head =
-    result === 'applied'
-      ? paint('green', paint('bold', 'GENUINE: APPLIED'))
-      : paint('yellow', paint('bold', 'GENUINE: REFUSED'));
+  const style = result === 'applied' ? 'green' : 'yellow';
+  const head = paint(style, paint('bold', `GENUINE: ${result.toUpperCase()}`));
   const pinned = Object.entries(inForce?.environments ?? {}).map(
     ([name, bundle]) => `${name}: ${bundle.name}@${bundle.version}  ${bundle.digest}`,
   );

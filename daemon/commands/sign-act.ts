@@ -121,7 +121,7 @@ export function buildAct(decision: Decision, parts: ActParts): SignedAct {
 }
 
 /** Text of the ledger's newest checkpoint, verified; null where the socket does not give it out. */
-async function seenCheckpoint(client: ApiClient, site: Site): Promise<string | null> {
+export async function seenCheckpoint(client: ApiClient, site: Site): Promise<string | null> {
   if (!client.socketPath.endsWith('/operator.sock')) return null;
   const { origin, vkeys } = trustOf(site);
   return openCheckpoint(await client.checkpoint(), { origin, vkeys }).text;

@@ -1,6 +1,6 @@
 import type { ApiClient, DecisionReply } from '../api/client.ts';
 import { ApiProblem } from '../api/client.ts';
-import { anyOf } from '../core/authority.ts';
+import { anyOf, assignVotes } from '../core/authority.ts';
 import type { Decision } from '../core/decision.ts';
 import { openExceptions } from '../core/fold.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -67,8 +67,16 @@ function choicesOf(asked: readonly string[] | null, held: readonly string[] | nu
 export function askedRoles(decision: Decision, kind: string): string[] | null {
   if (kind === 'exception')
     return unique(openExceptions(decision).flatMap((gate) => gate.exception_role ?? []));
-  if (kind === 'approval') return unique(decision.authority.required.flatMap((group) => group.roles));
-  return null;
+  if (kind !== 'approval') return null;
+  const { required, received } = decision.authority;
+  const roles = unique(required.flatMap((group) => group.roles));
+  const votes = received.filter(({ answer }) => answer === 'approve');
+  const seated = (extra: { principal: string; role: string }[]): number =>
+    assignVotes(required, [...votes, ...extra]).filter((group) => group !== null).length;
+  const before = seated([]);
+  const missing = roles.filter((role) => seated([{ principal: '', role }]) > before);
+  // Where all seats are taken another vote fills none, and yet a "no" still counts.
+  return missing.length > 0 ? missing : roles;
 }
 
 async function ownerOf(

@@ -117,6 +117,7 @@ function facts(status: JsonObject): [string, string][] {
   return [
     ['ledger', `${size}, writes ${plain(text(ledger.write_state) ?? 'unknown')}`],
     ['policy', environments.map(policyLine).join('\n') || 'none: every request is denied'],
+    ['waits', heldLine(object(status.held_update))],
     ['open', countsLine(object(status.decisions))],
     ['clock', clockLine(status)],
     ['callers', callersLine(status)],
@@ -155,6 +156,16 @@ function policyLine({ environment, version, issued_at, freshness }: PolicyAge): 
   const then =
     next === null ? '' : `, without news ${NEXT_WORDS[next.step] ?? next.step} ${instant(next.at)}`;
   return plain(`${environment}: ${version}, issued ${instant(issued_at)}${step}${then}`);
+}
+
+/** The update that waits to be put in force, if one does. */
+function heldLine({ id, serial, missing, wait_until, effective_at }: JsonObject): string {
+  if (typeof id !== 'string') return '';
+  const needs = (missing ?? []) as string[];
+  const until = needs.length > 0 && text(wait_until) !== null ? `, until ${instant(text(wait_until))}` : '';
+  const then = text(effective_at) === null ? '' : `; takes effect ${instant(text(effective_at))}`;
+  const what = needs.length > 0 ? `needs ${needs.join(' and ')}${until}` : 'released';
+  return plain(`update of serial ${String(serial)} (${id.slice(0, 12)}) ${what}${then}`);
 }
 
 /** How many decisions wait for something, in words; what needs a person's look stands last. */

@@ -65,6 +65,8 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'policy.history': ['observer'],
   'policy.update': ['audience', 'observer'],
   'policy.import': ['carrier'],
+  'policy.held': ['observer', 'operator'],
+  'policy.release': ['operator'],
   'outbox.acknowledgements': ['carrier'],
   'policy.held': ['observer', 'operator'],
   'policy.release': ['operator'],

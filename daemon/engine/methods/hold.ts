@@ -256,3 +256,11 @@ export function getHeld(state: EngineState, _call: EngineCall): EngineReply {
   const { held } = state.holds;
   return reply(200, { held: held === null ? null : heldSummary(state, held) });
 }
+
+/** For `status`: what waits, in short; null when nothing does. */
+export function heldBrief(state: EngineState | null): object | null {
+  const held = state?.holds.held ?? null;
+  if (state === null || held === null) return null;
+  const { id, serial, since, missing, wait_until, effective_at, expires_at } = heldSummary(state, held);
+  return { id, serial, since, missing, wait_until, effective_at, expires_at };
+}
