@@ -4,6 +4,7 @@ import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Permit } from '../../formats/permit.ts';
 import type { Batch } from '../context.ts';
+import { diskFull } from '../disk-routine.ts';
 import type { AfterCommit } from '../reply.ts';
 import { recordIncident } from './incidents.ts';
 import { refused } from './lifecycle.ts';
@@ -55,9 +56,10 @@ function words({ audience, permit_id, result }: UncoveredOutcome, permit: Permit
 
 /** Why a permit may not be redeemed now although it was given: what it is for was halted since. Null when it was not. */
 export function checkHalted(batch: Batch, { id, target, tool, breakglass }: Permit): Refusal | null {
-  const { halts } = batch.state;
-  // A halt denies what is governed, break-glass apart; that its session is open is checked beside this.
-  if (!halts.any || breakglass !== undefined) return null;
+  const { disk, halts } = batch.state;
+  // Both hold back what is governed, break-glass apart; that its session is open is checked beside this.
+  if ((!halts.any && disk.level !== 'critical') || breakglass !== undefined) return null;
+  if (disk.level === 'critical') return diskFull();
   const stop = halts.stopFor(target, tool);
   if (stop === null) return null;
   return refuse(

@@ -14,6 +14,7 @@ import type { Verdict } from '../../core/verdict.ts';
 import { decodeEntry } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
+import { diskFull } from '../disk-routine.ts';
 import { firstReply } from '../first-reply.ts';
 import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall } from '../protocol.ts';
@@ -47,6 +48,7 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const freshness = freshnessOf(batch, request);
   const peer = batch.state.peers.factsOf(call.peer);
   const breakglass = batch.state.breakglass.match(request, request.context.environment ?? PRODUCTION, batch);
+  if (breakglass === undefined && batch.state.disk.level === 'critical') return () => problem(diskFull());
   const stops = stopsOf(batch, request, policy);
   const verdict = evaluate(batch, policy, request, {
     decision_id,
@@ -93,11 +95,11 @@ function stopsOf(
   { action }: DecisionRequest,
   policy: LoadedPolicy | null,
 ): SiteStop[] | undefined {
-  const { halts } = batch.state;
-  if (!halts.any) return undefined;
+  const { halts, disk } = batch.state;
+  if (!halts.any && disk.level === 'ok') return undefined;
   const tool = action.class === null ? undefined : policy?.compiled.bundle.actions[action.class]?.tool;
   const halted = halts.stopFor(action.target, tool ?? null);
-  return halted === null ? undefined : [halted];
+  return [...(disk.level === 'ok' ? [] : [{ cause: 'disk' } as const]), ...(halted === null ? [] : [halted])];
 }
 
 function evaluate(

@@ -11,7 +11,7 @@ import { type AfterCommit, decisionReply, problem } from '../reply.ts';
 import { recordBreakglassDue } from './breakglass-clock.ts';
 import { settleHold } from './hold.ts';
 import { callerData } from './peers.ts';
-import { recordAge } from './system.ts';
+import { recordAge, systemAlive } from './system.ts';
 
 const SYSTEM: EntryActor = { id: null, role: 'system' };
 
@@ -85,7 +85,7 @@ export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
  * records how the policies in force have aged, and what of break-glass is over or overdue.
  */
 export function tick(batch: Batch, call: EngineCall): AfterCommit {
-  const { ids } = JSON.parse(call.body ?? '{}') as { ids: string[] };
+  const { ids, beat = null } = JSON.parse(call.body ?? '{}') as { ids: string[]; beat?: number | null };
   let expired = 0;
   for (const id of ids) {
     const row = batch.state.projections.row(id);
@@ -99,6 +99,7 @@ export function tick(batch: Batch, call: EngineCall): AfterCommit {
     expired++;
   }
   recordAge(batch);
+  if (beat !== null) systemAlive(batch, beat);
   recordBreakglassDue(batch);
   settleHold(batch);
   const body = JSON.stringify({ expired });

@@ -24,6 +24,11 @@ export function systemResumed(batch: Batch, trouble: { since: number; cause: str
   batch.record('system', 'system.heartbeat', SYSTEM, { reason: 'ledger_writable_again', outage });
 }
 
+/** One of the entries by which a gap in the record can be seen: due every so many milliseconds. */
+export function systemAlive(batch: Batch, every_ms: number): void {
+  batch.record('system', 'system.heartbeat', SYSTEM, { reason: 'scheduled', every_ms });
+}
+
 /** Records each step that a policy in force has aged by, once: `policy.degraded` (also when a corrected clock took one back). */
 export function recordAge(batch: Batch): void {
   const { policies } = batch.state;
