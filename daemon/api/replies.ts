@@ -44,7 +44,8 @@ const Received = Type.Object({
 const Gate = Type.Object({
   id: Type.String(),
   result: literals('pass', 'fail', 'requires_exception', 'lifted'),
-  reason: Type.String(),
+  /** Left out where it passed. */
+  reason: Type.Optional(Type.String()),
   field: Type.Optional(Type.String()),
   exception_role: Type.Optional(Type.String()),
 });

@@ -1,8 +1,12 @@
 import type { SignedActBody } from '../api/client.ts';
+import { Decision as DecisionShape } from '../api/replies.ts';
+import { compileCheck } from '../api/validate.ts';
 import { type DecisionRecord, foldDecision } from '../core/fold.ts';
 import { type ApprovalRequest, verifyRequest } from '../formats/approval-request.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { OpenedCheckpoint } from '../formats/checkpoint.ts';
+import type { Json } from '../formats/json.ts';
+import { isResolvedCall } from '../formats/permit.ts';
 import { formatAct, type SignedAct } from '../formats/signed-act.ts';
 import { renderStatement } from './render/act.ts';
 import { say } from './render/output.ts';
@@ -52,15 +56,21 @@ function verified(request: ApprovalRequest, trustFile: string): OpenedCheckpoint
 /** The rules that fold entries trust what they read. Of a request that was not checked, anything may be wrong. */
 function folded({ entries }: ApprovalRequest): DecisionRecord {
   try {
-    return foldDecision(entries.map(({ index, entry }) => ({ index, entry })));
+    const record = foldDecision(entries.map(({ index, entry }) => ({ index, entry })));
+    compileCheck(DecisionShape)(record.decision);
+    if (record.call === null || isResolvedCall(record.call as unknown as Json)) return record;
   } catch (cause) {
-    if (cause instanceof BoundaryError) throw cause;
-    throw new BoundaryError(
-      'request.shape',
-      'The request’s entries are none that a ledger of ours holds. Nothing was signed.',
-      { cause },
-    );
+    throw notOurs(cause);
   }
+  throw notOurs();
+}
+
+function notOurs(cause?: unknown): BoundaryError {
+  return new BoundaryError(
+    'request.shape',
+    'What the request holds are no entries that a ledger of ours would. Nothing was signed.',
+    { cause },
+  );
 }
 
 /** A request in full, for people. */

@@ -79,7 +79,8 @@ export function askedRoles(decision: Decision, kind: string): string[] | null {
   return missing.length > 0 ? missing : roles;
 }
 
-async function ownerOf(
+/** Whose key a fingerprint names, by the policy in force in an environment. */
+export async function ownerOf(
   client: ApiClient,
   environment: string,
   fingerprint: string | null,

@@ -137,7 +137,7 @@ export function permitOf(entry: Entry): Permit | null {
     '/target',
     'must have type and id',
   );
-  check(isCall(call), '/call', 'must be a resolved exec or http call');
+  check(isResolvedCall(call), '/call', 'must be a resolved exec or http call');
   return value as unknown as Permit;
 }
 
@@ -255,7 +255,8 @@ function isAction(
   return isObject(value) && members(value) === 'class,intent,payload,target';
 }
 
-function isCall(value: Json | undefined): boolean {
+/** Whether a value is a call as a gateway would run it. */
+export function isResolvedCall(value: Json | undefined): boolean {
   if (!isObject(value) || !isCount(value.timeout_ms) || !isCount(value.output_limit_bytes)) {
     return false;
   }
