@@ -100,11 +100,23 @@ export function missingVotes(
   });
 }
 
-/** `2 signatures by L4 or L5 (production, rules in force)`. */
-export function missingWords({ demand, missing }: { demand: HoldDemand; missing: number }): string {
-  const { environment, rules, roles } = demand;
-  const whose = rules === 'in_force' ? 'rules in force' : 'rules of the update';
-  return `${missing} signature${missing === 1 ? '' : 's'} by ${anyOf(roles)} (${environment}, ${whose})`;
+/**
+ * `2 signatures by L4 or L5 (production and staging, rules in force)`: what is missing, in words. One person's signature
+ * counts for every demand that it fits, so demands that differ in their environment only are one phrase.
+ */
+export function missingWords(missing: readonly { demand: HoldDemand; missing: number }[]): string[] {
+  const phrases = new Map<string, { head: string; environments: string[]; whose: string }>();
+  for (const { demand, missing: number } of missing) {
+    const { environment, rules, roles } = demand;
+    const head = `${number} signature${number === 1 ? '' : 's'} by ${anyOf(roles)}`;
+    const whose = rules === 'in_force' ? 'rules in force' : 'rules of the update';
+    const known = phrases.get(`${head} ${whose}`);
+    if (known === undefined) phrases.set(`${head} ${whose}`, { head, environments: [environment], whose });
+    else known.environments.push(environment);
+  }
+  return [...phrases.values()].map(
+    ({ head, environments, whose }) => `${head} (${environments.join(', ')}: ${whose})`,
+  );
 }
 
 /** Whether a vote fills a seat of a demand under the rosters as they are now: a revocation acts at once. */

@@ -143,7 +143,7 @@ export class Holds {
   missing(policies: Policies): string[] {
     const { held } = this;
     if (held === null) return [];
-    return missingVotes(held.data.hold.demands, held.votes, this.rosters(policies)).map(missingWords);
+    return missingWords(missingVotes(held.data.hold.demands, held.votes, this.rosters(policies)));
   }
 
   /** What the waiting update needs at this instant; nothing while nobody believes the clock. */

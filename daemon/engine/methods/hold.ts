@@ -129,7 +129,7 @@ function placesOf({ policies }: EngineState, applied: AppliedPolicy): HoldPlace[
 }
 
 function reasonOf({ demands, wait_until, effective_at }: HoldTerms): string {
-  const needs = demands.map((demand) => missingWords({ demand, missing: demand.min_signatures }));
+  const needs = missingWords(demands.map((demand) => ({ demand, missing: demand.min_signatures })));
   const until = wait_until === null ? '' : `, until ${wait_until}`;
   return [
     needs.length === 0 ? '' : `It waits for ${needs.join(' and ')}${until}.`,
