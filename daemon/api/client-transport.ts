@@ -140,6 +140,7 @@ export class Transport {
             timedOut: deadline.aborted,
             timeoutMs,
             connected,
+            secure: this.#request === tlsRequest,
           }),
         );
       let connected = false;
@@ -214,6 +215,8 @@ interface Attempt {
   timedOut: boolean;
   timeoutMs: number;
   connected: boolean;
+  /** The socket speaks TLS. */
+  secure: boolean;
 }
 
 /** Turns what node reports into a reason and a sentence; what was not connected was not sent. */
@@ -260,7 +263,10 @@ function reasonOf(error: unknown, attempt: Attempt): { reason: UnreachableReason
         const message = `no TLS connection on ${at} (${code ?? 'the server is another one than expected'}): check that both ends speak it (peers.tls in holdfast.json) and that the certificate is one of this site`;
         return { reason: 'untrusted', message };
       }
-      return { reason: 'closed', message: `the connection on ${at} closed before the answer came` };
+      return {
+        reason: 'closed',
+        message: `the connection on ${at} closed before the answer came${attempt.secure ? '; so does one whose certificate is not accepted' : ''}`,
+      };
   }
 }
 

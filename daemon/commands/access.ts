@@ -61,6 +61,17 @@ export function actorOf(option: string | undefined, site: Site): string | null {
   return named === undefined || named === '' ? site.config.operator_actor : named;
 }
 
+/**
+ * `actorOf` for the record alone. Where the sockets know their callers, nobody is named by default: the site's own account
+ * is not the operator, and may not say that it is.
+ */
+export function actorForRecord(option: string | undefined, site: Site): string | null {
+  const { tls, require_identity } = site.config.peers;
+  const own = option ?? process.env.HOLDFAST_ACTOR;
+  if (own !== undefined && own !== '') return own;
+  return tls || require_identity ? null : site.config.operator_actor;
+}
+
 /** `actorOf` for commands that are pointless without one. */
 export function requireActor(option: string | undefined, site: Site): string {
   const actor = actorOf(option, site);

@@ -4,11 +4,10 @@ import { Command } from 'commander';
 import type { ApiClient } from '../api/client.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { systemClock } from '../host/clock.ts';
-
 import type { AcknowledgementReport } from '../policy/acknowledgements.ts';
 import { type ImportResult, importUpdate, type LeftReceipt } from '../policy/import.ts';
 import { PolicyStore } from '../policy/store.ts';
-import { actorOf, connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { actorForRecord, actorOf, connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { renderTaken, takeDirectly, takeThroughDaemon } from './acknowledgements.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson, say } from './render/output.ts';
@@ -57,7 +56,7 @@ export function importCommand(): Command {
 async function importUpdateFrom(site: Site, path: string, options: ImportOptions): Promise<ImportResult> {
   const client = connect(site, 'operator');
   return (
-    (await importThroughDaemon(client, path, actorOf(options.actor, site))) ??
+    (await importThroughDaemon(client, path, actorForRecord(options.actor, site))) ??
     (await importDirectly(site, path, options))
   );
 }

@@ -144,8 +144,7 @@ function callersLine({ peers, host }: JsonObject): string {
   const known = typeof principals === 'number' ? count(principals, 'principal') : 'nobody';
   if (required === true) return plain(`must be known ${by}: ${known} can be${trouble}`);
   if (principals === 0) {
-    const until = 'whoever may open a socket may ask in any name';
-    return plain(`not told apart: no principal of the policy has a uid or spiffe_id, so ${until}`);
+    return plain('not told apart: whoever may open a socket may ask in any name');
   }
   return plain(`${known} known ${by}; other callers may ask in the names of all others${trouble}`);
 }

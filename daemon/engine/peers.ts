@@ -105,13 +105,17 @@ export class Peers {
         continue;
       }
       const { principal } = identified;
-      const lapsed = lapsedIn(compiled, principal, time);
+      const lapsed = lapsedIn(compiled, principal, time) ?? suspendedHere(this.#policies, principal);
       if (lapsed !== null) return lapsed;
       found.set(principal, rolesOf(compiled.bundle.principals[principal] ?? { kind: 'agent' }));
     }
     if (found.size > 1) return untrusted('The bundles in force know the caller as different principals.');
     const [known] = found;
-    if (known !== undefined) return { principal: known[0], roles: [...known[1], ...account] };
+    // Whoever shows a certificate has its rights and no others: an agent does not see more by running as root.
+    if (known !== undefined) {
+      const roles = peer.spiffe_id === undefined ? [...known[1], ...account] : known[1];
+      return { principal: known[0], roles };
+    }
     if (account.length > 0 && this.#settings.required) return { principal: null, roles: account };
     if (unlisted) return untrusted(STRANGER_WORDS.certificate_unknown);
     return this.#settings.required ? unknown() : { principal: null, roles: EVERY_ROLE };
@@ -175,6 +179,12 @@ function lapsedIn(compiled: LoadedPolicy['compiled'], id: string, time: Reading)
   if (lapse === null) return null;
   const words = lapseWords(`The caller, ${id},`, lapse, principal);
   return refuse('peer.not_active', `${words} Nothing was done. A policy update can bring ${id} back.`);
+}
+
+function suspendedHere(policies: Policies, id: string): Refusal | null {
+  if (!policies.isSuspended(id)) return null;
+  const words = `The caller, ${id}, was suspended at this site.`;
+  return refuse('peer.not_active', `${words} Nothing was done. A policy update can lift that.`);
 }
 
 function notPermitted({ principal, roles }: Caller, method: string): Refusal | null {
