@@ -68,8 +68,6 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'policy.held': ['observer', 'operator'],
   'policy.release': ['operator'],
   'outbox.acknowledgements': ['carrier'],
-  'policy.held': ['observer', 'operator'],
-  'policy.release': ['operator'],
   'peers.identify': ['audience'],
   'breakglass.activate': ['requester', 'operator'],
   'breakglass.end': ['requester', 'operator'],
