@@ -112,7 +112,7 @@ const COMMANDS: Record<string, CommandEntry> = {
   },
   receipt: {
     group: PROOF,
-    summary: "check a site's answer to an import offline",
+    summary: "check a site's answer to an import offline, and acknowledge it",
     load: async () => (await import('./commands/receipt.ts')).receiptCommand(),
   },
 };

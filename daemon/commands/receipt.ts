@@ -3,6 +3,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { RECEIPT_MAX_BYTES, type VerifiedReceipt, verifyReceipt } from '../formats/receipt.ts';
 import { readText, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
+import { acknowledgeCommand } from './receipt-acknowledge.ts';
 import { print, printJson } from './render/output.ts';
 import { paint, plain, rows } from './render/text.ts';
 import { readTrustFile } from './trust.ts';
@@ -32,7 +33,10 @@ export function receiptCommand(): Command {
         reportFailure(error, options);
       }
     });
-  return new Command('receipt').description("Check sites' answers to imports.").addCommand(verify);
+  return new Command('receipt')
+    .description("Check sites' answers to imports, and acknowledge them.")
+    .addCommand(verify)
+    .addCommand(acknowledgeCommand());
 }
 
 function report({ receipt, size }: VerifiedReceipt, options: SiteOptions): void {
