@@ -3,6 +3,7 @@ import type { Problem } from '../engine/protocol.ts';
 import { parseTilePath } from '../formats/tile.ts';
 import { BREAKGLASS_METHODS } from './breakglass-methods.ts';
 import { INCIDENT_METHODS } from './incident-methods.ts';
+import { KEY_METHODS } from './key-methods.ts';
 import type { Method, SocketKind } from './method.ts';
 import { OUTBOX_METHODS } from './outbox-methods.ts';
 import { HELD_METHODS } from './policy-methods.ts';
@@ -162,6 +163,7 @@ export const METHODS: readonly Method[] = [
     reply: reply.Decision,
   },
   ...INCIDENT_METHODS,
+  ...KEY_METHODS,
   ...BREAKGLASS_METHODS,
   ...HELD_METHODS,
   ...OUTBOX_METHODS,
@@ -222,6 +224,23 @@ export const METHODS: readonly Method[] = [
     http: { verb: 'POST', path: '/v1/tls/renew' },
     body: schema.RenewBody,
     reply: reply.Renewed,
+  },
+  {
+    name: 'time.get',
+    kind: 'engine',
+    summary: 'How far the clock can be believed and why, with a challenge for whoever states the time.',
+    sockets: OPERATOR,
+    http: { verb: 'GET', path: '/v1/time' },
+    reply: reply.Anything,
+  },
+  {
+    name: 'time.state',
+    kind: 'engine',
+    summary: 'Submit a signed statement of the time. It counts by its signature and its challenge.',
+    sockets: OPERATOR,
+    http: { verb: 'POST', path: '/v1/time/statements' },
+    body: schema.SignedActBody,
+    reply: reply.Anything,
   },
   {
     name: 'status.get',

@@ -6,6 +6,8 @@ import { Headquarters } from './bundle-headquarters.ts';
 import { Incidents } from './bundle-incidents.ts';
 import { Oidc } from './bundle-oidc.ts';
 import { Principal } from './bundle-principal.ts';
+import { Suspension } from './bundle-suspension.ts';
+import { Time } from './bundle-time.ts';
 
 /*
  * The policy bundle (design: "Policy"): structure and caps. What structure cannot say (CEL types, references between
@@ -207,6 +209,7 @@ export const BundleSchema = Type.Object(
       closed,
     ),
     oidc: Type.Optional(Oidc),
+    suspension: Type.Optional(Suspension),
     approvals: Type.Optional(Approvals),
     headquarters: Type.Optional(Headquarters),
     incidents: Type.Optional(Incidents),
@@ -227,6 +230,7 @@ export const BundleSchema = Type.Object(
       ),
     ),
     breakglass: Type.Optional(BreakGlass),
+    time: Type.Optional(Time),
     /** Extra patterns (RE2) that no payload string may contain, beside the built-in ones. */
     secrets: Type.Optional(
       Type.Object(

@@ -9,6 +9,8 @@ import type { RecordedGate } from './verdict.ts';
 /** A decision with what the engine needs beside the wire object. */
 export interface DecisionRecord {
   decision: Decision;
+  /** Log index of its first entry. */
+  first_index: number;
   /** Log index of the entry that carries the permit; null while there is none. */
   permit_index: number | null;
   /** How far the clock was believed when the permit was given; null while there is none. */
@@ -79,6 +81,7 @@ function begin({ index, entry }: Recorded): DecisionRecord {
   if (permit !== undefined) decision.permit = permit;
   return {
     decision,
+    first_index: index,
     permit_index: permit === undefined ? null : index,
     permit_time_trust: permit === undefined ? null : entry.time_trust,
     call: permit?.call ?? data.call ?? null,

@@ -31,9 +31,10 @@ export interface ExpectedAct {
   reaches: ScopedThing | null;
   /**
    * What a clock that nobody believes does to it. `reject`: the act waits for the time. `accept`: the act counts without
-   * a look at its times, once by its nonce; only for what narrows, or restores the time.
+   * a look at its times, once by its nonce; only for what narrows. `ignore`: its times are never looked at, because they
+   * are what it states.
    */
-  uncertain_time: 'reject' | 'accept';
+  uncertain_time: 'reject' | 'accept' | 'ignore';
 }
 
 /**
@@ -85,7 +86,9 @@ function checkMoment(context: SiteActContext): Refusal | null {
       'This signed act was submitted before; each one counts once. Sign a new one with a fresh nonce.',
     );
   }
-  if (context.time_trust === 'uncertain' && context.expected.uncertain_time === 'accept') return null;
+  const { uncertain_time } = context.expected;
+  if (uncertain_time === 'ignore') return null;
+  if (context.time_trust === 'uncertain' && uncertain_time === 'accept') return null;
   return checkTime(context);
 }
 

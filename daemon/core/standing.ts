@@ -1,7 +1,14 @@
 import type { Entry, EntryType } from '../formats/entry.ts';
 
 /** What outlasts the entry that began it, beside decisions: each is followed until an entry closes it. */
-export type StandingKind = 'acknowledgement' | 'breakglass' | 'grant' | 'hold' | 'incident' | 'suspension';
+export type StandingKind =
+  | 'acknowledgement'
+  | 'boot'
+  | 'breakglass'
+  | 'grant'
+  | 'hold'
+  | 'incident'
+  | 'suspension';
 
 /** How one such thing stands after an entry. `closed` means that nothing waits for it any more. */
 export interface Standing {
@@ -27,6 +34,10 @@ const ofHold =
 
 /** Entry type → what it begins, moves or closes. Types that are not in it leave nothing standing. */
 const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
+  'system.started': ({ data }) => {
+    const { boot } = (data.clock ?? {}) as { boot?: unknown };
+    return typeof boot === 'string' ? { kind: 'boot', id: boot, state: 'closed' } : NOTHING;
+  },
   'breakglass.activated': activated,
   'breakglass.ended': ofStream('breakglass', 'ended'),
   'breakglass.overdue': ofStream('breakglass', 'overdue'),
@@ -48,6 +59,7 @@ const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
       state: 'closed',
     })),
   'key.suspended': ({ data }) => ({ kind: 'suspension', id: String(data.suspended), state: 'suspended' }),
+  'key.reinstated': ({ data }) => ({ kind: 'suspension', id: String(data.reinstated), state: 'closed' }),
 };
 
 /** A session that a sealed grant opened uses that grant up for ever. */

@@ -36,6 +36,8 @@ export interface EngineState {
   readonly holds: Holds;
   /** What is known about the time. */
   readonly time: TimeKeeper;
+  /** The keys and principals that were suspended at this site. */
+  readonly suspended: Set<string>;
   /** Who may ask for what. */
   readonly peers: Peers;
   /** What open incidents hold back. */

@@ -1,14 +1,13 @@
 import { refuse } from '../core/refusal.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { TimeTrust } from '../formats/entry.ts';
 import { isStorageError } from '../ledger/database.ts';
 import { Batch, type EngineState } from './context.ts';
 import { diskFull, ROUTINE } from './disk-routine.ts';
 import { Expiry } from './expiry.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { admitPeer, admitWithoutLedger } from './methods/peers.ts';
-import { timeChanged } from './methods/system.ts';
 import { READS, WRITES } from './methods/table.ts';
+import { believesKernel, recordTime } from './methods/time.ts';
 import { OPEN } from './peers.ts';
 import {
   type DraftReply,
@@ -39,8 +38,6 @@ export class Engine {
   readonly #expiry = new Expiry();
   readonly #startedAt: number;
   readonly #heartbeat: Heartbeat;
-  /** What the ledger last said; the first tick records it if it is otherwise. */
-  #trust: TimeTrust = 'floor';
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -66,6 +63,8 @@ export class Engine {
     const answers: (AfterCommit | null)[] = [];
     try {
       state.ledger.begin();
+      // Before everything that is decided by it: how far the clock can be believed from now on.
+      if (state.time.isUnrecorded) recordTime(batch);
       for (const call of calls) answers.push(this.#decide(batch, call));
       if (batch.events.length === 0) {
         state.ledger.rollback();
@@ -73,6 +72,7 @@ export class Engine {
         state.ledger.seal();
         // Point of no return: once this returns, every entry of the batch is on disk under a signed checkpoint.
         state.ledger.commit();
+        this.#keeper.committed(batch);
       }
     } catch (error) {
       this.#keeper.fail(state, error);
@@ -168,7 +168,8 @@ export class Engine {
     const state = this.#keeper.recovered();
     if (state === null) return none;
     const time = this.#keeper.time.read();
-    if (time.trust !== this.#trust) return this.#recordTrust(state, time);
+    state.time.tend(believesKernel(state));
+    if (state.time.isUnrecorded) return this.process([]);
     const { age } = state.policies;
     age.advance(time, this.#keeper.time.floor());
     const ids = this.#due(state, time);
@@ -180,29 +181,14 @@ export class Engine {
 
   /** What has run out of time. A disk that cannot be read is a trouble like any other, not the end of the thread. */
   #due(state: EngineState, time: Reading): string[] {
-    // With doubtful time nothing expires by the wall clock: a clock a year ahead must not clear the queue.
-    if (time.trust === 'uncertain') return [];
+    // On the last of a disk no room is spent on what expires at its use anyway.
+    if (state.disk.level === 'critical') return [];
     try {
-      return this.#expiry.due(state.projections, time.now, this.#options.clock.monotonic());
+      return this.#expiry.due(state, time);
     } catch (error) {
       this.#keeper.fail(state, error);
       return [];
     }
-  }
-
-  #recordTrust(state: EngineState, time: Reading): BatchResult {
-    const batch = new Batch(state, time);
-    try {
-      state.ledger.begin();
-      timeChanged(batch, this.#keeper.time.floor());
-      state.ledger.seal();
-      state.ledger.commit();
-      this.#trust = time.trust;
-    } catch (error) {
-      this.#keeper.fail(state, error);
-      return { replies: [], events: [] };
-    }
-    return { replies: [], events: batch.events };
   }
 
   /** Carries the newest checkpoint and the time floor into the second database. */
@@ -224,7 +210,7 @@ export class Engine {
       site: this.#options.site,
       profile: this.#options.profile,
       startedAt: this.#startedAt,
-      time: { ...this.#keeper.time.read(), floor: this.#keeper.time.floor() },
+      time: this.#keeper.time.report(),
     });
   }
 

@@ -2,8 +2,10 @@ import { join } from 'node:path';
 import { type Bundle, parseBundle } from '../core/bundle.ts';
 import { type CompiledBundle, compileBundle, openCheckedBundle } from '../core/compile.ts';
 import type { FreshnessStep } from '../core/freshness.ts';
+import { PRODUCTION } from '../core/minimum.ts';
 import { hasIdentity } from '../core/peer.ts';
 import { type Roster, rosterOf } from '../core/roster.ts';
+import { type Suspended, underSuspensions } from '../core/suspended.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { sha256Hex } from '../formats/digest.ts';
 import { readBounded } from '../host/durable-file.ts';
@@ -69,6 +71,7 @@ interface Preparation {
  */
 export class Policies {
   readonly #directory: string;
+  readonly #suspended: Suspended;
   readonly #loaded = new Map<string, LoadedPolicy>();
   readonly #preparing = new Map<string, Preparation>();
   #applied: AppliedPolicy | null = null;
@@ -78,7 +81,9 @@ export class Policies {
   /** How old what is in force has become. */
   readonly age = new PolicyAge();
 
-  constructor(policyDirectory: string) {
+  /** `suspended`: what does not count at this site, looked at whenever a roster is asked. */
+  constructor(policyDirectory: string, suspended: Suspended = new Set()) {
+    this.#suspended = suspended;
     this.#directory = join(policyDirectory, 'bundles');
   }
 
@@ -128,6 +133,11 @@ export class Policies {
     return pinned === undefined ? null : (this.#loaded.get(pinned.digest) ?? null);
   }
 
+  /** Whether a principal is suspended at this site. */
+  isSuspended(id: string): boolean {
+    return this.#suspended.has(id);
+  }
+
   /** How many principals of the bundles in force have an identity of their own. */
   get identities(): number {
     return this.#identities;
@@ -136,6 +146,11 @@ export class Policies {
   /** Every policy in force, each once. */
   inForce(): readonly LoadedPolicy[] {
     return this.#inForce;
+  }
+
+  /** The policy that speaks for the site as a whole: production's, or any where there is no production. */
+  forSite(): LoadedPolicy | null {
+    return this.active(PRODUCTION) ?? this.anyActive();
   }
 
   /** Any policy in force, to say what an unknown environment may be; null when there is none. */
@@ -161,7 +176,7 @@ export class Policies {
       return false;
     }
     if (preparation.policy === null) {
-      preparation.policy = opened(preparation.bundle, digest);
+      preparation.policy = this.#under(opened(preparation.bundle, digest));
       preparation.rest = preparation.policy.compiled.prepare();
       return false;
     }
@@ -176,24 +191,28 @@ export class Policies {
   admit(digest: string, checked: boolean): LoadedPolicy {
     const known = this.#loaded.get(digest);
     if (known !== undefined) return known;
-    const policy = checked ? this.#prepared(digest) : compiled(this.#bytes(digest), digest);
+    const policy = checked ? this.#prepared(digest) : this.#under(compiled(this.#bytes(digest), digest));
     this.#loaded.set(digest, policy);
     return policy;
   }
 
   #prepared(digest: string): LoadedPolicy {
     const prepared = this.#preparing.get(digest);
-    return prepared?.policy ?? opened(prepared?.bundle ?? this.#read(digest), digest);
+    return prepared?.policy ?? this.#under(opened(prepared?.bundle ?? this.#read(digest), digest));
   }
 
   /** The bundle with this digest that was in force once. Throws `BoundaryError` when it is missing or changed. */
   load(digest: string): LoadedPolicy {
     const known = this.#loaded.get(digest);
     if (known !== undefined) return known;
-    const policy = opened(this.#read(digest), digest);
+    const policy = this.#under(opened(this.#read(digest), digest));
     this.#loaded.set(digest, policy);
     this.#forgetOld();
     return policy;
+  }
+
+  #under(policy: LoadedPolicy): LoadedPolicy {
+    return { ...policy, roster: underSuspensions(policy.roster, this.#suspended) };
   }
 
   #read(digest: string): Bundle {

@@ -18,11 +18,13 @@ import { DiskGuard } from './disk-guard.ts';
 import { readHalts } from './halts.ts';
 import type { LedgerTrouble } from './health/ledger.ts';
 import { Holds } from './holds.ts';
+import { readSuspended } from './methods/suspend.ts';
 import { systemResumed, systemStarted } from './methods/system.ts';
 import { OPEN, type PeerSettings, Peers } from './peers.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
 import { Projections } from './projections.ts';
 import { TimeKeeper } from './time.ts';
+import { clockRecord, outsideSince, readTimeHistory } from './time-history.ts';
 
 /** Everything an engine needs from outside. Opening a file, the time and randomness come only through here. */
 export interface EngineOptions {
@@ -61,6 +63,11 @@ export class LedgerKeeper {
   readonly #head: HeadStore;
   #state: EngineState | null = null;
   #trouble: LedgerTrouble | null = null;
+  /** How many entries were read for what they say about the time; the stored floor knows of them. */
+  #heard = 0;
+  #resumed = false;
+  /** The floor as it is stored. */
+  #storedFloor = 0;
   /** Monotonic ends of the break-glass sessions of this run. */
   readonly #deadlines = new Map<string, number>();
   #reopenAt = 0;
@@ -72,7 +79,10 @@ export class LedgerKeeper {
     this.#lock = lockWriter(options.paths.ledger);
     try {
       this.#head = openHeadStore(options.paths.head);
-      this.time = new TimeKeeper(options.clock, this.#head.read(options.signer.name)?.floorMs ?? 0);
+      const head = this.#head.read(options.signer.name);
+      this.#storedFloor = head?.floorMs ?? 0;
+      this.#heard = head?.size ?? 0;
+      this.time = new TimeKeeper(options.clock, this.#storedFloor);
       this.#state = this.#start();
     } catch (error) {
       this.#lock.release();
@@ -143,7 +153,7 @@ export class LedgerKeeper {
       systemResumed(batch, this.#trouble);
       state.ledger.seal();
       state.ledger.commit();
-      saveHead(this.#head, state.ledger);
+      this.#saveHead(state.ledger);
     } catch (error) {
       this.fail(state, error);
       return null;
@@ -165,14 +175,17 @@ export class LedgerKeeper {
   #open(): EngineState {
     const { paths, site, profile, signer, sealer, random } = this.#options;
     const ledger = openLedger({ path: paths.ledger, headPath: paths.head, origin: signer.name, signer });
-    const policies = new Policies(paths.policy);
     const projections = new Projections(ledger.database);
+    const suspended = readSuspended(projections);
+    const policies = new Policies(paths.policy, suspended);
     const state = {
       site,
       profile,
       ledger,
       projections,
       policies,
+      time: this.time,
+      suspended,
       holds: new Holds(ledger.stream('policy')),
       peers: new Peers(policies, site, this.#options.peers ?? OPEN),
       halts: readHalts(ledger, projections),
@@ -181,11 +194,33 @@ export class LedgerKeeper {
       sealer,
       random,
     };
+    this.#hear(state);
     const { applied, steps } = recordedPolicy(state);
     policies.activate(applied, steps);
     policies.age.advance(this.time.read(), this.time.floor());
     state.breakglass.restore(ledger, projections, this.time.read());
     return state;
+  }
+
+  /** What the entries say about the time: of this boot at the start of a run, and the words from outside that were not heard yet. */
+  #hear(state: Pick<EngineState, 'ledger' | 'projections'>): void {
+    const { ledger } = state;
+    if (!this.#resumed) {
+      this.#resumed = true;
+      const { known, recorded, stretches } = readTimeHistory(state, this.time.boot);
+      for (const { from, offset } of stretches) this.time.timeline.follow(from, offset);
+      this.time.resume(known, recorded);
+    }
+    this.time.watch(() => ledger.size);
+    for (const outside of outsideSince(state, this.#heard)) this.time.learn(outside);
+    this.#heard = ledger.size;
+  }
+
+  /** What a batch says about the time counts from now on: it is durable. */
+  committed({ state, learned, toldTime }: Batch): void {
+    for (const outside of learned) this.time.learn(outside);
+    if (toldTime) this.time.recorded();
+    this.#heard = state.ledger.size;
   }
 
   #recordStart(state: EngineState): void {
@@ -195,7 +230,7 @@ export class LedgerKeeper {
     const time = this.time.read();
     state.ledger.begin();
     const batch = new Batch(state, time);
-    systemStarted(batch, { version: VERSION, orderly });
+    systemStarted(batch, { version: VERSION, orderly, clock: clockRecord(this.time.latest()) });
     state.ledger.seal();
     state.ledger.commit();
     this.syncHead();
@@ -206,12 +241,21 @@ export class LedgerKeeper {
     const state = this.#state;
     if (state === null) return;
     try {
-      saveHead(this.#head, state.ledger);
-      this.#head.raiseFloor(state.ledger.origin, Math.floor(this.time.floor()));
+      this.#saveHead(state.ledger);
     } catch (error) {
       // Another process wrote under this origin, or the second disk failed: either way nobody may build on this ledger.
       this.fail(state, error);
     }
+  }
+
+  /** The floor first: what the stored checkpoint covers is not read for the time again. */
+  #saveHead(ledger: EngineState['ledger']): void {
+    const floor = Math.floor(this.time.floor());
+    // Only a signed statement takes the floor back.
+    if (floor < this.#storedFloor) this.#head.setFloor(ledger.origin, this.#storedFloor, floor);
+    else this.#head.raiseFloor(ledger.origin, floor);
+    this.#storedFloor = floor;
+    saveHead(this.#head, ledger);
   }
 
   /** For idle moments: moves what the log holds into the main file, so that commits under load need not. */

@@ -1,4 +1,3 @@
-import { PRODUCTION } from '../core/minimum.ts';
 import { isRefusal, type Refusal } from '../core/refusal.ts';
 import { type Roster, rosterAt } from '../core/roster.ts';
 import { type ExpectedAct, judgeSiteAct } from '../core/site-act.ts';
@@ -20,20 +19,20 @@ export interface CountedAct {
 
 /**
  * Reads `{"act", "signature"}`, checks the signature, and judges the act against the roster in force. `expected` gets the
- * act, for what can only be known from it (whose subject, which scope). A refusal is not recorded here.
+ * act and its key's fingerprint, for what can only be known from them (which subject, which scope, whose). A refusal is not recorded here.
  */
 export function countSiteAct(
   batch: Batch,
   body: string | null,
   kinds: readonly ActKind[],
-  expected: (act: SignedAct) => ExpectedAct | Refusal,
+  expected: (act: SignedAct, key: string) => ExpectedAct | Refusal,
   roster: Roster | null = sitePolicy(batch.state.policies)?.roster ?? null,
 ): CountedAct | Refusal {
   const submitted = readAct(body, kinds);
   if ('refused' in submitted) return submitted;
   const { act, key } = submitted;
   const { site, projections } = batch.state;
-  const wanted = expected(act);
+  const wanted = expected(act, key);
   if (isRefusal(wanted)) return wanted;
   const person = judgeSiteAct({
     site,
@@ -58,5 +57,5 @@ export function countSiteAct(
 
 /** The policy that speaks for the site as a whole: production's, or any where there is no production. */
 export function sitePolicy(policies: Policies): LoadedPolicy | null {
-  return policies.active(PRODUCTION) ?? policies.anyActive();
+  return policies.forSite();
 }

@@ -56,6 +56,7 @@ const decision: Decision = {
 
 const record = (changes: Partial<Decision> = {}): DecisionRecord => ({
   decision: { ...decision, ...changes },
+  first_index: 0,
   permit_index: null,
   permit_time_trust: null,
   call: null,

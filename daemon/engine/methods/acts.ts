@@ -18,6 +18,7 @@ import { type ActKind, actNamespace, parseAct, type SignedAct } from '../../form
 import { ED25519, SK_ECDSA, SK_ED25519 } from '../../formats/ssh-public-key.ts';
 import { verifySshSignature } from '../../formats/sshsig.ts';
 import { type Batch, proofOf } from '../context.ts';
+import { grantState } from '../grants.ts';
 import { judgeKeyUse, keyUseData } from '../key-use.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, problem } from '../reply.ts';
@@ -175,9 +176,12 @@ function tooLate(
 }
 
 /** Expiry is recorded by the clock's own tick, which may come later: after a stop of days, or behind a long backlog. */
-function checkPatience(batch: Batch, { decision }: DecisionRecord): Refusal | null {
-  const { decision_id, expires_at } = decision;
-  if (batch.trust === 'uncertain' || expires_at === null || Date.parse(expires_at) > batch.now) return null;
+function checkPatience(batch: Batch, { decision, first_index }: DecisionRecord): Refusal | null {
+  const { decision_id, expires_at, time_trust } = decision;
+  if (expires_at === null) return null;
+  const waited = { index: first_index, time_trust, expires_at: Date.parse(expires_at) };
+  // While nobody knows how long it waited, the act itself is refused for the time.
+  if (grantState(batch.state, batch, waited) !== 'over') return null;
   return refuse(
     'decision.terminal',
     `Decision ${decision_id} waited for authority until ${expires_at}, which is over: nothing was changed. Ask for a new decision.`,

@@ -5,7 +5,7 @@ import { recordableText } from '../../core/scrub.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
-import { isDue } from '../expiry.ts';
+import { OverdueJudge } from '../expiry.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
 import { recordBreakglassDue } from './breakglass-clock.ts';
@@ -86,10 +86,11 @@ export function cancelDecision(batch: Batch, call: EngineCall): AfterCommit {
  */
 export function tick(batch: Batch, call: EngineCall): AfterCommit {
   const { ids, beat = null } = JSON.parse(call.body ?? '{}') as { ids: string[]; beat?: number | null };
+  const judge = new OverdueJudge(batch.state, batch, true);
   let expired = 0;
   for (const id of ids) {
     const row = batch.state.projections.row(id);
-    if (row === null || !isDue(row, batch.now)) continue;
+    if (row === null || !judge.isOver(row)) continue;
     assertTransition('expire', 'decision.expired', ['expired']);
     batch.record(id, 'decision.expired', SYSTEM, {
       transitions: ['expired'],

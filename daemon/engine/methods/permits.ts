@@ -7,6 +7,7 @@ import { rosterAt } from '../../core/roster.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Permit } from '../../formats/permit.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
+import { grantState } from '../grants.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
 import { checkBreakglass } from './breakglass-clock.ts';
@@ -143,19 +144,20 @@ function checkAction(permit: Permit, digest: string): Refusal | null {
   );
 }
 
-/** A clock that was set back does not lengthen a permit; one given while the clock was doubted goes by that same clock. */
+/** A clock that was set back does not lengthen a permit, and one that was set ahead does not shorten it. */
 function checkWindow(batch: Batch, { permit, record }: Held): Refusal | null {
-  const now = record.permit_time_trust === 'uncertain' ? batch.now : Math.max(batch.now, batch.at_least);
-  if (Date.parse(permit.expires_at) <= now) {
+  const state = grantState(batch.state, batch, {
+    index: record.permit_index ?? 0,
+    time_trust: record.permit_time_trust ?? 'uncertain',
+    expires_at: Date.parse(permit.expires_at),
+  });
+  if (state === 'valid') return null;
+  if (state === 'over')
     return refuse('permit.expired', `Permit ${permit.id} expired at ${permit.expires_at}. Ask again.`);
-  }
-  if (Date.parse(permit.not_before) > batch.now && batch.trust === 'uncertain') {
-    return refuse(
-      'permit.time_uncertain',
-      `The clock stands before the permit's own start (${permit.not_before}), so its expiry cannot be judged. Set the clock.`,
-    );
-  }
-  return null;
+  return refuse(
+    'permit.time_uncertain',
+    `Permit ${permit.id} was given before this machine was last started, and its clock does not tell how long ago that was. Nothing may run. Set the clock and have the time stated ("holdfast time state"), or ask again.`,
+  );
 }
 
 /** A key or person revoked since acts at once: on unredeemed permits too (invariant 4). */

@@ -31,7 +31,9 @@ import {
 import { releasePolicy } from './release.ts';
 import { replayRecorded } from './replay.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
+import { listSuspended, suspendKey } from './suspend.ts';
 import { systemStopped } from './system.ts';
+import { getTime, stateTime } from './time.ts';
 
 export type WriteMethod = (batch: Batch, call: EngineCall) => AfterCommit;
 export type ReadMethod = (state: EngineState, call: EngineCall, time: Reading) => EngineReply;
@@ -43,6 +45,7 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'decisions.cancel': cancelDecision,
   'decisions.review': reviewDecision,
   'decisions.reconcile': reconcileDecision,
+  'keys.suspend': suspendKey,
   'permits.redeem': redeemPermit,
   'permits.outcome': reportOutcome,
   'incidents.open': openIncident,
@@ -57,6 +60,7 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'grants.issue': issueGrant,
   'grants.redeem': redeemGrant,
   'grants.revoke': revokeGrant,
+  'time.state': stateTime,
   'system.tick': tick,
   'system.stopped': systemStopped,
 };
@@ -75,11 +79,13 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'breakglass.list': listBreakglass,
   'grants.get': getGrant,
   'grants.list': listGrants,
+  'keys.suspended': listSuspended,
   'policy.get': getPolicy,
   'policy.held': getHeld,
   'policy.prepare': preparePolicy,
   'policy.history': getPolicyHistory,
   'outbox.keys': outboxKeys,
+  'time.get': getTime,
   'ledger.checkpoint': getCheckpoint,
   'ledger.entries': getEntries,
   'ledger.proof': getProof,
