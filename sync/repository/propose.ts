@@ -20,7 +20,7 @@ import { ROLES, type RoleName } from './keys.ts';
 import type { Lifetimes } from './metadata.ts';
 import { keyName, type Region, type RoleKeys, regionsOf, rolesOf } from './roles.ts';
 import { writeSettings } from './settings.ts';
-import { assertVersionFree, type BundleFile, nextSiteTarget } from './site-file.ts';
+import { assertVersionFree, type BundleFile, type EffectiveAt, nextSiteTarget } from './site-file.ts';
 import type { StagedFile } from './staging.ts';
 
 /*
@@ -62,7 +62,13 @@ export interface Proposal {
  */
 export function proposePublication(
   dir: string,
-  change: { bundle: BundleFile; site: string; environments: readonly string[]; now: number },
+  change: {
+    bundle: BundleFile;
+    site: string;
+    environments: readonly string[];
+    now: number;
+    effective_at?: EffectiveAt;
+  },
 ): Proposal {
   const { bundle, site, environments, now } = change;
   const draft = openDraft(dir, now);
@@ -78,6 +84,7 @@ export function proposePublication(
     bundle,
     profile: null,
     now,
+    effective_at: change.effective_at,
   });
   addTarget(draft, region, name, Buffer.from(formatSiteTarget(siteTarget), 'utf8'));
   const staged = saveDraft(draft);

@@ -16,7 +16,7 @@ import {
   signTargets,
   signTimestamp,
 } from './metadata.ts';
-import { assertVersionFree, type BundleFile, nextSiteTarget } from './site-file.ts';
+import { assertVersionFree, type BundleFile, type EffectiveAt, nextSiteTarget } from './site-file.ts';
 import { profileOf, readSiteFile, readState, targetPath } from './state.ts';
 
 /*
@@ -71,6 +71,7 @@ export interface Publication {
   signers: RoleSigners;
   lifetimes: Lifetimes;
   now: number;
+  effective_at?: EffectiveAt;
 }
 
 export interface Published {
@@ -85,7 +86,7 @@ export interface Published {
  * the environment runs) or `repository.*`; nothing that readers see has changed then.
  */
 export function publish(dir: string, publication: Publication): Published {
-  const { bundle, site, environments, signers, lifetimes, now } = publication;
+  const { bundle, site, environments, signers, lifetimes, now, effective_at } = publication;
   const current = readState(dir);
   const listed = current.targets.signed.targets;
   const profile = profileOf(current.root);
@@ -98,7 +99,7 @@ export function publish(dir: string, publication: Publication): Published {
   const path = bundleTargetName(bundle.name, bundle.version);
   assertVersionFree(bundle, listed[path]);
   const before = readSiteFile(dir, current.targets.signed, siteTargetName(site));
-  const siteTarget = nextSiteTarget(before, { site, environments, bundle, profile, now });
+  const siteTarget = nextSiteTarget(before, { site, environments, bundle, profile, now, effective_at });
   const siteBytes = Buffer.from(formatSiteTarget(siteTarget), 'utf8');
   const targets = {
     ...listed,

@@ -11,8 +11,14 @@ export interface BundleFile {
 }
 
 /**
+ * From when on a publication counts, as its maker says: an instant (milliseconds since 1970), `now`, or nothing.
+ */
+export type EffectiveAt = number | 'now' | undefined;
+
+/**
  * A site's file with `bundle` for some of its environments; the others keep theirs, and the serial grows. Throws
- * BoundaryError `publish.not_newer` when the bundle is older than what one of the environments runs.
+ * BoundaryError `publish.not_newer` when the bundle is older than what one of the environments runs, and
+ * `publish.scheduled` or `publish.effective_at` when it is not clear, or cannot be, when all of it takes effect.
  */
 export function nextSiteTarget(
   before: SiteTarget | null,
@@ -22,9 +28,11 @@ export function nextSiteTarget(
     bundle: BundleFile;
     profile: 'dev' | null;
     now: number;
+    effective_at?: EffectiveAt;
   },
 ): SiteTarget {
   const { site, environments, bundle, profile, now } = change;
+  const effective = effectiveAt(before, change.effective_at, now);
   assertNotOlder(before, environments, bundle);
   const { name, version } = bundle;
   const pinned = { name, version, digest: sha256Hex(bundle.bytes), path: bundleTargetName(name, version) };
@@ -33,12 +41,34 @@ export function nextSiteTarget(
     site,
     serial: (before?.serial ?? 0) + 1,
     issued_at: tufTime(now),
+    ...(effective === null ? {} : { effective_at: effective }),
     ...(profile === null ? {} : { profile }),
     environments: {
       ...before?.environments,
       ...Object.fromEntries(environments.map((environment) => [environment, pinned])),
     },
   };
+}
+
+/**
+ * The date belongs to the whole file: what waits for its own must not come into force early because something else is
+ * published meanwhile, nor the other way round.
+ */
+function effectiveAt(before: SiteTarget | null, wanted: EffectiveAt, now: number): string | null {
+  const pending = before?.effective_at;
+  if (wanted === undefined && pending !== undefined && Date.parse(pending) > now)
+    throw new BoundaryError(
+      'publish.scheduled',
+      `What ${before?.site} runs changes at ${pending}, and this would change it at once; nothing was published. Say when all of it takes effect: --effective-at ${pending}, another time, or --effective-at now.`,
+      { at: '--effective-at' },
+    );
+  if (wanted === undefined || wanted === 'now') return null;
+  if (wanted > now) return tufTime(wanted);
+  throw new BoundaryError(
+    'publish.effective_at',
+    'The time from when on it counts has passed already; nothing was published. Name one to come, or leave --effective-at out.',
+    { at: '--effective-at' },
+  );
 }
 
 /** A bundle's version is published once: throws BoundaryError `publish.version_taken` for other contents under it. */

@@ -156,6 +156,7 @@ function siteWords(staging: Staging, name: string, now: TargetFile, describe: De
   ]);
   return [
     `  ${after.site}: serial ${before === null ? '' : `${before.serial} → `}${after.serial}, issued ${after.issued_at}`,
+    ...timeWords(before, after),
     ...[...environments].flatMap((environment) => {
       const from = before?.environments[environment];
       const to = after.environments[environment];
@@ -171,6 +172,14 @@ function siteWords(staging: Staging, name: string, now: TargetFile, describe: De
       ];
     }),
   ];
+}
+
+function timeWords(before: SiteTarget | null, after: SiteTarget): string[] {
+  if (after.effective_at !== undefined) return [`    takes effect at ${after.effective_at}, not before`];
+  const pending = before?.effective_at;
+  return pending !== undefined && pending > after.issued_at
+    ? [`    takes effect at once, no longer at ${pending}`]
+    : [];
 }
 
 function siteOf(staging: Staging, name: string, info: TargetFile): SiteTarget {

@@ -5,6 +5,7 @@ import { readPublicKey } from '../../../sync/repository/key-file.ts';
 import { proposeDelegation, proposePublication } from '../../../sync/repository/propose.ts';
 import { publishFrom, repositoryDir } from '../../../sync/repository/publisher.ts';
 import { namedKey } from '../../../sync/repository/roles.ts';
+import type { EffectiveAt } from '../../../sync/repository/site-file.ts';
 import { type Bundle, parseBundle } from '../../core/bundle.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { isRegionName } from '../../formats/site-target.ts';
@@ -22,6 +23,7 @@ const BUNDLE_MAX_BYTES = 1_048_576;
 interface PublishOptions extends SiteOptions {
   site: string;
   env?: string[];
+  effectiveAt?: string;
 }
 
 interface DelegateOptions extends SiteOptions {
@@ -55,6 +57,7 @@ export function publishCommand(): Command {
     .argument('<bundle>', 'bundle file or policy directory')
     .requiredOption('--site <origin>', 'the site it is for')
     .option('--env <name...>', 'environments that shall run it (default: all that the bundle knows)')
+    .option('--effective-at <time>', 'when it takes effect: RFC 3339 such as 2026-12-01T06:00:00Z, or now')
     .addHelpText('after', PUBLISH_HELP)
     .action((dir: string, bundle: string, options: PublishOptions) =>
       runPublish(resolve(dir), resolve(bundle), options),
@@ -98,7 +101,8 @@ function runPublish(dir: string, bundlePath: string, options: PublishOptions): v
   const environments = options.env ?? Object.keys(bundle.environments);
   assertMeantFor(bundle, site, environments);
   const { name, version } = bundle.metadata;
-  const change = { bundle: { name, version, bytes }, site, environments, now: Date.now() };
+  const effective_at = parseEffectiveAt(options.effectiveAt);
+  const change = { bundle: { name, version, bytes }, site, environments, now: Date.now(), effective_at };
   if (isByCeremony(dir)) {
     const { digest, serial, region } = proposePublication(dir, change);
     showStaged(dir, options, { site, environments, bundle: { name, version, digest }, serial, region });
@@ -122,6 +126,17 @@ function runPublish(dir: string, bundlePath: string, options: PublishOptions): v
         ['serial', String(published.serial)],
       ])}\n\nNext:\n  holdfast import ${report.repository}`,
     );
+}
+
+function parseEffectiveAt(text: string | undefined): EffectiveAt {
+  if (text === undefined || text === 'now') return text;
+  const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(ms) && new Date(ms).toISOString() === text.replace('Z', '.000Z')) return ms;
+  throw new BoundaryError(
+    'publish.effective_at',
+    'Write --effective-at as a time in UTC, such as 2026-12-01T06:00:00Z, or as now; nothing was published.',
+    { at: '--effective-at' },
+  );
 }
 
 /** A publisher of `repo init` has settings; a dev site's has all keys instead. */
