@@ -75,6 +75,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'list, show, sign and submit approvals',
     load: async () => (await import('./commands/approvals.ts')).approvalsCommand(),
   },
+  breakglass: {
+    group: DECIDE,
+    summary: 'emergencies: go ahead on record, have it reviewed; sealed grants',
+    load: async () => (await import('./commands/breakglass.ts')).breakglassCommand(),
+  },
   principals: {
     group: DECIDE,
     summary: 'people, agents and services of the active policy',

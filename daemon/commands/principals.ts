@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { BundlePrincipal } from '../core/bundle.ts';
+import type { BundleBreakGlass, BundlePrincipal } from '../core/bundle.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { systemClock } from '../host/clock.ts';
@@ -26,6 +26,7 @@ export interface PolicyEnvironment {
   description: string | null;
   actions: Record<string, JsonObject> | null;
   principals: Record<string, BundlePrincipal> | null;
+  breakglass: BundleBreakGlass | null;
 }
 
 /** `holdfast principals …`: who may act and approve under the policy in force. */

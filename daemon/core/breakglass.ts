@@ -13,7 +13,10 @@ export const MAX_OPEN = 1;
 export const MAX_UNUSED_GRANTS = 10;
 
 /** Whether a policy lets the glass be broken for a place at all, whoever signs and whatever the reason. */
-export function judgePlace(bundle: Bundle, place: BreakglassPlace): BundleBreakGlass | Refusal {
+export function judgePlace(
+  bundle: Pick<Bundle, 'actions' | 'principals' | 'breakglass'>,
+  place: BreakglassPlace,
+): BundleBreakGlass | Refusal {
   const { breakglass } = bundle;
   if (breakglass === undefined) {
     return refuse(

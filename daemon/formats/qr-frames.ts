@@ -11,8 +11,8 @@ import { sha256 } from './digest.ts';
  * (alphanumeric mode), and scanners that type what they read cannot get a layout of keys wrong.
  */
 
-/** What is carried: `R` a request for approval, `S` a signed act. */
-export type FrameKind = 'R' | 'S';
+/** What is carried: `R` a request for approval, `S` a signed act, `G` a sealed grant of break-glass. */
+export type FrameKind = 'R' | 'S' | 'G';
 
 const HEAD = 'HF1';
 const DIGEST_BYTES = 16;
@@ -20,7 +20,7 @@ const MAX_FRAMES = 64;
 /** A QR code of version 40 holds 4,296 characters in alphanumeric mode. */
 const MAX_FRAME_CHARS = 4_296;
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-const FRAME = /^HF1\.([RS])\.([A-Z2-7]{26})\.([1-9]\d?)\.([1-9]\d?)\.([A-Z2-7]+)$/;
+const FRAME = /^HF1\.([RSG])\.([A-Z2-7]{26})\.([1-9]\d?)\.([1-9]\d?)\.([A-Z2-7]+)$/;
 
 /**
  * Splits bytes into frames of at most `maxChars` characters. Throws `BoundaryError` `qr.too_large` when more than 64
@@ -84,7 +84,7 @@ function parseFrame(line: string): Frame {
   const match = line.length > MAX_FRAME_CHARS ? null : FRAME.exec(line);
   const [, kind, digest = '', number, of, data = ''] = match ?? [];
   const frame = { digest, number: Number(number), of: Number(of), data };
-  if ((kind !== 'R' && kind !== 'S') || frame.of > MAX_FRAMES || frame.number > frame.of) {
+  if ((kind !== 'R' && kind !== 'S' && kind !== 'G') || frame.of > MAX_FRAMES || frame.number > frame.of) {
     throw new BoundaryError('qr.malformed', 'A QR code holds something other than a frame of ours.');
   }
   return { kind, ...frame };

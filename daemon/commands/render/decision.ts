@@ -56,6 +56,7 @@ export function renderDecision(decision: DecisionReply, permitFile?: string): st
       ['needs', isWaiting(decision) ? needs(decision).join('\n') : ''],
       [isWaiting(decision) ? 'have' : 'answered', received(decision)],
       ['exceptions', exceptionLines(decision)],
+      ['break-glass', decision.breakglass === undefined ? '' : `session ${decision.breakglass.id}`],
       [isWaiting(decision) ? 'waits until' : '', isWaiting(decision) ? instant(expires_at) : ''],
       ['permit', permit === undefined ? '' : `${permit.id} for ${plain(permit.audience)}`],
       [
