@@ -155,7 +155,7 @@ class Copy {
         this.#names += 1;
         this.#assertCount(this.#names, this.#limits.names, at);
         // Desktop systems leave such files on every stick; no repository of ours has any.
-        if (entry.name.startsWith('.')) continue;
+        if (/^\.[^.]/.test(entry.name) && !entry.name.includes('/')) continue;
         if (!NAME.test(entry.name)) throw badName(at);
         const folded = entry.name.toLowerCase();
         if (found.has(folded))

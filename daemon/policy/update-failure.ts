@@ -19,6 +19,16 @@ const KINDS: readonly Kind[] = [
     says: 'it is older than what this site has accepted already. Bring the newest copy; if this is the newest, tell the publisher that somebody offered an old one',
   },
   {
+    code: 'update.root_not_authorized',
+    shows: /\broot was signed by \d+\/\d+ keys/,
+    says: 'its new root is not signed by enough keys of the root before it, or of itself. Do not use this copy; tell the publisher',
+  },
+  {
+    code: 'update.repeated_signature',
+    shows: /multiple signatures found for keyid/,
+    says: 'a key has signed one of its files twice, as if it were two. Do not use this copy; tell the publisher',
+  },
+  {
     code: 'update.bad_signature',
     shows: /was signed by \d+\/\d+ keys/,
     says: 'too few of its signatures are valid under the keys this site trusts. Do not use this copy; tell the publisher',

@@ -4,6 +4,7 @@ import type { Fetcher } from 'tuf-js';
 import { DownloadHTTPError } from 'tuf-js/dist/error.js';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { readBounded } from '../host/durable-file.ts';
+import { assertReadable } from './update-size.ts';
 
 /** Where the files of a TUF repository come from: a directory (medium, mirror, store) or memory. */
 export interface UpdateSource {
@@ -86,6 +87,7 @@ export class LocalFetcher implements Fetcher {
           `The update was not accepted: ${name} is missing. Copy the whole repository and import it again.`,
           { at: name },
         );
+      assertReadable(name, bytes);
       return Buffer.from(bytes);
     } catch (error) {
       if (error instanceof BoundaryError) this.failure ??= error;

@@ -13,7 +13,6 @@ import {
 import { notAccepted } from './update-failure.ts';
 import type { UpdateSource } from './update-source.ts';
 
-const MAX_TARGETS = 10_000;
 const BUNDLE_MAX_BYTES = 1_048_576;
 
 /** A verified file of the repository. */
@@ -27,8 +26,6 @@ export interface NamedFile {
 export function readTargets(bytes: Uint8Array): Targets {
   const { signed } = Metadata.fromJSON(MetadataKind.Targets, JSON.parse(Buffer.from(bytes).toString('utf8')));
   const names = Object.keys(signed.targets);
-  if (names.length > MAX_TARGETS)
-    throw notAccepted('update.too_many_targets', `it lists more than ${MAX_TARGETS} files`);
   if (!names.every(isTargetName))
     throw notAccepted('update.bad_name', 'it lists files that are neither bundles nor sites');
   return signed;

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
-import { sha256Hex, toHex } from '../../daemon/formats/digest.ts';
+import { sha256Hex } from '../../daemon/formats/digest.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
-import { keyOf } from '../../sync/repository/keys.ts';
 import { CeremonyWorld } from '../sync/ceremony-world.ts';
+import { at, forge, rewrite, type Signed } from './forge.ts';
 import { NOW, SITE } from './publisher-world.ts';
 
 const OTHER = 'outpost-9.example';
@@ -27,51 +27,6 @@ async function codeOf(verification: Promise<unknown>): Promise<string> {
     () => 'accepted',
     (error: unknown) => (error instanceof BoundaryError ? error.code : Promise.reject(error)),
   );
-}
-
-interface Signed extends JsonObject {
-  version: number;
-}
-
-/** Signs changed metadata with whatever keys the attacker holds, and the online chain over it: everybody colludes above. */
-function forge(
-  world: CeremonyWorld,
-  file: string,
-  signers: readonly string[],
-  change: (signed: Signed) => void,
-): void {
-  rewrite(world, file, signers, change);
-  const role = file.replace(/^\d+\./, '');
-  const meta = (name: string): JsonObject => {
-    const bytes = readFileSync(at(world, name));
-    const { signed } = JSON.parse(bytes.toString('utf8')) as { signed: Signed };
-    return { version: signed.version, length: bytes.length, hashes: { sha256: sha256Hex(bytes) } };
-  };
-  rewrite(world, '2.snapshot.json', ['online'], (signed) => {
-    (signed.meta as JsonObject)[role] = meta(file);
-  });
-  rewrite(world, 'timestamp.json', ['online'], (signed) => {
-    signed.meta = { 'snapshot.json': meta('2.snapshot.json') };
-  });
-}
-
-function rewrite(
-  world: CeremonyWorld,
-  file: string,
-  signers: readonly string[],
-  change: (signed: Signed) => void,
-): void {
-  const { signed } = JSON.parse(readFileSync(at(world, file), 'utf8')) as { signed: Signed };
-  change(signed);
-  const signatures = signers.map((name) => {
-    const signer = world.key(name);
-    return { keyid: keyOf(signer).keyID, sig: toHex(signer.sign(canonicalBytes(signed))) };
-  });
-  writeFileSync(at(world, file), JSON.stringify({ signed, signatures }));
-}
-
-function at(world: CeremonyWorld, file: string): string {
-  return join(world.repository, 'metadata', file);
 }
 
 type Delegation = JsonObject & { keys: JsonObject; roles: (JsonObject & { paths?: string[] })[] };

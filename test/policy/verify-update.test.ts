@@ -495,7 +495,7 @@ describe('root rotation', () => {
   ])('is refused when signed by %s', async (_who, rotate) => {
     const world = published();
     rotate(world, { ...world.keys, root: [world.newKey('root-3'), world.newKey('root-4')] });
-    expect(await codeOf(world.verify())).toBe('update.bad_signature');
+    expect(await codeOf(world.verify())).toBe('update.root_not_authorized');
   });
 
   it('is refused with a wrong number inside', async () => {
