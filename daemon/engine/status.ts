@@ -6,7 +6,7 @@ import { identityHealth } from './health/identity.ts';
 import { incidentHealth, incidentSummary } from './health/incidents.ts';
 import { ledgerHealth } from './health/ledger.ts';
 import { policyHealth, policySummary } from './health/policy.ts';
-import { timeHealth } from './health/time.ts';
+import { allowsDoubt, timeHealth, timeSummary } from './health/time.ts';
 import { heldBrief } from './methods/hold.ts';
 
 /** `status.get`: is it deciding, what waits, what is degraded and what to do. `ready` is false when it cannot allow. */
@@ -21,7 +21,12 @@ export function engineStatus(facts: HealthFacts): object {
     ...timeHealth(facts),
     ...breakglassHealth(facts),
   ];
-  const ready = state !== null && trouble === null && state.policies.anyActive() !== null && mayAllow(facts);
+  const ready =
+    state !== null &&
+    trouble === null &&
+    state.policies.anyActive() !== null &&
+    mayAllow(facts) &&
+    allowsDoubt(facts);
   return {
     site,
     profile,
@@ -29,7 +34,7 @@ export function engineStatus(facts: HealthFacts): object {
     ready,
     started_at: iso(startedAt),
     now: iso(time.now),
-    time: { trust: time.trust, floor: iso(time.floor) },
+    time: timeSummary(time),
     ledger: {
       write_state: trouble === null ? 'ok' : 'unavailable',
       size: state?.ledger.size ?? null,

@@ -191,19 +191,21 @@ async function positionOf({
     newest_offered?: string | null;
     environments?: { digest: string }[];
   };
-  const { time } = status.body;
-  const floor =
-    typeof time === 'object' && time !== null && !Array.isArray(time) && typeof time.floor === 'string'
-      ? Date.parse(time.floor)
-      : 0;
   return {
     inForce:
       typeof update_id === 'string'
         ? { updateId: update_id, digests: (environments ?? []).map(({ digest }) => digest) }
         : null,
     newest: newest_offered ?? null,
-    now: Math.max(clock.now(), Number.isFinite(floor) ? floor : 0),
+    now: earliestNow(status.body.time as JsonObject | undefined, clock),
   };
+}
+
+/** The earliest that it can be. A clock that cannot be believed has no say in it: one that is a year ahead would refuse everything as expired. */
+function earliestNow(time: JsonObject | undefined, clock: Clock): number {
+  const [floor, atLeast] = [Date.parse(String(time?.floor)), Date.parse(String(time?.at_least))];
+  const known = Math.max(0, ...[floor, atLeast].filter(Number.isFinite));
+  return time?.trust === 'uncertain' ? known : Math.max(clock.now(), known);
 }
 
 async function ask(

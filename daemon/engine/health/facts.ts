@@ -1,7 +1,7 @@
 import type { Profile } from '../../host/site.ts';
 import type { EngineState } from '../context.ts';
 import type { DiskReport } from '../disk-guard.ts';
-import type { Reading } from '../time.ts';
+import type { TimeReport } from '../time.ts';
 import type { LedgerTrouble } from './ledger.ts';
 
 /** What the engine knows of itself when it is asked how it is. */
@@ -13,7 +13,7 @@ export interface HealthFacts {
   site: string;
   profile: Profile;
   startedAt: number;
-  time: Reading & { floor: number };
+  time: TimeReport;
 }
 
 /** What can be degraded. */

@@ -1,16 +1,67 @@
+import type { Doubt } from '../../core/time-ladder.ts';
+import type { EngineState } from '../context.ts';
+import type { TimeReport } from '../time.ts';
 import { type Degraded, type HealthFacts, iso } from './facts.ts';
 
+/** What status says about the time. */
+export function timeSummary(time: TimeReport): object {
+  return {
+    trust: time.trust,
+    cause: time.doubt ?? time.grounds,
+    since: time.since === null ? null : iso(time.since),
+    floor: iso(time.floor),
+    at_least: iso(time.at_least),
+    expected: time.expected === null ? null : iso(time.expected),
+  };
+}
+
 /** A clock that nobody believes. */
-export function timeHealth({ time }: HealthFacts): Degraded[] {
-  if (time.trust !== 'uncertain') return [];
+export function timeHealth({ time, state }: HealthFacts): Degraded[] {
+  if (time.doubt === null) return [];
   return [
     {
       component: 'time',
-      cause: `the clock says ${iso(time.now)}, but it is at least ${iso(time.floor)}, or it jumped`,
-      since: null,
-      effect: 'Approvals are rejected, nothing expires, and classes that need the time are queued or denied.',
-      instruction:
-        'Set the clock to the right time (timedatectl set-time). Where it was wrong before and is right now, restart the daemon, so that it starts from there.',
+      cause: CAUSES[time.doubt](time),
+      since: time.since === null ? null : iso(time.since),
+      effect: EFFECT,
+      instruction: `${settingOf(time)} ${restoringOf(time, state)}`,
     },
   ];
+}
+
+/** Whether uncertain time lets anything through: some class of a policy in force says "allow". */
+export function allowsDoubt({ time, state }: HealthFacts): boolean {
+  if (time.doubt === null) return true;
+  const policies = state?.policies.inForce() ?? [];
+  return policies.some(({ compiled: { bundle } }) =>
+    Object.values(bundle.actions).some(({ time_uncertain }) => time_uncertain === 'allow'),
+  );
+}
+
+const CAUSES: Record<Doubt, (time: TimeReport) => string> = {
+  behind_floor: ({ now, floor }) => `the clock says ${iso(now)}, but it is at least ${iso(floor)}`,
+  jumped: ({ now, expected }) =>
+    `somebody set the clock: it says ${iso(now)}, where it would have come to ${iso(expected ?? now)} by itself`,
+  contradicted: ({ now, outside, monotonic }) =>
+    `the clock says ${iso(now)}, but by a signed word from outside it is ${iso((outside?.at ?? 0) + monotonic - (outside?.monotonic ?? 0))}`,
+};
+
+const EFFECT =
+  'Approvals are rejected. Action classes are queued or denied, as the policy says for each (time_uncertain). What was granted before the machine was last started cannot be used; what was granted since runs out as it was meant to.';
+
+/** What the clock has to be set to. */
+function settingOf({ doubt, expected }: TimeReport): string {
+  const set = 'Set the clock to the right time (as root: date -u -s "YYYY-MM-DD hh:mm:ss").';
+  if (doubt !== 'jumped' || expected === null) return set;
+  return `If the clock was right before, set it back: it would be ${iso(expected)} by now.`;
+}
+
+/** What makes a clock that is right believed again. */
+function restoringOf({ doubt }: TimeReport, state: EngineState | null): string {
+  const roles = state?.policies.forSite()?.compiled.bundle.time?.state_roles;
+  const stated =
+    roles === undefined
+      ? 'The policy lets nobody state the time: where the clock is right now, start the machine again.'
+      : `Where it is right now, have ${roles.join(' or ')} sign what time it is: holdfast time state --key KEY.`;
+  return doubt === 'jumped' ? stated : `It is believed as soon as it is right; to have it trusted: ${stated}`;
 }

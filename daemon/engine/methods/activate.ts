@@ -2,12 +2,14 @@ import type { EntryActor, EntryType } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch, Recorded } from '../context.ts';
 import type { AppliedPolicy, PinnedBundle, SiteTarget } from '../policies.ts';
+import { withSignedTime } from './policy-time.ts';
+import { liftSuspensions } from './suspend.ts';
 
 const SYSTEM: EntryActor = { id: null, role: 'system' };
 
 /** Records what became of an update, and what that means for the one that waits. */
 export function recordPolicy(batch: Batch, type: EntryType, actor: EntryActor, data: JsonObject): Recorded {
-  const recorded = batch.record('policy', type, actor, data);
+  const recorded = batch.record('policy', type, actor, withSignedTime(batch, type, data));
   batch.state.holds.follow(recorded.index, recorded.entry);
   return recorded;
 }
@@ -24,6 +26,7 @@ export function putInForce(batch: Batch, applied: AppliedPolicy, actor: EntryAct
   });
   policies.activate(applied);
   policies.age.advance(batch);
+  liftSuspensions(batch);
   return index;
 }
 
