@@ -27,6 +27,7 @@ export function checkReferences(bundle: Bundle): Defect[] {
     ...checkGates(bundle, names),
     ...checkScopes(bundle.risk.factors, ['risk', 'factors'], names),
     ...checkRoutes(bundle, names),
+    ...unknown(names, 'role', bundle.activation?.hold.roles, ['activation', 'hold', 'roles']),
     ...checkSecretIds(bundle),
   ];
 }

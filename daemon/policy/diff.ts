@@ -1,5 +1,6 @@
 import type { Bundle } from '../core/bundle.ts';
 import { actionChanges } from './diff-actions.ts';
+import { activationChanges } from './diff-activation.ts';
 import { approvalChanges } from './diff-approvals.ts';
 import { authorityChanges, reachChanges } from './diff-authority.ts';
 import { peopleChanges } from './diff-people.ts';
@@ -44,6 +45,7 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...authorityChanges(old, after),
     ...peopleChanges(old, after),
     ...approvalChanges(old, after),
+    ...activationChanges(old, after),
     ...limitChanges(old, after),
     ...(before === null ? [] : [...orderChange(old, after), ...wordingChanges(old, after)]),
   ];

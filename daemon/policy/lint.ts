@@ -1,4 +1,5 @@
 import type { Bundle } from '../core/bundle.ts';
+import { activationFindings } from './lint-activation.ts';
 import { authorityFindings } from './lint-authority.ts';
 import { type Finding, placesOf } from './lint-finding.ts';
 import { keyFindings } from './lint-keys.ts';
@@ -17,6 +18,7 @@ export function lintBundle(bundle: Bundle): Finding[] {
     ...factorFindings(bundle, places),
     ...routeFindings(bundle, places),
     ...authorityFindings(bundle, places),
+    ...activationFindings(bundle),
     ...principalFindings(bundle),
     ...unusedFindings(bundle, places),
     ...keyFindings(bundle),
