@@ -6,7 +6,7 @@ import type { JsonObject } from '../formats/json.ts';
 import type { ActKind, SignedAct } from '../formats/signed-act.ts';
 import type { Batch } from './context.ts';
 import { judgeKeyUse } from './key-use.ts';
-import { actData, readAct } from './methods/acts.ts';
+import { actData, readAct } from './methods/read-act.ts';
 import type { LoadedPolicy, Policies } from './policies.ts';
 
 /** A signed act about the site that counts: what it says, who gave it, and itself as evidence for the entry's `data`. */

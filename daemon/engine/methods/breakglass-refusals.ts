@@ -5,8 +5,8 @@ import { type Batch, proofOf } from '../context.ts';
 import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, problem } from '../reply.ts';
-import { readAct } from './acts.ts';
 import { callerData } from './peers.ts';
+import { readAct } from './read-act.ts';
 
 /** All refused attempts stand in one stream: the session or grant that they wanted was never begun. */
 const STREAM = 'breakglass';

@@ -6,8 +6,8 @@ import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, problem, reply } from '../reply.ts';
 import { type CountedAct, countSiteAct } from '../site-acts.ts';
 import { recordPolicy } from './activate.ts';
-import { readAct } from './acts.ts';
 import { activateHeld } from './hold.ts';
+import { readAct } from './read-act.ts';
 
 /** Acts that did not count are kept up to this many for one update: nobody shall fill the ledger with them. */
 const RECORDED_REFUSALS = 50;

@@ -9,9 +9,9 @@ import type { Batch } from '../context.ts';
 import { judgeKeyUse } from '../key-use.ts';
 import type { EngineCall } from '../protocol.ts';
 import type { AfterCommit } from '../reply.ts';
-import { actData, readAct, type SubmittedAct } from './acts.ts';
 import { changed, findDecision, freeText, type NamedActor, namedActor, refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
+import { actData, readAct, type SubmittedAct } from './read-act.ts';
 
 /** `decisions.review`: somebody looked at what was executed. Signed, or plain from the operator socket. */
 export function reviewDecision(batch: Batch, call: EngineCall): AfterCommit {
