@@ -2,7 +2,7 @@ import type { PolicyUpdate } from '../api/client.ts';
 import { type Bundle, parseBundle } from '../core/bundle.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { fromBase64 } from '../formats/digest.ts';
-import { verifyUpdate } from '../policy/verify-update.ts';
+import { type VerifiedUpdate, verifyUpdate } from '../policy/verify-update.ts';
 import type { GatewayTrust } from './trust.ts';
 
 const MAX_BUNDLES = 16;
@@ -24,6 +24,7 @@ export class BundleCache {
   #trust: GatewayTrust;
   #now: () => number;
   #known = new Map<string, VerifiedBundle>();
+  #newest: { id: string; bundles: readonly Bundle[] } | null = null;
 
   constructor(options: {
     fetch: (digest: string, environment: string) => Promise<PolicyUpdate>;
@@ -53,6 +54,19 @@ export class BundleCache {
     );
   }
 
+  /** The bundles that an update brings to this site, each verified like any other. Throws as `get` does. */
+  async allOf(update: PolicyUpdate): Promise<readonly Bundle[]> {
+    if (this.#newest?.id === update.update_id) return this.#newest.bundles;
+    const verified = await this.#verify(update);
+    const digests = new Set(Object.values(verified.siteTarget.environments).map(({ digest }) => digest));
+    const bundles = [...digests].flatMap((digest) => {
+      const bytes = verified.bundles.get(digest);
+      return bytes === undefined ? [] : [parseBundle(bytes).bundle];
+    });
+    this.#newest = { id: update.update_id, bundles };
+    return bundles;
+  }
+
   #keep(digest: string, verified: VerifiedBundle): void {
     this.#known.set(digest, verified);
     const oldest = this.#known.keys().next().value;
@@ -60,7 +74,19 @@ export class BundleCache {
   }
 
   async #load(digest: string, environment: string): Promise<VerifiedBundle> {
-    const update = await this.#fetch(digest, environment);
+    const verified = await this.#verify(await this.#fetch(digest, environment));
+    const bytes = verified.bundles.get(digest);
+    if (bytes === undefined) {
+      throw new BoundaryError(
+        'update.bundle_missing',
+        'The signed update does not hold the bundle of the permit.',
+      );
+    }
+    const pins = Object.entries(verified.siteTarget.environments).filter(([, pin]) => pin.digest === digest);
+    return { bundle: parseBundle(bytes).bundle, environments: new Set(pins.map(([name]) => name)) };
+  }
+
+  async #verify(update: PolicyUpdate): Promise<VerifiedUpdate> {
     const { site, root, profile } = this.#trust;
     // The engine has judged the update's age when it applied it; here only its signatures and content count.
     const verified = await verifyUpdate({
@@ -73,15 +99,7 @@ export class BundleCache {
     if ((verified.profile === 'dev') !== (profile === 'dev')) {
       throw new BoundaryError('update.profile', `The update's publisher is not one for a ${profile} site.`);
     }
-    const bytes = verified.bundles.get(digest);
-    if (bytes === undefined) {
-      throw new BoundaryError(
-        'update.bundle_missing',
-        'The signed update does not hold the bundle of the permit.',
-      );
-    }
-    const pins = Object.entries(verified.siteTarget.environments).filter(([, pin]) => pin.digest === digest);
-    return { bundle: parseBundle(bytes).bundle, environments: new Set(pins.map(([name]) => name)) };
+    return verified;
   }
 }
 

@@ -9,13 +9,15 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { ResolvedCall } from '../formats/permit.ts';
 import type { Clock } from '../host/clock.ts';
 import type { Logger } from '../host/log.ts';
+import type { Alarm } from './alarm.ts';
 import type { BundleCache } from './bundle-cache.ts';
 import type { ToolRun } from './connectors/run.ts';
 import type { EnginePort } from './engine-port.ts';
 import type { Journal, SeenTree } from './journal.ts';
 import type { OutcomeReporter } from './outcomes.ts';
+import { findingOf, type Programs } from './programs.ts';
 import { openCall, verifyRedemption } from './redemption.ts';
-import { type GatewayRefusal, isRefused, refuse } from './refusal.ts';
+import { type GatewayRefusal, type GatewayRefusalCode, isRefused, refuse } from './refusal.ts';
 import type { GatewayTrust } from './trust.ts';
 import { type Grant, verifyGrant } from './verify-grant.ts';
 
@@ -28,6 +30,10 @@ export interface Gatekeeper {
   reporter: OutcomeReporter;
   clock: Clock;
   log: Logger;
+  /** Whether a tool's program is the one that policy pins. */
+  programs: Pick<Programs, 'check'>;
+  /** Told of what must become an incident. */
+  alarm: Pick<Alarm, 'raise'>;
   /** Runs a call through its connector. Never throws. */
   run: (call: ResolvedCall) => Promise<ToolRun>;
 }
@@ -40,7 +46,7 @@ export interface Enforcement {
 }
 
 /**
- * Governs one action: ask → verify the permit → take it → redeem it → verify the redemption → open the sensitive values
+ * Governs one action: ask → verify the permit → look at the tool → take it → redeem it → verify the redemption → open the sensitive values
  * → journal → act → report. Whatever does not hold ends the walk, and the tool stays where it is.
  */
 export async function enforce(
@@ -56,6 +62,7 @@ export async function enforce(
         { decision: decision.decision_id, code: refused.refused, because: refused.because },
         'refused',
       );
+    if (refused !== null && SUSPECT.includes(refused.refused)) accuse(gate, decision.decision_id, refused);
     return { decision, run: null, refused };
   };
   if (decision.status === 'executed' || decision.status === 'reviewed') return stop(alreadyUsed());
@@ -63,6 +70,8 @@ export async function enforce(
 
   const grant = await judge(gate, submission, decision);
   if (isRefused(grant)) return stop(grant);
+  const changed = lookAtTool(gate, grant);
+  if (changed !== null) return stop(changed);
   const taken = take(gate.journal, grant);
   if (taken !== null) return stop(taken);
 
@@ -128,6 +137,33 @@ async function judge(
       error.code,
     );
   }
+}
+
+/** What only an engine in error, or in somebody else's hands, gives out. */
+const SUSPECT: readonly GatewayRefusalCode[] = [
+  'gateway.permit_unverifiable',
+  'gateway.call_differs',
+  'gateway.redemption_unverifiable',
+];
+
+function accuse(gate: Gatekeeper, decision_id: string, { refused, message }: GatewayRefusal): void {
+  void gate.alarm.raise({
+    cause: 'gateway_report',
+    detail: message,
+    evidence: { decision_id, code: refused },
+  });
+}
+
+/** A program that was replaced is not started, whoever allowed it; the permit is left for when it was put right. */
+function lookAtTool(gate: Gatekeeper, { permit, tool }: Grant): GatewayRefusal | null {
+  const change = gate.programs.check(permit.tool, tool);
+  if (change === null) return null;
+  const finding = findingOf(change);
+  void gate.alarm.raise(finding);
+  return refuse(
+    'gateway.tool_changed',
+    `${finding.detail} It was not started. Put ${change.path} right, or have policy pin the new one.`,
+  );
 }
 
 /** Two requests never hold the same permit, and one that was ever taken up here is never taken again. */

@@ -4,6 +4,7 @@ import {
   type ClientTls,
   type DecisionReply,
   type DecisionRequestBody,
+  type IncidentReport,
   type KnownPeer,
   type OpenPermit,
   type PolicyUpdate,
@@ -12,6 +13,9 @@ import {
 } from '../api/client.ts';
 import type { SitePaths } from '../host/site.ts';
 import type { OutcomeDetail, RunResult } from './connectors/run.ts';
+
+/** What the gateway says when it finds something wrong; the audience is its own. */
+export type Finding = Omit<Extract<IncidentReport, { audience: string }>, 'audience'>;
 
 /**
  * What the gateway asks of the engine. Nothing that comes back is believed before it is verified. Both failures of the
@@ -24,6 +28,10 @@ export interface EnginePort {
   outcome(permitId: string, result: RunResult, detail: OutcomeDetail): Promise<DecisionReply>;
   openPermits(): Promise<OpenPermit[]>;
   policyUpdate(digest: string, environment: string): Promise<PolicyUpdate>;
+  /** The signed files of what is in force now. */
+  newestUpdate(): Promise<PolicyUpdate>;
+  /** Tells the engine what is wrong; it opens an incident and halts what that concerns. */
+  reportIncident(finding: Finding): Promise<unknown>;
   /** Whether the engine could allow anything right now. */
   ready(): Promise<Readiness>;
   close(): void;
@@ -56,6 +64,8 @@ export function engineOverSockets(
     outcome: (id, result, detail) => permits.outcome(id, { audience, result, detail }),
     openPermits: () => permits.openPermits(audience),
     policyUpdate: (digest, environment) => permits.policyUpdate(digest, { environment }),
+    newestUpdate: () => permits.policyUpdate(),
+    reportIncident: (finding) => permits.openIncident({ audience, ...finding }, { timeoutMs: 5_000 }),
     identify: (peer, call) => permits.identify(peer, call, { timeoutMs: 5_000 }),
     renewCertificate: (csr) => permits.renewCertificate(csr),
     useIdentity: (identity) => {

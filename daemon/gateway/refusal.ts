@@ -15,6 +15,7 @@ export const GATEWAY_REFUSALS = {
   'gateway.redemption_refused': 409,
   'gateway.redemption_unverifiable': 403,
   'gateway.sensitive_differs': 403,
+  'gateway.tool_changed': 503,
   'gateway.engine_unreachable': 503,
   'gateway.engine_refused': 502,
   'gateway.journal_unavailable': 503,

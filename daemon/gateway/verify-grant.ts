@@ -1,5 +1,5 @@
 import type { ActionBody, DecisionReply } from '../api/client.ts';
-import type { Bundle } from '../core/bundle.ts';
+import type { Bundle, BundleTool } from '../core/bundle.ts';
 import { deriveCall } from '../core/template.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { canonicalText } from '../formats/canonical-json.ts';
@@ -33,6 +33,8 @@ export interface Grant {
   action: BoundAction;
   /** Derived here, from the bundle; equal to the permit's, byte for byte. */
   call: ResolvedCall;
+  /** What the bundle says of the permit's tool. */
+  tool: BundleTool;
   /** What was submitted for the sensitive fields, by field; null when the action comes from the decision. */
   submitted: JsonObject | null;
 }
@@ -67,11 +69,11 @@ export async function verifyGrant(
       'The permit is for another action than the one that was submitted. No tool was started. Ask for a new decision.',
     );
   }
-  const call = derivedCall(bundle, action, permit);
-  if (isRefused(call)) return call;
+  const derived = derivedCall(bundle, action, permit);
+  if (isRefused(derived)) return derived;
   const { index, checkpoint } = verified;
   const submitted = 'action' in submission ? (submission.action.payload ?? {}) : null;
-  return { permit, index, treeSize: checkpoint.size, action, call, submitted };
+  return { permit, index, treeSize: checkpoint.size, action, ...derived, submitted };
 }
 
 function genuinePermit(trust: GatewayTrust, decision: DecisionReply): VerifiedPermit | GatewayRefusal {
@@ -143,7 +145,11 @@ function actionOf(submission: ActionBody, decision: DecisionReply, bundle: Bundl
 }
 
 /** The gateway derives what runs itself; a permit that says otherwise is refused. */
-function derivedCall(bundle: Bundle, action: BoundAction, permit: Permit): ResolvedCall | GatewayRefusal {
+function derivedCall(
+  bundle: Bundle,
+  action: BoundAction,
+  permit: Permit,
+): { call: ResolvedCall; tool: BundleTool } | GatewayRefusal {
   const toolId = Object.hasOwn(bundle.actions, action.class) ? bundle.actions[action.class]?.tool : undefined;
   const tool = toolId !== undefined && Object.hasOwn(bundle.tools, toolId) ? bundle.tools[toolId] : undefined;
   const differs = (what: string, because?: string) =>
@@ -163,5 +169,5 @@ function derivedCall(bundle: Bundle, action: BoundAction, permit: Permit): Resol
     return differs('call', error.code);
   }
   const same = canonicalText(call as unknown as Json) === canonicalText(permit.call as unknown as Json);
-  return same ? call : differs('call');
+  return same ? { call, tool } : differs('call');
 }

@@ -1,16 +1,20 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ActionBody } from '../api/client.ts';
-import { clientTlsFor } from '../api/client.ts';
+import { ApiProblem, ApiUnreachable, clientTlsFor } from '../api/client.ts';
 import { Metrics } from '../api/metrics.ts';
 import { problem, problemReply } from '../api/problem.ts';
 import { type HostServices, startApiServer } from '../api/server.ts';
+import type { Bundle } from '../core/bundle.ts';
 import { ActionDesk } from '../gateway/actions.ts';
+import { Alarm } from '../gateway/alarm.ts';
 import { BundleCache } from '../gateway/bundle-cache.ts';
 import type { Gatekeeper } from '../gateway/enforce.ts';
 import { type EnginePort, engineOverSockets } from '../gateway/engine-port.ts';
+import { IntegrityWatch, readConfiguration } from '../gateway/integrity.ts';
 import { Journal } from '../gateway/journal.ts';
 import { OutcomeReporter } from '../gateway/outcomes.ts';
+import { Programs } from '../gateway/programs.ts';
 import { recover } from '../gateway/recover.ts';
 import { runTool } from '../gateway/run-tool.ts';
 import { loadTrust } from '../gateway/trust.ts';
@@ -26,6 +30,8 @@ import { assertTlsSetUp } from './tls-set-up.ts';
 const MAX_ACTIONS = 64;
 /** How long an orderly stop lets running tools be, in ms; then they are ended, and that is reported. */
 const TOOL_GRACE_MS = 30_000;
+/** Between two looks at configuration and tools. */
+const INTEGRITY_MS = 60_000;
 /** How long it then waits for answers to be read. */
 const ANSWER_GRACE_MS = 5_000;
 
@@ -72,7 +78,7 @@ export async function runGateway({ dir }: { dir: string }): Promise<void> {
 
 interface Desk {
   actions: ActionDesk;
-  status(): { running: number; unreported: number; recovered: boolean };
+  status(): { running: number; unreported: number; unheard: number; recovered: boolean };
   close(ending: AbortController): Promise<void>;
 }
 
@@ -84,6 +90,8 @@ async function openDesk(parts: {
   ending: AbortSignal;
 }): Promise<Desk> {
   const { config, paths, engine, log, ending } = parts;
+  // Before trust is read: what is compared later is what was believed now.
+  const started = readConfiguration(paths);
   const trust = loadTrust(paths, config);
   const journal = await Journal.open(join(paths.gateway, 'journal'));
   const clock = systemClock;
@@ -91,7 +99,18 @@ async function openDesk(parts: {
   const fetch: EnginePort['policyUpdate'] = (digest, environment) => engine.policyUpdate(digest, environment);
   const bundles = new BundleCache({ fetch, trust, now: clock.now });
   const run: Gatekeeper['run'] = (call) => runTool(call, config.gateway.path, ending);
-  const gate: Gatekeeper = { trust, engine, bundles, journal, reporter, clock, log, run };
+  const programs = new Programs();
+  const alarm = new Alarm(engine, log);
+  const gate: Gatekeeper = { trust, engine, bundles, journal, reporter, clock, log, programs, alarm, run };
+  const watch = new IntegrityWatch({
+    started,
+    read: () => readConfiguration(paths),
+    programs,
+    inForce: bundlesInForce(engine, bundles),
+    alarm,
+    log,
+  });
+  watch.start(INTEGRITY_MS);
   const actions = new ActionDesk(gate, MAX_ACTIONS);
   let recovered = false;
   const recovery = recover(gate, ending).then((found) => {
@@ -102,14 +121,32 @@ async function openDesk(parts: {
   recovery.catch((error: unknown) => log.fatal({ err: error }, 'recovery failed'));
   return {
     actions,
-    status: () => ({ running: actions.running, unreported: reporter.backlog, recovered }),
+    status: () => ({
+      running: actions.running,
+      unreported: reporter.backlog,
+      unheard: alarm.backlog,
+      recovered,
+    }),
     close: async (stop) => {
       await Promise.race([actions.close(), pause(TOOL_GRACE_MS, undefined, { ref: false })]);
       stop.abort();
-      await Promise.allSettled([actions.close(), recovery]);
+      await Promise.allSettled([actions.close(), recovery, watch.stop()]);
       reporter.stop();
       await journal.close();
     },
+  };
+}
+
+/** What is in force as the engine says and this gateway verifies; while the engine is silent, what it said last. */
+function bundlesInForce(engine: EnginePort, bundles: BundleCache): () => Promise<readonly Bundle[]> {
+  let known: readonly Bundle[] = [];
+  return async () => {
+    try {
+      known = await bundles.allOf(await engine.newestUpdate());
+    } catch (error) {
+      if (!(error instanceof ApiUnreachable || error instanceof ApiProblem)) throw error;
+    }
+    return known;
   };
 }
 

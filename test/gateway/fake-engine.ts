@@ -21,7 +21,7 @@ import { actionDigest, type Permit } from '../../daemon/formats/permit.ts';
 import { formatVkey, signNote } from '../../daemon/formats/signed-note.ts';
 import { formatProof } from '../../daemon/formats/tlog-proof.ts';
 import type { OutcomeDetail, RunResult } from '../../daemon/gateway/connectors/run.ts';
-import type { EnginePort } from '../../daemon/gateway/engine-port.ts';
+import type { EnginePort, Finding } from '../../daemon/gateway/engine-port.ts';
 import { randomBytes, uuidv7 } from '../../daemon/host/random.ts';
 
 export const SITE = 'outpost-7.example';
@@ -129,6 +129,7 @@ export interface Bend {
   beforeRedeem?: () => void;
   afterRedeem?: () => void;
   beforeOutcome?: () => void;
+  beforeReport?: () => void;
 }
 
 /** An engine that says yes to everything, with real proofs; it distrusts nobody, so the gateway has to. */
@@ -268,6 +269,18 @@ export class FakeEngine implements EnginePort {
 
   async policyUpdate(): Promise<PolicyUpdate> {
     return { update_id: '', files: this.repository };
+  }
+
+  async newestUpdate(): Promise<PolicyUpdate> {
+    return this.policyUpdate();
+  }
+
+  /** What the gateway found wrong. */
+  readonly findings: Finding[] = [];
+
+  async reportIncident(finding: Finding): Promise<void> {
+    this.bend.beforeReport?.();
+    this.findings.push(finding);
   }
 
   async ready(): Promise<{ ready: boolean; reason: string | null }> {

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import type { ActionBody } from '../../daemon/api/client.ts';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { ResolvedCall } from '../../daemon/formats/permit.ts';
+import { Alarm } from '../../daemon/gateway/alarm.ts';
 import type { ToolRun } from '../../daemon/gateway/connectors/run.ts';
 import type { Gatekeeper } from '../../daemon/gateway/enforce.ts';
 import { Journal } from '../../daemon/gateway/journal.ts';
 import { OutcomeReporter } from '../../daemon/gateway/outcomes.ts';
+import { Programs } from '../../daemon/gateway/programs.ts';
 import { createLogger } from '../../daemon/host/log.ts';
 import { FakeEngine, NOW, SITE, testBundle } from './fake-engine.ts';
 
@@ -69,7 +71,8 @@ export async function makeWorld(): Promise<World> {
       calls.push(call);
       return succeeded;
     };
-    return { trust, engine, bundles, journal, reporter, clock, log, run };
+    const alarm = new Alarm(engine, log);
+    return { trust, engine, bundles, journal, reporter, clock, log, programs: new Programs(), alarm, run };
   };
   const closeGate = async () => {
     world.gate.reporter.stop();
