@@ -34,6 +34,20 @@ export type DecisionReply = Omit<Decision, 'permit' | 'ledger'> & {
 export interface SignedActBody {
   act: string;
   signature: string;
+  /** Of the approver's login for this very act, where there is an identity provider. */
+  id_token?: string;
+}
+
+/** A key (`SHA256:…`) or principal that was suspended at the site. */
+export interface SuspendedKey {
+  suspended: string;
+  since: string;
+  by: string;
+  role: string;
+  reason: string;
+  /** Hex SHA-256 of the signed act: what a bundle names to lift it. */
+  act_digest: string;
+  record_id: number;
 }
 
 export interface NamedActor {

@@ -2,11 +2,11 @@ import { Command } from 'commander';
 import type { DecisionReply } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseAct } from '../formats/signed-act.ts';
-import { connect, openSite, parseDecisionId, parseNamed, readText, type SiteOptions } from './access.ts';
+import { connect, openSite, parseDecisionId, readText, type SiteOptions } from './access.ts';
 import { exportCommand } from './approvals-export.ts';
 import { importActsCommand, packCommand, placeOf } from './approvals-import.ts';
 import { signCommand } from './approvals-sign.ts';
-import { readRequest, type SignedText } from './carried.ts';
+import { readRequest, type SignedText, signedOf } from './carried.ts';
 import { actionLine, renderDecision } from './render/decision.ts';
 import { print, printJson } from './render/output.ts';
 import { fitted, instant, moment, paint, plain } from './render/text.ts';
@@ -123,16 +123,14 @@ function submitCommand(): Command {
     });
 }
 
-/** `{"act": "<canonical JSON text>", "signature": "<armor>"}`. Throws BoundaryError `act.file`. */
+/** One signed act from a file or stdin. Throws BoundaryError `act.file`. */
 function readAct(path: string): SignedText {
-  const value = parseNamed(readText(path, ACT_FILE_MAX_BYTES), path === '-' ? 'stdin' : path, {
-    maxBytes: ACT_FILE_MAX_BYTES,
-    maxDepth: 2,
-  });
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw notAnAct(path);
-  const { act, signature } = value;
-  if (typeof act !== 'string' || typeof signature !== 'string') throw notAnAct(path);
-  return { act, signature };
+  try {
+    return signedOf(readText(path, ACT_FILE_MAX_BYTES));
+  } catch (cause) {
+    if (cause instanceof BoundaryError && cause.code === 'carried.unknown') throw notAnAct(path);
+    throw cause;
+  }
 }
 
 function notAnAct(path: string): BoundaryError {

@@ -1,3 +1,4 @@
+import type { SignedActBody } from '../api/client.ts';
 import { type ApprovalRequest, isRequest, parseRequest } from '../formats/approval-request.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
@@ -11,10 +12,7 @@ import { isPng, PICTURE_MAX_BYTES } from '../host/picture.ts';
 /* What crosses the gap: requests for approval one way, signed acts the other, as files, in QR codes, or as ssh-keygen leaves them. */
 
 /** An act and its signature as they were carried; whether they belong together only the signature check tells. */
-export interface SignedText {
-  act: string;
-  signature: string;
-}
+export type SignedText = SignedActBody;
 
 /** One thing that was carried, or why it cannot be used; `from` are the files that held it. */
 export type Carried = { from: string[] } & (
@@ -89,7 +87,7 @@ function isActText(text: string): boolean {
 }
 
 /** `{"act": "<canonical JSON text>", "signature": "<armor>"}`. Throws BoundaryError `carried.unknown`. */
-function signedOf(text: string): SignedText {
+export function signedOf(text: string): SignedText {
   let value: Json;
   try {
     value = parseStrict(text, { maxBytes: SIGNED_MAX_BYTES, maxDepth: 2 });
@@ -98,10 +96,12 @@ function signedOf(text: string): SignedText {
     throw cause;
   }
   if (value === null || typeof value !== 'object' || Array.isArray(value)) throw unknown();
-  const { act, signature, ...rest } = value;
+  const { act, signature, id_token: token, ...rest } = value;
   if (typeof act !== 'string' || typeof signature !== 'string' || Object.keys(rest).length > 0)
     throw unknown();
-  return { act, signature };
+  if (token === undefined) return { act, signature };
+  if (typeof token !== 'string') throw unknown();
+  return { act, signature, id_token: token };
 }
 
 function unknown(cause?: BoundaryError): BoundaryError {
