@@ -65,7 +65,7 @@ async function certify(paths: SitePaths, site: string, { spiffe_id, fingerprint,
 }
 
 /** The daemon's own certificate, and that of the site's account, whose files are the daemon's too. */
-async function renewOwn(paths: SitePaths, site: string, servers: readonly ApiServer[]): Promise<void> {
+export async function renewOwn(paths: SitePaths, site: string, servers: readonly ApiServer[]): Promise<void> {
   const { issueRole, loadAuthority } = await import('../identity/issue.ts');
   const issuing = { paths, site, now: systemClock.now(), authority: await loadAuthority(paths) };
   for (const role of ['daemon', 'account'] as const) {

@@ -148,6 +148,34 @@ describe('site origin', () => {
   });
 });
 
+describe('how callers are known', () => {
+  const peers = (settings: object, profile = 'node') => parse({ ...minimal, profile, peers: settings }).peers;
+
+  it('is left open by default, and never on an appliance', () => {
+    expect(peers({})).toMatchObject({ require_identity: false, tls: false, rotate: '23 4 1 * *' });
+    expect(peers({}, 'appliance')).toMatchObject({ require_identity: true, tls: true });
+    expect(peers({ tls: true }, 'dev')).toMatchObject({ require_identity: false, tls: true });
+  });
+
+  it.each([
+    [{ tls: false }, '/peers/tls'],
+    [{ require_identity: false }, '/peers/require_identity'],
+  ])('cannot be turned off there: %j', (settings, pointer) => {
+    expect(failure(() => peers(settings, 'appliance')).at).toBe(pointer);
+  });
+
+  it.each([
+    [{ tls: 'yes' }, '/peers/tls'],
+    [{ certificate: '/a.pem' }, '/peers/key'],
+    [{ key: '/a.key' }, '/peers/certificate'],
+    [{ certificate: 'a.pem', key: '/a.key' }, '/peers/certificate'],
+    [{ rotate: 'monthly' }, '/peers/rotate'],
+    [{ require_identities: true }, '/peers/require_identities'],
+  ])('refuses %j', (settings, pointer) => {
+    expect(failure(() => peers(settings)).at).toBe(pointer);
+  });
+});
+
 describe('site directory', () => {
   it('is the option, else the variable; a site must be there', () => {
     const dir = temporaryDir();
