@@ -23,6 +23,13 @@ const STORAGE = /^(ledger|head|database)\.(?!entry_not_found$)/;
 /** Another process of the same kind runs: as unavailable as a ledger that somebody else writes. */
 const IN_USE = 'socket.in_use';
 
+/** A trust file that is not what headquarters signed: the verification failed, whatever was to be verified with it. */
+const COUNTERSIGNATURE: Readonly<Record<string, number>> = {
+  'trust.bad_countersignature': EXIT.tampered,
+  'trust.too_few_countersignatures': EXIT.tampered,
+  'trust.unknown_countersigner': EXIT.unknownKey,
+};
+
 /** What the operating system says about files, in words; none of it is a defect of ours. */
 const FILE_ERRORS: Readonly<Record<string, { exitCode: number; words: string }>> = {
   ENOENT: { exitCode: EXIT.usage, words: 'there is no such file or directory' },
@@ -49,6 +56,13 @@ export function describeFailure(error: unknown): FailureReport {
     const named = error.at === undefined || error.at === '' || error.message.includes(error.at);
     const place = named ? '' : ` (at ${error.at})`;
     const unavailable = STORAGE.test(error.code) || error.code === IN_USE;
+    if (Object.hasOwn(COUNTERSIGNATURE, error.code)) {
+      return report(
+        COUNTERSIGNATURE[error.code] ?? EXIT.tampered,
+        error.code,
+        `${error.message} [${error.code}]`,
+      );
+    }
     const exitCode = unavailable ? EXIT.unavailable : EXIT.usage;
     return report(exitCode, error.code, `${error.message}${place}`);
   }

@@ -3,23 +3,29 @@ import { checkProjectionsAside } from '../engine/projection-aside.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { VerifyReport } from '../ledger/verify.ts';
 import { verifyLedger } from '../ledger/verify.ts';
-import { openSite, type Site, type SiteOptions } from './access.ts';
+import { openSite, type Site } from './access.ts';
+import {
+  type Countersignature,
+  countersignatureWords,
+  readJudgedTrust,
+  type TrustOptions,
+} from './countersignature.ts';
 import { endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { count, paint, plain, rows, type Style, table } from './render/text.ts';
 import { trustOf } from './site.ts';
-import { readTrustFile } from './trust.ts';
 
-interface VerifyOptions extends SiteOptions {
+interface VerifyOptions extends TrustOptions {
   ledger?: string;
   head?: string;
-  trust?: string;
 }
 
 interface Files {
   ledgerPath: string;
   headPath?: string;
   trust: { origin: string; vkeys: string[] };
+  /** Null where no trust file is used. */
+  countersignature: Countersignature | null;
   /** The site's own files are read where they lie, also while the daemon writes them; a copy is never touched. */
   inPlace: boolean;
 }
@@ -31,7 +37,7 @@ const SHOWN = 20;
 
 /** Verifies the site's ledger, or a copied one, and says what was found; ends with the verification's exit code. */
 export async function verifyAndReport(options: VerifyOptions): Promise<void> {
-  const files = filesOf(options);
+  const files = await filesOf(options);
   const started = performance.now();
   const progress = process.stderr.isTTY === true && options.json !== true ? showProgress : undefined;
   const report = await verifyLedger({
@@ -41,24 +47,29 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
   });
   if (progress !== undefined) process.stderr.write('\r\u001b[K');
   const seconds = (performance.now() - started) / 1000;
-  if (options.json) printJson({ ...report, ledger: files.ledgerPath, seconds: Number(seconds.toFixed(3)) });
+  const { ledgerPath: ledger, countersignature } = files;
+  const about = { ledger, ...(countersignature === null ? {} : { countersignature }) };
+  if (options.json) printJson({ ...report, ...about, seconds: Number(seconds.toFixed(3)) });
   else print(render(report, files, seconds));
   endWith(report.code);
 }
 
 /** A copied ledger is judged by what came with it: the site's own head store says nothing about another file. */
-function filesOf(options: VerifyOptions): Files {
+async function filesOf(options: VerifyOptions): Promise<Files> {
   for (const named of [options.ledger, options.head]) if (named !== undefined) assertThere(named);
-  if (options.ledger !== undefined && options.trust !== undefined) {
-    const { origin, vkeys } = readTrustFile(options.trust);
-    return { ledgerPath: options.ledger, trust: { origin, vkeys }, inPlace: false, ...headOf(options.head) };
+  const judged = options.trust === undefined ? null : await readJudgedTrust(options.trust, options);
+  const countersignature = judged?.countersignature ?? null;
+  if (options.ledger !== undefined && judged !== null) {
+    const { origin, vkeys } = judged.trust;
+    const trust = { origin, vkeys };
+    return { ledgerPath: options.ledger, trust, countersignature, inPlace: false, ...headOf(options.head) };
   }
   const site = siteOf(options);
-  const { origin, vkeys } = options.trust === undefined ? trustOf(site) : readTrustFile(options.trust);
+  const { origin, vkeys } = judged?.trust ?? trustOf(site);
   const inPlace = options.ledger === undefined;
   const head = options.head ?? (inPlace ? site.paths.head : undefined);
   const ledgerPath = options.ledger ?? site.paths.ledger;
-  return { ledgerPath, trust: { origin, vkeys }, inPlace, ...headOf(head) };
+  return { ledgerPath, trust: { origin, vkeys }, countersignature, inPlace, ...headOf(head) };
 }
 
 /** The site whose keys are believed. An auditor with a copy has none: what is missing then is trust, not a site. */
@@ -117,7 +128,11 @@ const WORDS: Record<number, [word: string, style: Style, meaning: string]> = {
   ],
 };
 
-function render(report: VerifyReport, { ledgerPath, trust }: Files, seconds: number): string {
+function render(
+  report: VerifyReport,
+  { ledgerPath, trust, countersignature }: Files,
+  seconds: number,
+): string {
   const [word, style, meaning] = WORDS[report.code] ?? [
     'UNEXPECTED',
     'red',
@@ -132,10 +147,15 @@ function render(report: VerifyReport, { ledgerPath, trust }: Files, seconds: num
     rows([
       ['file', plain(ledgerPath)],
       ['origin', plain(trust.origin)],
+      ['trust', countersignature === null ? '' : countersignatureWords(countersignature)],
       ['entries', report.entries.toLocaleString('en-US')],
       ['took', `${seconds.toFixed(2)} s${rate}`],
     ]),
   ];
+  const [only] = report.findings;
+  // The rest was not looked at: one sentence says it all.
+  if (only?.what === 'trust')
+    return `${paint(style, paint('bold', 'ANOTHER LEDGER'))}  ${plain(only.detail)}`;
   if (report.findings.length > 0) lines.push('', renderFindings(report));
   return lines.join('\n');
 }

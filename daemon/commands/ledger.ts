@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { ENTRY_TYPES } from '../formats/entry.ts';
 import { parseLimit, type SiteOptions } from './access.ts';
+import { withRootOption } from './countersignature.ts';
 import { type EntrySource, type IndexedEntry, openEntries } from './entry-source.ts';
 import { assertFree } from './permit-file.ts';
 import { renderEntries, renderEntry } from './render/entry.ts';
@@ -30,7 +31,7 @@ Exit codes: 0 intact · 10 tampered · 11 torn tail after a crash, nothing ackno
   12 intact, newest entries not yet under a checkpoint · 13 unknown key · 14 rolled back or truncated`;
 
 function verifyCommand(): Command {
-  return new Command('verify')
+  return withRootOption(new Command('verify'))
     .description('Check every entry, proof and checkpoint.')
     .option('--ledger <file>', 'a copied ledger file (default: the site’s)')
     .option('--head <file>', 'a copied head store (default: the site’s, when its ledger is checked)')

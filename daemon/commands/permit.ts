@@ -6,14 +6,20 @@ import type { LogTrust } from '../formats/tlog-policy.ts';
 import { siteDir } from '../host/config.ts';
 import { sitePaths } from '../host/site.ts';
 import { readText, type SiteOptions } from './access.ts';
+import {
+  type Countersignature,
+  countersignatureWords,
+  readJudgedTrust,
+  type TrustOptions,
+  withRootOption,
+} from './countersignature.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { inline, instant, paint, plain, rows } from './render/text.ts';
 import { readLogTrust } from './trust.ts';
 
-interface VerifyOptions extends SiteOptions {
+interface VerifyOptions extends TrustOptions {
   policy?: string;
-  trust?: string;
 }
 
 /** A permit file is one proof; more than this is none. */
@@ -30,15 +36,15 @@ ledger knows.`;
 
 /** `holdfast permit verify`: checks a permit file with public keys alone. */
 export function permitCommand(): Command {
-  const verify = new Command('verify')
+  const verify = withRootOption(new Command('verify'))
     .description('Check a permit file offline: signature, inclusion, entry, grant.')
     .argument('<file>', 'permit file (C2SP tlog-proof)')
     .option('--policy <file>', 'C2SP tlog-policy that names the log and its witnesses')
     .option('--trust <file>', 'trust file written by `site export-trust`')
     .addHelpText('after', EXAMPLES)
-    .action((file: string, options: VerifyOptions) => {
-      const trust = readLogTrust(options) ?? ownTrust(options);
-      report(check(readPermit(file), trust), options);
+    .action(async (file: string, options: VerifyOptions) => {
+      const { trust, countersignature } = await believed(options);
+      report(check(readPermit(file), trust), countersignature, options);
     });
   return new Command('permit').description('Check permits, offline.').addCommand(verify);
 }
@@ -46,6 +52,16 @@ export function permitCommand(): Command {
 /** The file's text. Tools that write text (`jq -r`) add a newline after the last one; that one is not part of the proof. */
 function readPermit(file: string): string {
   return readText(file, PERMIT_MAX_BYTES).replace(/\n\n$/, '\n');
+}
+
+/** Whose checkpoints count, and what headquarters says about it where a trust file says whose. */
+async function believed(
+  options: VerifyOptions,
+): Promise<{ trust: LogTrust; countersignature: Countersignature | null }> {
+  if (options.trust === undefined || options.policy !== undefined)
+    return { trust: readLogTrust(options) ?? ownTrust(options), countersignature: null };
+  const { trust, countersignature } = await readJudgedTrust(options.trust, options);
+  return { trust: { origin: trust.origin, vkeys: trust.vkeys }, countersignature };
 }
 
 /** The tlog-policy of the site at hand, for the operator who is at home. */
@@ -74,7 +90,7 @@ function check(text: string, trust: LogTrust): Checked {
   }
 }
 
-function report(checked: Checked, options: SiteOptions): void {
+function report(checked: Checked, countersignature: Countersignature | null, options: SiteOptions): void {
   if (!checked.ok) {
     reportFailure(checked.error, options);
     return;
@@ -89,8 +105,9 @@ function report(checked: Checked, options: SiteOptions): void {
       permit,
       entry: { index, type: entry.type, at: entry.at },
       checkpoint: { origin, size },
+      ...(countersignature === null ? {} : { countersignature }),
     });
-  } else print(render(checked.verified, state));
+  } else print(render(checked.verified, state, countersignature));
   endWith(EXIT.done);
 }
 
@@ -124,7 +141,11 @@ const VALIDITY_WORDS: Record<Validity, string> = {
   expired: 'expired: proof that it was granted, but it can no longer be redeemed',
 };
 
-function render({ permit, index, checkpoint, entry }: VerifiedPermit, state: Validity): string {
+function render(
+  { permit, index, checkpoint, entry }: VerifiedPermit,
+  state: Validity,
+  countersignature: Countersignature | null,
+): string {
   const { call } = permit;
   const runs =
     call.connector === 'exec' ? inline(call.argv) : plain(`${call.method} ${call.path} at ${call.address}`);
@@ -147,6 +168,7 @@ function render({ permit, index, checkpoint, entry }: VerifiedPermit, state: Val
       ],
       ['recorded', `entry ${index} (${entry.type}) of ${plain(checkpoint.origin)}, ${entry.at}`],
       ['signed by', checkpoint.verified.map(({ name }) => plain(name)).join(', ')],
+      ['trust', countersignature === null ? '' : countersignatureWords(countersignature)],
     ]),
   ].join('\n');
 }

@@ -2,11 +2,17 @@ import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { RECEIPT_MAX_BYTES, type VerifiedReceipt, verifyReceipt } from '../formats/receipt.ts';
 import { readText, type SiteOptions } from './access.ts';
+import {
+  type Countersignature,
+  countersignatureWords,
+  readJudgedTrust,
+  type TrustOptions,
+  withRootOption,
+} from './countersignature.ts';
 import { EXIT, endWith } from './exit.ts';
 import { acknowledgeCommand } from './receipt-acknowledge.ts';
 import { print, printJson } from './render/output.ts';
 import { paint, plain, rows } from './render/text.ts';
-import { readTrustFile } from './trust.ts';
 
 const HELP = `
 Headquarters' side: whether the site that the trust file is of really says so, and what. The receipt carries the entry of
@@ -16,18 +22,18 @@ Exit codes: 0 genuine (applied or refused, see the answer) · 10 does not match 
 
 /** `holdfast receipt verify`: checks a site's answer to an import with public keys alone. */
 export function receiptCommand(): Command {
-  const verify = new Command('verify')
+  const verify = withRootOption(new Command('verify'))
     .description(
       'Check a receipt offline: signature, proof of its entry, and that it says what the entry says.',
     )
     .argument('<file>', 'receipt (DSSE envelope)')
     .requiredOption('--trust <file>', 'trust file written by `site export-trust`')
     .addHelpText('after', HELP)
-    .action((file: string, options: SiteOptions & { trust: string }) => {
-      const trust = readTrustFile(options.trust);
+    .action(async (file: string, options: TrustOptions & { trust: string }) => {
+      const { trust, countersignature } = await readJudgedTrust(options.trust, options);
       const text = readText(file, RECEIPT_MAX_BYTES);
       try {
-        report(verifyReceipt(text, trust), options);
+        report(verifyReceipt(text, trust), countersignature, options);
       } catch (error) {
         if (!(error instanceof BoundaryError)) throw error;
         reportFailure(error, options);
@@ -39,9 +45,13 @@ export function receiptCommand(): Command {
     .addCommand(acknowledgeCommand());
 }
 
-function report({ receipt, size }: VerifiedReceipt, options: SiteOptions): void {
-  if (options.json) printJson({ verified: true, ...receipt, ledger_size: size });
-  else print(render({ receipt, size }));
+function report(
+  { receipt, size }: VerifiedReceipt,
+  countersignature: Countersignature,
+  options: SiteOptions,
+): void {
+  if (options.json) printJson({ verified: true, ...receipt, ledger_size: size, countersignature });
+  else print(render({ receipt, size }, countersignature));
   endWith(EXIT.done);
 }
 
@@ -51,7 +61,10 @@ function reportFailure({ code, message }: BoundaryError, options: SiteOptions): 
   endWith(code === 'receipt.unknown_key' ? EXIT.unknownKey : EXIT.tampered);
 }
 
-function render({ receipt, size }: Omit<VerifiedReceipt, 'entry'>): string {
+function render(
+  { receipt, size }: Omit<VerifiedReceipt, 'entry'>,
+  countersignature: Countersignature,
+): string {
   const { result, code, reason, in_force: inForce, source, who } = receipt;
   const style = result === 'applied' ? 'green' : 'yellow';
   const head = paint(style, paint('bold', `GENUINE: ${result.toUpperCase()}`));
@@ -68,6 +81,7 @@ function render({ receipt, size }: Omit<VerifiedReceipt, 'entry'>): string {
       ['by', plain(who ?? '')],
       ['in force', inForce === null ? 'nothing' : plain(`serial ${inForce.serial}\n${pinned.join('\n')}`)],
       ['recorded', `entry ${receipt.record_id} of a ledger of ${size} entries`],
+      ['trust', countersignatureWords(countersignature)],
     ]),
   ].join('\n');
 }

@@ -5,6 +5,7 @@ import { addKeyCommand, newKeyCommand, renewCommand, revokeCommand, rotateComman
 import { delegateCommand, publishCommand } from './repo/publish.ts';
 import { showCommand } from './repo/show.ts';
 import { mergeCommand, signCommand } from './repo/sign.ts';
+import { signTrustCommand } from './repo/sign-trust.ts';
 
 const HELP = `
 A change goes: propose (publish, delegate, add-key, rotate, revoke, renew) → each signer signs on their own machine →
@@ -25,6 +26,7 @@ export function repoCommand(): Command {
     mergeCommand(),
     finishCommand(),
     refreshCommand(),
+    signTrustCommand(),
     showCommand(),
     discardCommand(),
   ];

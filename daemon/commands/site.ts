@@ -8,7 +8,7 @@ import { readBounded } from '../host/durable-file.ts';
 import { openSite, readText, type Site, type SiteOptions } from './access.ts';
 import { assertFree } from './permit-file.ts';
 import { print, printJson } from './render/output.ts';
-import type { TrustFile } from './trust.ts';
+import { type TrustFile, trustFingerprint } from './trust.ts';
 
 const EXPORT_HELP = `
 The file holds public keys only. Whoever believes it believes this site, so bring it to the auditor by hand or under
@@ -23,11 +23,14 @@ export function siteCommand(): Command {
     .action((file: string, options: SiteOptions) => {
       const trust = trustOf(openSite(options));
       assertFree(file);
-      writeFileSync(file, `${JSON.stringify(trust, null, 2)}\n`, { mode: 0o644, flag: 'wx' });
-      if (options.json) printJson({ file, site: trust.site, origin: trust.origin, vkeys: trust.vkeys });
+      const bytes = Buffer.from(`${JSON.stringify(trust, null, 2)}\n`, 'utf8');
+      const fingerprint = trustFingerprint(bytes);
+      writeFileSync(file, bytes, { mode: 0o644, flag: 'wx' });
+      if (options.json)
+        printJson({ file, site: trust.site, origin: trust.origin, vkeys: trust.vkeys, fingerprint });
       else
         print(
-          `Wrote ${file}: trust in ${trust.origin} (${trust.profile} profile).\nOn the other machine: holdfast ledger verify --ledger FILE --trust ${file}`,
+          `Wrote ${file}: trust in ${trust.origin} (${trust.profile} profile).\nFingerprint: ${fingerprint}\n  Read it to headquarters, who may countersign the file: holdfast repo sign-trust ${file} --repo DIR --key KEY\nOn the other machine: holdfast ledger verify --ledger FILE --trust ${file}`,
         );
     });
   return new Command('site').description('What others need to check this site.').addCommand(exportTrust);

@@ -1,8 +1,10 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { fromBase64 } from '../formats/digest.ts';
+import { fromBase64, sha256Hex } from '../formats/digest.ts';
+import type { DsseEnvelope } from '../formats/dsse.ts';
 import type { Json } from '../formats/json.ts';
 import { parseVkey } from '../formats/signed-note.ts';
 import { type LogTrust, parsePolicy } from '../formats/tlog-policy.ts';
+import { trustEnvelope } from '../formats/trust-envelope.ts';
 import { parseNamed, readText } from './access.ts';
 
 const TRUST_MAX_BYTES = 1_048_576;
@@ -23,9 +25,34 @@ export interface TrustFile {
   root: string;
 }
 
-/** Reads and checks a trust file. Throws BoundaryError `trust.*`, naming the member. */
+/** A trust file, and the envelope of headquarters' countersignatures around it; null where it is plain. */
+export interface SealedTrust {
+  trust: TrustFile;
+  envelope: DsseEnvelope | null;
+  /** The trust file's own bytes: what the site wrote and headquarters signs. */
+  bytes: Uint8Array;
+}
+
+/** Reads and checks a trust file, countersigned or plain. Throws BoundaryError `trust.*`, naming the member. */
 export function readTrustFile(path: string): TrustFile {
-  const value = parseNamed(readText(path, TRUST_MAX_BYTES), path, { maxBytes: TRUST_MAX_BYTES, maxDepth: 4 });
+  return readSealedTrust(path).trust;
+}
+
+/** The same with the envelope, whose signatures are not verified here. */
+export function readSealedTrust(path: string): SealedTrust {
+  const text = readText(path, TRUST_MAX_BYTES);
+  const envelope = trustEnvelope(text);
+  const bytes = envelope === null ? Buffer.from(text, 'utf8') : envelope.payload;
+  return { trust: parseTrust(Buffer.from(bytes).toString('utf8'), path), envelope, bytes };
+}
+
+/** What two people compare over a way that they trust: SHA-256 of what the site wrote, countersigned or not. */
+export function trustFingerprint(bytes: Uint8Array): string {
+  return (sha256Hex(bytes).match(/.{8}/g) ?? []).join(' ');
+}
+
+function parseTrust(contents: string, path: string): TrustFile {
+  const value = parseNamed(contents, path, { maxBytes: TRUST_MAX_BYTES, maxDepth: 4 });
   const wrong = (at: string, wanted: string): BoundaryError =>
     new BoundaryError(
       'trust.malformed',

@@ -5,7 +5,17 @@ export type VerifyCode = 0 | FindingCode;
 /** One thing that verification found. `where` names a row or file, `detail` says what is wrong with it, for people. */
 export interface Finding {
   code: FindingCode;
-  what: 'file' | 'log' | 'schema' | 'entry' | 'stream' | 'tree' | 'checkpoint' | 'head' | 'projection';
+  what:
+    | 'file'
+    | 'log'
+    | 'schema'
+    | 'entry'
+    | 'stream'
+    | 'tree'
+    | 'checkpoint'
+    | 'head'
+    | 'projection'
+    | 'trust';
   where: string;
   detail: string;
   /** Log index, where it is about an entry. */

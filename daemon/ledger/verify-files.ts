@@ -41,6 +41,9 @@ export function openFiles(named: { ledgerPath: string; headPath?: string; inPlac
   }
 }
 
+/** What every SQLite database starts with (file format §1.3.1). */
+const MAGIC = 'SQLite format 3\0';
+
 /** A running daemon may be in the middle of a write: only what stays the same is a finding. */
 export async function inspectSettled(path: string): Promise<WalReport> {
   let report = inspectWal(path);
@@ -70,10 +73,31 @@ export function truncation(path: string, log: WalReport): string | null {
   const length = readSync(file, header, 0, header.length, 0);
   const { size } = fstatSync(file);
   closeSync(file);
+  const magic = Math.min(length, MAGIC.length);
+  if (header.toString('latin1', 0, magic) !== MAGIC.slice(0, magic)) return null;
   if (length < header.length) return `the file has ${size} bytes and no header`;
-  if (header.toString('latin1', 0, 16) !== 'SQLite format 3\0') return null;
   const expected = header.readUInt32BE(28) * header.readUInt16BE(16);
   return size < expected ? `the file has ${size} bytes, its header counts ${expected}` : null;
+}
+
+/**
+ * What a file that is no SQLite database at all is instead; null for one that may be a database. An empty or damaged
+ * header is for others to judge.
+ */
+export function otherKind(path: string): string | null {
+  const file = openSync(path, 'r');
+  const start = Buffer.alloc(48);
+  const length = readSync(file, start, 0, start.length, 0);
+  const { size } = fstatSync(file);
+  closeSync(file);
+  const magic = Math.min(length, MAGIC.length);
+  if (length === 0 || start.toString('latin1', 0, magic) === MAGIC.slice(0, magic)) return null;
+  const text = start.toString('latin1', 0, length);
+  const isText = /^[\t\n\r\x20-\x7e]+$/.test(text);
+  const shown = isText
+    ? `text that begins with ${JSON.stringify(text.trim().slice(0, 32))}`
+    : 'of another kind';
+  return `this is no ledger (no SQLite database), but a file of ${size} bytes, ${shown}`;
 }
 
 /**

@@ -2,8 +2,17 @@ import { type Database, openDatabase } from './database.ts';
 import { type Finding, Findings, tampered, type VerifyCode } from './finding.ts';
 import { LEDGER_KIND, schemaDefects } from './schema.ts';
 import { StreamMarks } from './stream-marks.ts';
-import { damageOf, type Files, inspectSettled, logFindings, openFiles, truncation } from './verify-files.ts';
+import {
+  damageOf,
+  type Files,
+  inspectSettled,
+  logFindings,
+  openFiles,
+  otherKind,
+  truncation,
+} from './verify-files.ts';
 import { readHead, verifyHead } from './verify-head.ts';
+import { otherLog } from './verify-origin.ts';
 import type { LedgerTrust } from './verify-range.ts';
 import { verifyRanges } from './verify-ranges.ts';
 import { TreeVerifier } from './verify-tree.ts';
@@ -57,7 +66,9 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     const log = await inspectSettled(files.ledger);
     findings.addAll(logFindings(log, `${options.ledgerPath}-wal`));
     const cut = truncation(files.ledger, log);
-    if (cut !== null) findings.add({ code: 14, what: 'file', where: options.ledgerPath, detail: cut });
+    const other = otherKind(files.ledger);
+    if (other !== null) findings.add(tampered('file', options.ledgerPath, other));
+    else if (cut !== null) findings.add({ code: 14, what: 'file', where: options.ledgerPath, detail: cut });
     else read = await verifyDatabase(files, options, findings);
   } finally {
     files.remove();
@@ -102,6 +113,11 @@ async function verifySnapshot(
   database.beginRead();
   findings.addAll(schemaDefects(database).map((defect) => tampered('schema', 'sqlite_schema', defect)));
   const entries = countEntries(database, findings);
+  const stranger = otherLog(database, options.trust.origin);
+  if (stranger !== null) {
+    findings.add(stranger);
+    return { entries, checkpoint: null };
+  }
   const projections = startChecks(options, database, entries);
   const marks = StreamMarks.ofSize(entries);
   const tree = new TreeVerifier(findings);
