@@ -17,6 +17,7 @@ import { type Medium, realMedium } from '../../daemon/policy/medium.ts';
 import { clearStaging, type StagingOptions, stageRepository } from '../../daemon/policy/staging.ts';
 import { temporaryDir } from '../host/temporary.ts';
 import { PublisherWorld, SITE } from './publisher-world.ts';
+import { pulledAfter } from './pulled-medium.ts';
 
 interface Fixture {
   publisher: PublisherWorld;
@@ -43,36 +44,6 @@ const codeOf = (staging: Promise<unknown>): Promise<string> =>
       throw error;
     },
   );
-
-/** Everything works for so many steps; then the stick is gone. */
-function pulledAfter(steps: number): Medium & { done: number } {
-  const medium = {
-    done: 0,
-    step(): void {
-      if (this.done >= steps) throw Object.assign(new Error('gone'), { code: 'EIO' });
-      this.done += 1;
-    },
-    async open(path: string, flags: number) {
-      this.step();
-      return realMedium.open(path, flags);
-    },
-    async *list(path: string) {
-      for await (const entry of realMedium.list(path)) {
-        this.step();
-        yield entry;
-      }
-    },
-    async stat(file: Parameters<Medium['stat']>[0]) {
-      this.step();
-      return realMedium.stat(file);
-    },
-    async read(...args: Parameters<Medium['read']>) {
-      this.step();
-      return realMedium.read(...args);
-    },
-  };
-  return medium;
-}
 
 describe('stageRepository', () => {
   it('copies the repository byte for byte, privately, and nothing else', async () => {
