@@ -26,7 +26,9 @@ const fingerprint = ({ line }: Person): string => parsePublicKeyLine(line).finge
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'holdfast-request-'));
   // The fixture's clock must not be ahead of this machine's: that is an attack of its own, below.
-  fixture = new EngineFixture(testBundle(), { start: Date.now() - 60_000 });
+  const bundle = testBundle();
+  bundle.metadata.issued_at = `${new Date(Date.now() - 86_400_000).toISOString().slice(0, 19)}Z`;
+  fixture = new EngineFixture(bundle, { start: Date.now() - 60_000 });
   const decision = fixture.call('decisions.create', {
     json: ask('install_firmware', 'device:pump-1', {
       context: { trace: { correlation_id: null, parent_id: null } },
