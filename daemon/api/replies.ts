@@ -21,6 +21,16 @@ const Permit = Type.Object({
   environment: Type.String(),
   target: Target,
   profile: Type.String(),
+  /** Who asked over the socket; where callers are told apart. */
+  peer: Type.Optional(
+    Type.Object({
+      principal: nullable(Type.String()),
+      uid: Type.Optional(Type.Integer()),
+      spiffe_id: Type.Optional(Type.String()),
+      certificate: Type.Optional(Digest),
+      required: Type.Optional(Type.Literal(true)),
+    }),
+  ),
   breakglass: Type.Optional(Type.String({ description: 'bg_…: the session that it dies with' })),
   not_before: Instant,
   expires_at: Instant,
@@ -40,6 +50,8 @@ const Received = Type.Object({
   answer: literals('approve', 'reject'),
   nonce: Type.String(),
   at: Instant,
+  /** Present where it no longer counts: key or person were revoked or suspended since. */
+  counts: Type.Optional(Type.Literal(false)),
 });
 const Gate = Type.Object({
   id: Type.String(),

@@ -52,6 +52,7 @@ export function renderDecision(decision: DecisionReply, permitFile?: string): st
       ['why', whyLines(decision).map(plain).join('\n')],
       ['intent', decision.action.intent === null ? '' : plain(decision.action.intent)],
       ['asked by', actorLine(decision)],
+      ['brought by', callerLine(decision)],
       ['risk', riskLine(decision)],
       ['needs', isWaiting(decision) ? needs(decision).join('\n') : ''],
       [isWaiting(decision) ? 'have' : 'answered', received(decision)],
@@ -92,6 +93,19 @@ export function actorLine({ context: { actor } }: Decision): string {
   return plain(actor.role === null ? actor.id : `${actor.id} as ${actor.role}`);
 }
 
+/** Who really asked, where that is another one than the actor, or nobody. Empty where callers are not told apart. */
+function callerLine({ peer, context }: Decision): string {
+  if (peer === undefined || (peer.principal !== null && peer.principal === context.actor.id)) return '';
+  if (peer.principal !== null) return plain(`${peer.principal}, by its ${shown(peer)}`);
+  const what = shown(peer);
+  return plain(what === '' ? 'nobody known' : `nobody known (${what} ${peer.spiffe_id ?? peer.uid ?? ''})`);
+}
+
+function shown({ spiffe_id, uid }: NonNullable<Decision['peer']>): string {
+  if (spiffe_id !== undefined) return 'certificate';
+  return uid === undefined ? '' : 'local user';
+}
+
 function riskLine({ risk }: Decision): string {
   if (risk.band === null) return '';
   return [`${risk.band}, ${risk.score ?? 'not computed'}`, ...risk.reasons].map(plain).join('\n');
@@ -104,7 +118,10 @@ function needs(decision: Decision): string[] {
 
 function received({ authority }: Decision): string {
   return authority.received
-    .map(({ principal, role, answer, at }) => plain(`${answer} by ${principal} as ${role}, ${moment(at)}`))
+    .map(({ principal, role, answer, at, counts }) => {
+      const lapsed = counts === false ? ' (counts no longer: key or person suspended or revoked)' : '';
+      return plain(`${answer} by ${principal} as ${role}, ${moment(at)}${lapsed}`);
+    })
     .join('\n');
 }
 
