@@ -20,6 +20,7 @@ import type {
   Redeemed,
   RedeemGrantBody,
   SignedActBody,
+  SuspendedKey,
 } from './client-bodies.ts';
 import type { ClientTls } from './client-identity.ts';
 import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
@@ -187,6 +188,15 @@ export class ApiClient {
 
   resumeIncident(id: string, act: SignedActBody): Promise<Incident> {
     return this.#json({ verb: 'POST', path: `/v1/incidents/${part(id)}/resume`, body: act });
+  }
+
+  /** Submits a signed suspension of a key or principal. */
+  suspendKey(act: SignedActBody): Promise<JsonObject> {
+    return this.#json({ verb: 'POST', path: '/v1/keys/suspend', body: act });
+  }
+
+  suspendedKeys(): Promise<{ suspended: SuspendedKey[] }> {
+    return this.#json({ verb: 'GET', path: '/v1/keys/suspended' });
   }
 
   /** Takes the acknowledgements in `acknowledgements/` of a directory that the daemon can read. */

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
-import type { SiteOptions } from './access.ts';
-import { openSite } from './access.ts';
+import { ApiProblem, ApiUnreachable, type SuspendedKey } from '../api/client.ts';
+import { connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { renderSuspended, suspendCommand } from './keys-suspend.ts';
 import { tlsCommand } from './keys-tls.ts';
 import { type KnownKey, knownKeys } from './known-keys.ts';
 import { print, printJson } from './render/output.ts';
@@ -11,21 +12,40 @@ export function keysCommand(): Command {
   return new Command('keys')
     .description('Keys and certificates of this site.')
     .addCommand(listCommand())
+    .addCommand(suspendCommand())
     .addCommand(tlsCommand());
 }
 
 function listCommand(): Command {
   return new Command('list')
     .description('The public side of every key that the site has, and the certificates that it gave out.')
-    .action((options: SiteOptions) => {
-      const { keys, hidden } = knownKeys(openSite(options).paths);
-      if (options.json) for (const key of keys) printJson(key);
-      else print(renderKeys(keys));
+    .action(async (options: SiteOptions) => {
+      const site = openSite(options);
+      const { keys, hidden } = knownKeys(site.paths);
+      const suspended = await suspendedNow(site);
+      if (options.json) for (const key of [...keys, ...(suspended ?? [])]) printJson(key);
+      else {
+        print(renderKeys(keys));
+        if (suspended !== null && suspended.length > 0) print(`\n${renderSuspended(suspended)}`);
+      }
+      if (suspended === null)
+        process.stderr.write('What is suspended here is not known: the daemon does not answer.\n');
       if (hidden)
         process.stderr.write(
           'The certificates that were given out are listed to the account of the site only.\n',
         );
     });
+}
+
+/** What is suspended, as the daemon has it; null where it does not answer: the keys can be listed without it. */
+async function suspendedNow(site: Site): Promise<SuspendedKey[] | null> {
+  try {
+    const client = connect(site, 'operator');
+    return (await client.suspendedKeys().finally(() => client.close())).suspended;
+  } catch (error) {
+    if (error instanceof ApiProblem || error instanceof ApiUnreachable) return null;
+    throw error;
+  }
 }
 
 function renderKeys(keys: readonly KnownKey[]): string {

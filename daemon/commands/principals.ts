@@ -26,6 +26,8 @@ export interface PolicyEnvironment {
   description: string | null;
   actions: Record<string, JsonObject> | null;
   principals: Record<string, BundlePrincipal> | null;
+  /** Who may suspend keys and principals; null where the policy says nothing of it. */
+  suspension?: { roles: string[] } | null;
   breakglass: BundleBreakGlass | null;
 }
 

@@ -27,6 +27,8 @@ export interface ReceivedApproval {
   answer: 'approve' | 'reject';
   nonce: string;
   at: string;
+  /** Present where it no longer counts: key or person were revoked or suspended since. */
+  counts?: false;
 }
 
 /** Where the permit of a decision stands. */

@@ -34,15 +34,20 @@ interface Recorded {
 /**
  * Folds a decision's stream into its current state: the entries are the truth, everything else is derived. Pure, so
  * replays and rebuilt projections reach the same object. Throws on a stream that does not start with a decision entry.
+ *
+ * `counts` says what of the signatures still does at the site: what is waited for, and who is missing, follows from it.
  */
-export function foldDecision(stream: readonly Recorded[]): DecisionRecord {
+export function foldDecision(
+  stream: readonly Recorded[],
+  counts: (given: { principal: string; key: string }) => boolean = () => true,
+): DecisionRecord {
   const [first, ...rest] = stream;
   if (first === undefined || first.entry.seq !== 0) {
     throw new Error('fold: a decision stream starts with its seq 0 entry');
   }
   const record = begin(first);
   for (const recorded of rest) apply(record, recorded);
-  settle(record);
+  settle(record, counts);
   return record;
 }
 
@@ -205,13 +210,24 @@ function outcomeOf(data: JsonObject, at: string): JsonObject {
 }
 
 /** Derived members: what the entries imply but do not repeat. */
-function settle({ decision }: DecisionRecord): void {
-  const approvals = decision.authority.received.filter((approval) => approval.answer === 'approve');
+function settle(
+  { decision }: DecisionRecord,
+  counts: (given: { principal: string; key: string }) => boolean,
+): void {
+  // What ran was authorized then, whatever became of the keys later.
+  const open = decision.status === 'pending_authority' || decision.permit_state === 'issued';
+  const lapsed = open ? decision.authority.received.filter((approval) => !counts(approval)) : [];
+  for (const approval of lapsed) approval.counts = false;
+  const approvals = decision.authority.received.filter(
+    (approval) => approval.answer === 'approve' && !lapsed.includes(approval),
+  );
   decision.authority.satisfied =
     decision.status !== 'denied' && authoritySatisfied(decision.authority.required, approvals);
   if (decision.status === 'pending_authority') {
     decision.enforcement.allow_if = [
-      ...openExceptions(decision).map((gate) => `exception for gate ${gate.id} by ${gate.exception_role}`),
+      ...openExceptions(decision, counts).map(
+        (gate) => `exception for gate ${gate.id} by ${gate.exception_role}`,
+      ),
       ...missingAuthority(decision.authority.required, approvals),
     ];
   }

@@ -1,3 +1,4 @@
+import { counting } from '../core/approve.ts';
 import { isoTime } from '../core/create.ts';
 import type { Decision } from '../core/decision.ts';
 import { type DecisionRecord, foldDecision } from '../core/fold.ts';
@@ -141,7 +142,19 @@ export class Batch {
 export function loadDecision(state: EngineState, id: string): DecisionRecord | null {
   const stream = state.ledger.stream(id);
   if (stream.length === 0) return null;
-  return foldDecision(stream.map(({ index, bytes }) => ({ index, entry: decodeEntry(bytes) })));
+  const entries = stream.map(({ index, bytes }) => ({ index, entry: decodeEntry(bytes) }));
+  // Only what people signed can lapse, and they sign later than the first entry.
+  return entries.length === 1 ? foldDecision(entries) : foldDecision(entries, countingIn(state, entries));
+}
+
+/** Whether what somebody signed for a decision still counts at this site. */
+function countingIn(
+  state: EngineState,
+  [first]: readonly { entry: Entry }[],
+): (given: { principal: string; key: string }) => boolean {
+  const { environment } = (first?.entry.data.context ?? {}) as { environment?: string };
+  const policy = state.policies.active(environment ?? '');
+  return policy === null ? () => true : counting(policy.roster);
 }
 
 /**

@@ -18,11 +18,11 @@ import { DiskGuard } from './disk-guard.ts';
 import { readHalts } from './halts.ts';
 import type { LedgerTrouble } from './health/ledger.ts';
 import { Holds } from './holds.ts';
-import { readSuspended } from './methods/suspend.ts';
 import { systemResumed, systemStarted } from './methods/system.ts';
 import { OPEN, type PeerSettings, Peers } from './peers.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
 import { Projections } from './projections.ts';
+import { readSuspended } from './suspensions.ts';
 import { TimeKeeper } from './time.ts';
 import { clockRecord, outsideSince, readTimeHistory } from './time-history.ts';
 

@@ -35,6 +35,7 @@ export type EntryType =
   | 'outbox.acknowledged'
   | 'key.rotated'
   | 'key.suspended'
+  | 'key.reinstated'
   | 'breakglass.activated'
   | 'breakglass.ended'
   | 'breakglass.reviewed'
@@ -103,6 +104,7 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'outbox.acknowledged': true,
   'key.rotated': true,
   'key.suspended': true,
+  'key.reinstated': true,
   'breakglass.activated': true,
   'breakglass.ended': true,
   'breakglass.reviewed': true,

@@ -24,7 +24,7 @@ export function renderRequest(
       ['in', plain(context.environment)],
       ['intent', plain(action.intent ?? '')],
       ['payload', inline(action.payload)],
-      ['would run', call === null ? '' : callLine(call)],
+      ['would run', call === null ? '' : callLines(call)],
       ['asked by', actorLine(decision)],
       ['asked at', `${moment(decision.timestamps.created_at)}, clock ${decision.time_trust}`],
       ['risk', [`${risk.band ?? 'not computed'}${score(risk.score)}`, ...risk.reasons].map(plain).join('\n')],
@@ -45,9 +45,9 @@ function score(value: number | null): string {
   return value === null ? '' : `, score ${value}`;
 }
 
-/** What the gateway would start or send, word for word. */
-function callLine(call: ResolvedCall): string {
-  if (call.connector === 'exec') return inline(call.argv);
+/** What the gateway would start or send, word for word: program and arguments, one a line. */
+function callLines(call: ResolvedCall): string {
+  if (call.connector === 'exec') return call.argv.map(inline).join('\n');
   return plain(`${call.method} ${call.path} at ${call.address}`);
 }
 
@@ -68,7 +68,8 @@ type Given = Pick<DecisionRecord['decision'], 'authority' | 'policy'>;
 
 function haveLines({ authority, policy }: Given): string {
   const votes = authority.received.map(
-    ({ answer, principal, role, at }) => `${answer} by ${principal} as ${role}, ${moment(at)}`,
+    ({ answer, principal, role, at, counts }) =>
+      `${answer} by ${principal} as ${role}, ${moment(at)}${counts === false ? ' (counts no longer)' : ''}`,
   );
   const exceptions = policy.exceptions.map(
     ({ gate, principal, reason, at }) => `exception for ${gate} by ${principal}, ${moment(at)}: ${reason}`,

@@ -2,8 +2,8 @@ import type { EntryActor, EntryType } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch, Recorded } from '../context.ts';
 import type { AppliedPolicy, PinnedBundle, SiteTarget } from '../policies.ts';
+import { liftSuspensions } from '../suspensions.ts';
 import { withSignedTime } from './policy-time.ts';
-import { liftSuspensions } from './suspend.ts';
 
 const SYSTEM: EntryActor = { id: null, role: 'system' };
 

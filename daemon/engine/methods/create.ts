@@ -92,14 +92,18 @@ function freshnessOf(batch: Batch, request: DecisionRequest): StalePolicy | unde
 /** What holds the action back whatever its policy says; nearly always nothing. */
 function stopsOf(
   batch: Batch,
-  { action }: DecisionRequest,
+  { action, context }: DecisionRequest,
   policy: LoadedPolicy | null,
 ): SiteStop[] | undefined {
-  const { halts, disk } = batch.state;
-  if (!halts.any && disk.level === 'ok') return undefined;
+  const { halts, disk, suspended } = batch.state;
+  if (!halts.any && disk.level === 'ok' && suspended.size === 0) return undefined;
+  const stops: SiteStop[] = disk.level === 'ok' ? [] : [{ cause: 'disk' }];
+  const actor = context.actor.id;
+  if (actor !== null && suspended.has(actor)) stops.push({ cause: 'suspended', principal: actor });
   const tool = action.class === null ? undefined : policy?.compiled.bundle.actions[action.class]?.tool;
   const halted = halts.stopFor(action.target, tool ?? null);
-  return [...(disk.level === 'ok' ? [] : [{ cause: 'disk' } as const]), ...(halted === null ? [] : [halted])];
+  if (halted !== null) stops.push(halted);
+  return stops.length === 0 ? undefined : stops;
 }
 
 function evaluate(

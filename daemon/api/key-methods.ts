@@ -1,0 +1,24 @@
+import type { Method } from './method.ts';
+import * as reply from './replies.ts';
+import * as schema from './schemas.ts';
+
+/** Rows of the method table about keys and who holds them. */
+export const KEY_METHODS: readonly Method[] = [
+  {
+    name: 'keys.suspend',
+    kind: 'engine',
+    summary: 'Submit a signed act that suspends a key or a principal at once. It can only narrow.',
+    sockets: ['request', 'operator'],
+    http: { verb: 'POST', path: '/v1/keys/suspend' },
+    body: schema.SignedActBody,
+    reply: reply.Anything,
+  },
+  {
+    name: 'keys.suspended',
+    kind: 'engine',
+    summary: 'The keys and principals that are suspended at this site, oldest first.',
+    sockets: ['operator'],
+    http: { verb: 'GET', path: '/v1/keys/suspended' },
+    reply: reply.Anything,
+  },
+];
