@@ -28,6 +28,7 @@ export function checkReferences(bundle: Bundle): Defect[] {
     ...checkScopes(bundle.risk.factors, ['risk', 'factors'], names),
     ...checkRoutes(bundle, names),
     ...unknown(names, 'role', bundle.activation?.hold.roles, ['activation', 'hold', 'roles']),
+    ...unknown(names, 'role', bundle.time?.state_roles, ['time', 'state_roles']),
     ...checkSecretIds(bundle),
   ];
 }

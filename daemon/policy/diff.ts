@@ -5,6 +5,7 @@ import { approvalChanges } from './diff-approvals.ts';
 import { authorityChanges, reachChanges } from './diff-authority.ts';
 import { peopleChanges } from './diff-people.ts';
 import { gateChanges, riskChanges } from './diff-rules.ts';
+import { timeChanges } from './diff-time.ts';
 import { wordingChanges } from './diff-wording.ts';
 import { added, listed, quoted, removed, same } from './diff-words.ts';
 
@@ -46,6 +47,7 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...peopleChanges(old, after),
     ...approvalChanges(old, after),
     ...activationChanges(old, after),
+    ...timeChanges(old, after),
     ...limitChanges(old, after),
     ...(before === null ? [] : [...orderChange(old, after), ...wordingChanges(old, after)]),
   ];

@@ -15,7 +15,17 @@ const FILE_MAX_BYTES = 1_048_576;
 
 /** One file per section of the bundle. The others may be left out. */
 const REQUIRED = ['metadata', 'environments', 'actions', 'tools', 'gates', 'risk', 'authority', 'principals'];
-const OPTIONAL = ['activation', 'approvals', 'breakglass', 'headquarters', 'incidents', 'labels', 'limits', 'secrets'];
+const OPTIONAL = [
+  'activation',
+  'approvals',
+  'breakglass',
+  'headquarters',
+  'incidents',
+  'labels',
+  'limits',
+  'secrets',
+  'time',
+];
 
 /** A policy directory, read and checked. */
 export interface PolicySource {
