@@ -1,12 +1,14 @@
 import { Command } from 'commander';
-import type { BreakglassSession } from '../api/client.ts';
+import { ApiProblem, type BreakglassSession } from '../api/client.ts';
 import { placeWords } from '../core/breakglass.ts';
+import { REFUSALS } from '../core/refusal.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { formatScope, scopeDigest } from '../formats/breakglass-scope.ts';
 import { uuidv7 } from '../host/random.ts';
 import { connect, openSite, type SiteOptions } from './access.ts';
 import {
   collectField,
+  endingRoles,
   type PlaceOptions,
   parseSessionId,
   placeOf,
@@ -124,6 +126,7 @@ async function signAndSubmit(
   const client = connect(site, 'operator', 'request');
   const session = await client.breakglassSession(id);
   assertShown(session, id);
+  assertState(session, to);
   const signed = await signSiteAct(
     { client, site },
     {
@@ -132,10 +135,11 @@ async function signAndSubmit(
       digests: { scope: session.scope_digest },
       answer: to === 'end' ? 'end' : 'reviewed',
       ttlSeconds: ACT_TTL_SECONDS,
-      roles: to === 'end' ? [session.role, ...session.review.roles] : session.review.roles,
+      roles: to === 'end' ? await endingRoles(client, session) : session.review.roles,
       environment: session.scope.environment,
       statement: to === 'end' ? 'END this break-glass session' : 'have REVIEWED this break-glass session',
       about: aboutSession(session),
+      ...(to === 'review' ? { reasonLabel: 'you found' } : {}),
       ...signOptions(options, reason),
     },
   );
@@ -149,6 +153,19 @@ function assertShown({ id, scope, scope_digest }: BreakglassSession, wanted: str
     'sign.not_as_shown',
     'The session that is shown does not match its digest. Nothing was signed; find out who made it up.',
   );
+}
+
+/** What the engine would refuse whoever signs it is not worth a signature. */
+function assertState({ id, state }: BreakglassSession, to: 'end' | 'review'): void {
+  if (to === 'end' ? state === 'active' : state === 'ended' || state === 'overdue') return;
+  const how =
+    state === 'active'
+      ? `is open. End it first: holdfast breakglass end ${id} --key KEY`
+      : state === 'closed'
+        ? 'was reviewed already.'
+        : 'is over already.';
+  const detail = `Session ${id} ${how} Nothing was signed.`;
+  throw new ApiProblem(REFUSALS['breakglass.wrong_state'], { code: 'breakglass.wrong_state', detail });
 }
 
 function signOptions({ key, role, yes }: SignOptions, reason: string) {

@@ -1,4 +1,4 @@
-import { type ApiClient, ApiProblem } from '../api/client.ts';
+import { type ApiClient, ApiProblem, type BreakglassSession } from '../api/client.ts';
 import { judgePlace, judgeReason } from '../core/breakglass.ts';
 import type { Bundle, BundleBreakGlass } from '../core/bundle.ts';
 import { durationMs } from '../core/duration.ts';
@@ -53,7 +53,7 @@ export function placeRows(place: BreakglassPlace): [string, string][] {
     ['on', plain(`${place.target.type}:${place.target.id}`)],
     ['in', plain(place.environment)],
     ['who may ask', plain(place.actor ?? 'whoever the policy lets ask for the class')],
-    ['for', span(place.ttl_seconds * 1_000)],
+    ['lasts', span(place.ttl_seconds * 1_000)],
   ];
 }
 
@@ -102,6 +102,15 @@ export async function sectionFor(
 
 function unsigned({ refused, message }: Refusal): ApiProblem {
   return new ApiProblem(REFUSALS[refused], { code: refused, detail: `${message} Nothing was signed.` });
+}
+
+/** The roles that may end a session: whoever may open or review one, as far as the policy can be seen from here. */
+export async function endingRoles(client: ApiClient, session: BreakglassSession): Promise<string[]> {
+  const environments = await readEnvironments(client);
+  const found = environments?.find(({ environment }) => environment === session.scope.environment);
+  const section = found?.breakglass ?? null;
+  const roles = [...(section?.roles ?? [session.role]), ...(section?.review ?? session.review).roles];
+  return [...new Set(roles)];
 }
 
 const SESSION_ID = /^bg_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

@@ -8,9 +8,10 @@ import { renderSession, renderSessions } from './render/breakglass.ts';
 import { print, printJson } from './render/output.ts';
 
 const HELP = `
-Breaking the glass lets one class of action on one target go ahead without the approvals (and gates) that the policy names,
-for a short time, by one signature. Every act under it still passes the ledger first, and is marked. Somebody else reviews
-it afterwards. See docs/operate/break-glass.md.`;
+Breaking the glass lets one class of action on one target go ahead without the
+approvals and gates that the policy lets it lift, for a short time, by one
+signature. Every act under it still passes the ledger first, and is marked.
+Somebody else reviews it afterwards. See docs/operate/break-glass.md.`;
 
 /** `holdfast breakglass …`: emergencies, and the look at them afterwards. */
 export function breakglassCommand(): Command {

@@ -31,6 +31,8 @@ export interface SiteActRequest {
   yes: boolean;
   /** Follows "You sign that you, as ROLE, ". */
   statement: string;
+  /** What the reason is called; default "because". */
+  reasonLabel?: string;
   /** What it is about, in words: everything that the digests bind. */
   about: readonly (readonly [label: string, text: string])[];
 }
@@ -98,10 +100,14 @@ async function signerOf(
   );
 }
 
-function renderSiteAct(act: SignedAct, { statement, about }: SiteActRequest, key: string): string {
+function renderSiteAct(
+  act: SignedAct,
+  { statement, about, reasonLabel = 'because' }: SiteActRequest,
+  key: string,
+): string {
   return [
     paint('bold', folded(`You sign that you, as ${plain(act.role)}, ${statement}:`)),
-    fitted([...about, ['because', plain(act.reason)]]),
+    fitted([...about, [reasonLabel, plain(act.reason)]]),
     paint('dim', '  bound by your signature:'),
     fitted([
       ['site', plain(act.site)],

@@ -1,3 +1,4 @@
+import { anyOf } from './authority.ts';
 import type { Bundle, BundleBreakGlass } from './bundle.ts';
 import type { Target } from './request.ts';
 import { STOP_GATES } from './site-stops.ts';
@@ -82,6 +83,22 @@ export function liftAuthority(
 ): Verdict['authority'] | null {
   if (!lifts.authority) return authority;
   return { route: authority?.route ?? null, required: [] };
+}
+
+/** What an open session spared a request, in one sentence; nothing when it would have been allowed anyway. */
+export function sparedWords(
+  gates: readonly GateResult[],
+  lifts: Lifts,
+  routine: Verdict['authority'] | null,
+): string[] {
+  const groups = lifts.authority ? (routine?.required ?? []) : [];
+  const approvals = groups.map(
+    ({ group, roles, min_signatures }) =>
+      `${min_signatures} ${min_signatures > 1 ? 'approvals' : 'approval'} by ${anyOf(roles)} (${group})`,
+  );
+  const lifted = gates.filter(({ result }) => result === 'lifted').map(({ id }) => `the gate ${id}`);
+  const spared = [...approvals, ...lifted];
+  return spared.length === 0 ? [] : [`Break-glass lifts ${spared.join(', ')}.`];
 }
 
 /** How long something may live that may be given under a session: no longer than that. In milliseconds. */

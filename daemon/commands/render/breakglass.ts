@@ -1,7 +1,7 @@
 import type { BreakglassSession, GrantRecord } from '../../api/client.ts';
 import { placeWords } from '../../core/breakglass.ts';
 import type { SessionEnd } from '../../core/breakglass-session.ts';
-import { fitted, folded, instant, moment, paint, plain, type Style, table } from './text.ts';
+import { fitted, folded, instant, moment, paint, plain, type Style } from './text.ts';
 
 const STATES: Record<BreakglassSession['state'], [string, Style]> = {
   active: ['GLASS BROKEN', 'red'],
@@ -57,19 +57,23 @@ function nextStep({ state, id }: BreakglassSession): string {
   return `somebody else looks at it: holdfast breakglass review ${id} --note TEXT --key KEY`;
 }
 
-/** Sessions, one line each. */
+/** Sessions in short, oldest first. */
 export function renderSessions(sessions: readonly BreakglassSession[]): string {
-  return table(
-    ['session', 'state', 'for', 'opened by', 'until', 'review due'],
-    sessions.map((session) => [
-      session.id,
-      session.state,
-      plain(placeWords(session.scope)),
-      plain(session.principal),
-      moment(session.ended?.at ?? session.expires_at),
-      session.state === 'closed' ? 'done' : moment(session.review_due),
-    ]),
-  );
+  return sessions
+    .map((session) => {
+      const [word, style] = STATES[session.state];
+      const until = session.ended === null ? `until ${moment(session.expires_at)}` : endLine(session.ended);
+      const due =
+        session.review_due === null || session.state === 'closed'
+          ? ''
+          : `, review due ${moment(session.review_due)}`;
+      return [
+        `${paint(style, word)}  ${plain(placeWords(session.scope))}`,
+        `  ${session.id}`,
+        folded(`  by ${plain(session.principal)}, ${until}${due}`),
+      ].join('\n');
+    })
+    .join('\n');
 }
 
 /** One grant: where it reaches, and what became of it. */
@@ -96,17 +100,16 @@ export function renderGrant({ id, state, grant, issued, closed_at, session }: Gr
   ].join('\n');
 }
 
-/** Grants, one line each. */
+/** Grants in short, oldest first. */
 export function renderGrants(grants: readonly GrantRecord[]): string {
-  return table(
-    ['grant', 'state', 'for', 'issued by', 'good until', 'session'],
-    grants.map(({ id, state, grant, issued, session }) => [
-      id,
-      state,
-      plain(placeWords(grant)),
-      plain(issued.by),
-      moment(grant.expires_at),
-      session ?? '-',
-    ]),
-  );
+  return grants
+    .map(({ id, state, grant, issued, session }) =>
+      [
+        `${paint(state === 'unused' ? 'yellow' : 'dim', state.toUpperCase())}  ${plain(placeWords(grant))}`,
+        `  ${id}`,
+        `  issued by ${plain(issued.by)}, good until ${moment(grant.expires_at)}`,
+        ...(session === null ? [] : [`  opened ${session}`]),
+      ].join('\n'),
+    )
+    .join('\n');
 }

@@ -69,14 +69,15 @@ export function redeemGrant(batch: Batch, call: EngineCall): AfterCommit {
   if (isRefusal(found)) return refused(found);
   const { grant, granting, issuer, evidence } = found;
   const { actor, reason, fields } = body;
-  const wrong =
-    batch.state.peers.nameRefusal(call.peer, actor.id, batch) ??
-    checkMoment(batch, grant) ??
+  const wrong = batch.state.peers.nameRefusal(call.peer, actor.id, batch) ?? checkMoment(batch, grant);
+  if (wrong !== null) return refused(wrong);
+  // First of all that is told: whoever has no code learns nothing else.
+  if (commitCode(id, body.code) !== grant.commitment) return wrongCode(batch, call, id, actor.id);
+  const hindrance =
     checkWords(reason) ??
     judgeReason(granting.section, fields ?? {}) ??
     checkRoom(batch, granting.section, sessionIdOf(id));
-  if (wrong !== null) return refused(wrong);
-  if (commitCode(id, body.code) !== grant.commitment) return wrongCode(batch, call, id, actor.id);
+  if (hindrance !== null) return refused(hindrance);
   batch.state.breakglass.grantClosed(id);
   const { type: _type, id: _id, site: _site, log: _log, commitment: _c, expires_at: _e, ...place } = grant;
   return openSession(batch, sessionIdOf(id), {
@@ -234,7 +235,7 @@ function grantView(state: EngineState, id: string): object {
     grant: document,
     grant_digest: grantDigest(formatGrant(document)),
     issued: { here: first.type === 'grant.issued', by: principal, role, key, at: issueTime(first) },
-    closed_at: newest === first && !used ? null : newest.at,
+    closed_at: row.first_idx === row.last_idx && !used ? null : newest.at,
     session: used ? newest.stream : null,
   };
 }
