@@ -3,13 +3,20 @@ import { type Bundle, parseBundle } from '../../daemon/core/bundle.ts';
 import { BundleDefects } from '../../daemon/core/bundle-defects.ts';
 import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
 import type { Json } from '../../daemon/formats/json.ts';
-import { ed25519Blob } from '../../daemon/formats/ssh-public-key.ts';
+import { ed25519Blob, SK_ED25519 } from '../../daemon/formats/ssh-public-key.ts';
+import { concat, sshString } from '../../daemon/formats/ssh-wire.ts';
+import { EcdsaSecurityKey, Ed25519SecurityKey } from '../security-key.ts';
 import { compileSample, sampleBundle } from './sample.ts';
 
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl';
 
 function keyLine(raw: Uint8Array): string {
   return `ssh-ed25519 ${Buffer.from(ed25519Blob(raw)).toString('base64')}`;
+}
+
+function securityKeyLine(raw: Uint8Array): string {
+  const blob = concat(sshString(SK_ED25519), sshString(raw), sshString('ssh:'));
+  return `${SK_ED25519} ${Buffer.from(blob).toString('base64')}`;
 }
 
 /** Defects as `pointer: found`, after a change that a type checker would not allow everywhere. */
@@ -349,8 +356,10 @@ describe('principals', () => {
       bundle.principals.alice.keys = [{ public_key: line }];
       if (other !== undefined) bundle.principals['agent:ops-1'].keys = [{ public_key: other }];
     };
-  it('take an Ed25519 key', () => {
+  it('take an Ed25519 key, in a file or in a security key', () => {
     expect(defectsOf(withKey(KEY))).toEqual([]);
+    expect(defectsOf(withKey(new Ed25519SecurityKey().line))).toEqual([]);
+    expect(defectsOf(withKey(new EcdsaSecurityKey().line))).toEqual([]);
   });
   it.each([
     ['no key line', withKey('hello'), '/principals/alice/keys/0/public_key'],
@@ -364,6 +373,16 @@ describe('principals', () => {
     [
       'the neutral element',
       withKey(keyLine(Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? 1 : 0)))),
+      '/principals/alice/keys/0/public_key',
+    ],
+    [
+      'an encoding that is not canonical',
+      withKey(keyLine(Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? 0xee : i === 31 ? 0x7f : 0xff)))),
+      '/principals/alice/keys/0/public_key',
+    ],
+    [
+      'a security key of small order',
+      withKey(securityKeyLine(new Uint8Array(32))),
       '/principals/alice/keys/0/public_key',
     ],
     ['one key of two people', withKey(KEY, `${KEY} comment`), '/principals/alice/keys/0/public_key'],
