@@ -111,4 +111,13 @@ export const INCIDENT_METHODS: readonly Method[] = [
     body: SignedActBody,
     reply: reply.Anything,
   },
+  {
+    name: 'canary.run',
+    kind: 'host',
+    summary:
+      'Send a must-deny action through the gateway now. A gateway that does not deny it becomes an incident.',
+    sockets: ['operator'],
+    http: { verb: 'POST', path: '/v1/canary' },
+    reply: reply.Anything,
+  },
 ];

@@ -15,6 +15,7 @@ export type HostMethod =
   | 'outbox.acknowledgements'
   | 'peers.identify'
   | 'tls.renew'
+  | 'canary.run'
   | 'actions.execute'
   | 'status.get'
   | 'ready.get';

@@ -20,6 +20,8 @@ export interface DaemonParts {
   importPolicy(path: string, actor: string | null): Promise<ImportResult>;
   /** What the process knows beside the engine: uptime, sockets, schedules. */
   extraStatus(): JsonObject;
+  /** What is degraded beside the engine's own parts. */
+  extraDegraded(): readonly JsonObject[];
 }
 
 /** The host's part of the table for the daemon's sockets. */
@@ -66,8 +68,9 @@ async function engineStatus(engine: EngineHandle): Promise<Answer> {
 async function statusAnswer(parts: DaemonParts): Promise<Answer> {
   const answer = await engineStatus(parts.engine);
   if (answer.status !== 200) return answer;
-  const status = JSON.parse(textOf(answer)) as JsonObject;
-  return { status: 200, body: JSON.stringify({ ...status, host: parts.extraStatus() }) };
+  const status = JSON.parse(textOf(answer)) as JsonObject & { degraded?: JsonObject[] };
+  const degraded = [...(status.degraded ?? []), ...parts.extraDegraded()];
+  return { status: 200, body: JSON.stringify({ ...status, degraded, host: parts.extraStatus() }) };
 }
 
 /** Ready means: the engine says that it could allow something right now. Anything else is a 503 with its reasons. */

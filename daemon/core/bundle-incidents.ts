@@ -59,6 +59,8 @@ export const Incidents = Type.Object(
         closed,
       ),
     ),
+    /** In whose name the self-test asks, where callers are told apart: somebody with the identity of the daemon's account. */
+    canary_actor: Type.Optional(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' })),
     /** Beside the built-in ones, which name classes that no policy has. */
     canaries: Type.Optional(Type.Array(Canary, { minItems: 1, maxItems: 16 })),
   },

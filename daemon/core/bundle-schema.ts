@@ -259,3 +259,4 @@ export type { BundleBreakGlass } from './bundle-breakglass.ts';
 export type { BundlePrincipal } from './bundle-principal.ts';
 export type BundleRiskFactor = Static<typeof RiskFactor>;
 export type BundlePayloadField = Static<typeof PayloadField>;
+export type { BundleCanary, BundleIncidents } from './bundle-incidents.ts';

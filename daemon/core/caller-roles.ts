@@ -85,6 +85,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'incidents.get': ['requester', 'observer'],
   'incidents.list': ['observer'],
   'incidents.resume': ['requester', 'operator'],
+  'canary.run': ['observer', 'operator'],
   'status.get': ['observer'],
   'time.get': ['observer'],
   'time.state': ['carrier'],

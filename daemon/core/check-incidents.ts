@@ -9,6 +9,7 @@ export function checkIncidents(bundle: Bundle): Defect[] {
   return [
     ...unknownRoles(incidents.reporter_roles, 'reporter_roles', held),
     ...unknownRoles(incidents.resume_roles, 'resume_roles', held),
+    ...checkCanaryActor(bundle),
     ...checkCanaries(bundle),
   ];
 }
@@ -24,6 +25,15 @@ function unknownRoles(roles: readonly string[] | undefined, member: string, held
       },
     ];
   });
+}
+
+function checkCanaryActor({ incidents, principals }: Bundle): Defect[] {
+  const actor = incidents?.canary_actor;
+  if (actor === undefined || Object.hasOwn(principals, actor)) return [];
+  const write_instead = 'write the id of a principal of this bundle';
+  return [
+    { pointer: pointerOf('incidents', 'canary_actor'), found: `nobody called "${actor}"`, write_instead },
+  ];
 }
 
 function checkCanaries(bundle: Bundle): Defect[] {

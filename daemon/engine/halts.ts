@@ -105,9 +105,9 @@ export function readHalts(ledger: Ledger, projections: Projections): Halts {
   return halts;
 }
 
-/** What two reports of the same thing have in common. */
+/** What two reports of the same thing have in common. A self-test that fails again is the same failure. */
 export function incidentKey({ cause, halt, detail, evidence, reporter }: IncidentData): string {
-  const same = { cause, detail, evidence, halt, reporter };
+  const same = reporter === 'daemon' ? { cause, reporter } : { cause, detail, evidence, halt, reporter };
   return canonicalText(same as unknown as JsonObject as Json);
 }
 

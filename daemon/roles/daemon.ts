@@ -20,6 +20,7 @@ import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { openOutbox } from './daemon-outbox.ts';
 import { openPeers } from './daemon-peers.ts';
+import { openWatch } from './daemon-watch.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
 const SOCKETS: readonly Exclude<SocketKind, 'gateway'>[] = ['request', 'redeem', 'operator'];
@@ -39,7 +40,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   // Raced below. An engine that does not even start says so through `startEngine`, before anyone waits for this.
   gone.promise.catch(() => {});
   const engine = withIdTokens(await startEngine(dir, gone.reject));
-  clearStaging(paths.inbox);
+  clearStaging(paths.state);
   const store = new PolicyStore(paths.policy);
   const receipts = receiptsOf(paths, config, engine);
   followOutcomes(engine, receipts, log);
@@ -49,6 +50,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const startedAt = systemClock.monotonic();
   const outbox = openOutbox(config, paths, engine, receipts, log);
   const peers = await openPeers(config, paths, engine, log);
+  const watch = openWatch(config, paths, engine, log);
   const services = daemonServices({
     engine,
     policyUpdate: async (digest, environment) =>
@@ -71,9 +73,11 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       pid: process.pid,
       peers: peers.status(),
       outbox: outbox.status(),
+      canary: watch.status(),
     }),
+    extraDegraded: () => watch.degraded().map((one) => ({ ...one })),
   });
-  const host = { ...services, ...peers.services, ...outbox.services };
+  const host = { ...services, ...peers.services, ...outbox.services, ...watch.services };
   const servers: ApiServer[] = [];
   for (const socket of SOCKETS) {
     const listen = { path: join(paths.run, `${socket}.sock`), ...access(config) };
@@ -83,8 +87,10 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     );
   }
   const endRotation = await peers.rotate(servers);
+  const endWatch = await watch.start();
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
+  await endWatch();
   await endRotation();
   await outbox.stop();
   await stop(servers, engine, signal, log);

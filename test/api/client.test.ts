@@ -125,6 +125,7 @@ describe("the daemon's own part of the table", () => {
             : { applied: false as const, code: 'update.expired', reason: 'The metadata has expired.' },
         ),
       extraStatus: () => ({ uptime_seconds: 5 }),
+      extraDegraded: () => [],
     };
     const serving = await serve({ host: (engine) => daemonServices({ ...parts, engine }) });
     serving.engine.script = (call) =>

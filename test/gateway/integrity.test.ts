@@ -148,7 +148,7 @@ describe('an engine that gives out what does not verify', () => {
     ],
     ['a redemption that is none', 'gateway.redemption_unverifiable', { redemptionProof: () => 'nothing' }],
   ])('is reported: %s', async (_what, code, bend) => {
-    world.engine.bend = bend;
+    world.engine.bend = bend as FakeEngine['bend'];
     const { refused } = await enforce(world.gate, request());
     expect(refused?.refused).toBe(code);
     expect(world.engine.findings).toMatchObject([{ cause: 'gateway_report', evidence: { code } }]);

@@ -119,6 +119,7 @@ export function getPolicy(state: EngineState, call: EngineCall): EngineReply {
       risk: bundle?.risk ?? null,
       authority: bundle?.authority ?? null,
       principals: bundle?.principals ?? null,
+      incidents: bundle?.incidents ?? null,
       suspension: bundle?.suspension ?? null,
       breakglass: bundle?.breakglass ?? null,
     };
