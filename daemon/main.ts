@@ -105,6 +105,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'bring in a signed policy repository from a directory or medium',
     load: async () => (await import('./commands/import.ts')).importCommand(),
   },
+  time: {
+    group: SITE,
+    summary: 'how far the clock can be believed; state what time it is',
+    load: async () => (await import('./commands/time.ts')).timeCommand(),
+  },
   ledger: {
     group: PROOF,
     summary: 'verify, list, show, prove, export or rebuild the ledger',

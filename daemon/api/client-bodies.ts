@@ -146,8 +146,11 @@ export type IncidentReport =
       evidence?: JsonObject;
     };
 
-/** A break-glass session; `ledger` comes with the answer to what changed it. */
-export type BreakglassSession = Session & { ledger?: { record_id: number; proof: string } };
+/** A break-glass session; `ledger` comes with the answer to what changed it, `decisions` (under it) when it is read alone. */
+export type BreakglassSession = Session & {
+  ledger?: { record_id: number; proof: string };
+  decisions?: string[];
+};
 
 /** A sealed grant as the ledger accounts for it. */
 export interface GrantRecord {
@@ -169,4 +172,24 @@ export interface RedeemGrantBody extends Partial<SignedActBody> {
   reason: string;
   fields?: Record<string, string>;
   grant?: string;
+}
+
+/** How far a site's clock can be believed. Instants are RFC 3339 in UTC. */
+export interface SiteTime {
+  now: string;
+  trust: 'trusted' | 'floor' | 'uncertain';
+  /** Why it is believed, or not. */
+  cause: string;
+  /** Since when it is not believed. */
+  since: string | null;
+  /** It is not earlier than this. */
+  floor: string;
+  /** What the clock would show if nobody had set it; null where nobody knows. */
+  expected: string | null;
+  /** Who may state the time; null where nobody may. */
+  rules: { state_roles: string[] } | null;
+  /** To be answered by a statement that is signed elsewhere. */
+  challenge?: string;
+  /** Log index of the entry about a statement. */
+  record_id?: number;
 }

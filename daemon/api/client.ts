@@ -20,6 +20,7 @@ import type {
   Redeemed,
   RedeemGrantBody,
   SignedActBody,
+  SiteTime,
   SuspendedKey,
 } from './client-bodies.ts';
 import type { ClientTls } from './client-identity.ts';
@@ -203,6 +204,16 @@ export class ApiClient {
   takeAcknowledgements(path: string, options: CallOptions = {}): Promise<JsonObject> {
     const target = '/v1/outbox/acknowledgements';
     return this.#json({ verb: 'POST', path: target, body: { path }, timeoutMs: 600_000, ...options });
+  }
+
+  /** How far the site's clock can be believed, with a fresh challenge for a statement of the time. */
+  time(): Promise<SiteTime & { challenge: string }> {
+    return this.#json({ verb: 'GET', path: '/v1/time' });
+  }
+
+  /** Submits a signed statement of the time; the answer says what the clock counts for now. */
+  stateTime(statement: SignedActBody): Promise<SiteTime> {
+    return this.#json({ verb: 'POST', path: '/v1/time/statements', body: statement });
   }
 
   status(): Promise<JsonObject> {

@@ -19,6 +19,8 @@ export interface SiteActRequest {
   answer: string;
   reason: string;
   ttlSeconds: number;
+  /** What the act says about when it was signed, in milliseconds since 1970; default: the clock of this machine. */
+  issuedAt?: number;
   /** What `--key` names. */
   key: string;
   /** `--role`; else the one of `roles` that the key's owner holds. */
@@ -58,7 +60,7 @@ export async function signSiteAct(place: SigningPlace, request: SiteActRequest):
     answer: request.answer,
     role: signer.role,
     reason: request.reason,
-    issued_at: new Date().toISOString(),
+    issued_at: new Date(request.issuedAt ?? Date.now()).toISOString(),
     ttl_seconds: request.ttlSeconds,
     nonce: randomBytes(NONCE_BYTES).toString('base64url'),
     seen_checkpoint: place.client === null ? null : await seenCheckpoint(place.client, place.site),
