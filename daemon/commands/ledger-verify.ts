@@ -128,6 +128,9 @@ const WORDS: Record<number, [word: string, style: Style, meaning: string]> = {
   ],
 };
 
+/** Findings after which nothing else is looked at. */
+const WRONG_FILE: Readonly<Record<string, string>> = { trust: 'ANOTHER LEDGER', kind: 'NOT A LEDGER' };
+
 function render(
   report: VerifyReport,
   { ledgerPath, trust, countersignature }: Files,
@@ -154,8 +157,9 @@ function render(
   ];
   const [only] = report.findings;
   // The rest was not looked at: one sentence says it all.
-  if (only?.what === 'trust')
-    return `${paint(style, paint('bold', 'ANOTHER LEDGER'))}  ${plain(only.detail)}`;
+  const wrongFile = only === undefined ? undefined : WRONG_FILE[only.what];
+  if (only !== undefined && wrongFile !== undefined)
+    return `${paint(style, paint('bold', wrongFile))}  ${plain(only.detail)}`;
   if (report.findings.length > 0) lines.push('', renderFindings(report));
   return lines.join('\n');
 }

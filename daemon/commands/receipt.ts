@@ -79,7 +79,10 @@ function render(
       ['at', `${receipt.at}${trust}`],
       ['from', plain(source ?? '')],
       ['by', plain(who ?? '')],
-      ['in force', inForce === null ? 'nothing' : plain(`serial ${inForce.serial}\n${pinned.join('\n')}`)],
+      [
+        'in force',
+        inForce === null ? 'nothing' : [`serial ${inForce.serial}`, ...pinned].map(plain).join('\n'),
+      ],
       ['recorded', `entry ${receipt.record_id} of a ledger of ${size} entries`],
       ['trust', countersignatureWords(countersignature)],
     ]),

@@ -121,7 +121,18 @@ function facts(status: JsonObject): [string, string][] {
     ['open', countsLine(object(status.decisions))],
     ['clock', clockLine(status)],
     ['callers', callersLine(status)],
+    ['outbox', outboxLine(object(object(status.host).outbox))],
   ];
+}
+
+/** What headquarters has not acknowledged yet. */
+function outboxLine({ files, bytes, oldest, receipts_dropped: dropped }: JsonObject): string {
+  if (typeof files !== 'number' || typeof bytes !== 'number') return '';
+  const kept = files === 0 ? 'empty' : `${count(files, 'file')} (${Math.ceil(bytes / 1_024)} KiB)`;
+  const waits = files === 0 ? '' : `, not acknowledged by headquarters, the oldest ${instant(text(oldest))}`;
+  const room =
+    typeof dropped === 'number' && dropped > 0 ? `; no room for ${count(dropped, 'older receipt')}` : '';
+  return plain(`${kept}${waits}${room}`);
 }
 
 const CLOCK_WORDS: Record<string, string> = {

@@ -15,7 +15,8 @@ export interface Finding {
     | 'checkpoint'
     | 'head'
     | 'projection'
-    | 'trust';
+    | 'trust'
+    | 'kind';
   where: string;
   detail: string;
   /** Log index, where it is about an entry. */

@@ -97,7 +97,7 @@ export function otherKind(path: string): string | null {
   const shown = isText
     ? `text that begins with ${JSON.stringify(text.trim().slice(0, 32))}`
     : 'of another kind';
-  return `this is no ledger (no SQLite database), but a file of ${size} bytes, ${shown}`;
+  return `This is no ledger (no SQLite database), but a file of ${size} bytes, ${shown}. Name the right file; if a ledger should be here, it was overwritten.`;
 }
 
 /**

@@ -7,10 +7,14 @@ import type { Finding } from './finding.ts';
  * right log, or has no checkpoints.
  */
 export function otherLog(database: Database, expected: string): Finding | null {
-  const own = database.prepareColumn<number>(
-    `SELECT count(*) FROM checkpoints WHERE substr(CAST(note AS TEXT), 1, length(?1) + 1) = ?1 || char(10)`,
+  const tables = database.prepareColumn<number>(
+    "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'checkpoints'",
   );
-  if ((own.get(expected) ?? 0) > 0) return null;
+  if (tables.get() !== 1) return null;
+  const own = database.prepareColumn<number>(
+    `SELECT count(*) FROM checkpoints WHERE substr(CAST(note AS TEXT), 1, length(?) + 1) = ? || char(10)`,
+  );
+  if ((own.get(expected, expected) ?? 0) > 0) return null;
   const newest = database
     .prepareColumn<string>(
       "SELECT coalesce(CAST(note AS TEXT), '') FROM checkpoints ORDER BY size DESC LIMIT 1",

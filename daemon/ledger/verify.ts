@@ -67,7 +67,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     findings.addAll(logFindings(log, `${options.ledgerPath}-wal`));
     const cut = truncation(files.ledger, log);
     const other = otherKind(files.ledger);
-    if (other !== null) findings.add(tampered('file', options.ledgerPath, other));
+    if (other !== null) findings.add(tampered('kind', options.ledgerPath, other));
     else if (cut !== null) findings.add({ code: 14, what: 'file', where: options.ledgerPath, detail: cut });
     else read = await verifyDatabase(files, options, findings);
   } finally {
@@ -108,16 +108,16 @@ async function verifySnapshot(
   options: VerifyOptions,
   findings: Findings,
 ): Promise<Pick<VerifyReport, 'entries' | 'checkpoint'>> {
+  const stranger = otherLog(database, options.trust.origin);
+  if (stranger !== null) {
+    findings.add(stranger);
+    return { entries: countEntries(database, findings), checkpoint: null };
+  }
   const headScope = { where: options.headPath ?? '', trust: options.trust, findings };
   const head = files.head === null ? null : await readHead(files.head, headScope);
   database.beginRead();
   findings.addAll(schemaDefects(database).map((defect) => tampered('schema', 'sqlite_schema', defect)));
   const entries = countEntries(database, findings);
-  const stranger = otherLog(database, options.trust.origin);
-  if (stranger !== null) {
-    findings.add(stranger);
-    return { entries, checkpoint: null };
-  }
   const projections = startChecks(options, database, entries);
   const marks = StreamMarks.ofSize(entries);
   const tree = new TreeVerifier(findings);

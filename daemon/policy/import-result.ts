@@ -3,8 +3,8 @@ import type { SiteTarget } from '../formats/site-target.ts';
 
 /** The receipt of an import: where it was left, and itself. */
 export type LeftReceipt = {
-  /** In the outbox. */
-  file: string;
+  /** In the outbox; null when headquarters has it already. */
+  file: string | null;
   /** On the medium; null when that could not be written to, or is part of the site. */
   medium: string | null;
   /** DSSE envelope, as in both files. */

@@ -75,9 +75,10 @@ async function withReceipt(request: ImportRequest, result: ImportResult): Promis
     const receipt = result.applied && again ? await receipts.inForce() : await receipts.of(result.record_id);
     if (receipt === null) return { ...result, receipt: null };
     const medium = isWithin(paths.root, path) ? null : await leaveOnMedium(path, receipt);
+    const file = join(paths.outbox, receipt.name);
     return {
       ...result,
-      receipt: { file: join(paths.outbox, receipt.name), medium, envelope: receipt.text },
+      receipt: { file: existsSync(file) ? file : null, medium, envelope: receipt.text },
     };
   } catch {
     // The next import, or the next start, makes it up.
@@ -100,7 +101,7 @@ async function judge(
   const job: JudgeJob = {
     path,
     site,
-    inbox: paths.inbox,
+    area: paths.state,
     store: paths.policy,
     root: join(paths.trust, 'root.json'),
     inForce,
