@@ -11,15 +11,13 @@ interface Held {
 
 /** Says at `/metrics` whether an update waits to be put in force, since when, and when it is given up. */
 export function measureHeld(registry: Registry, engine: EngineHandle): void {
-  const gauge = (name: string, help: string, read: (held: Held | null) => number | null) =>
+  const gauge = (name: string, help: string, read: (held: Held | null) => number) =>
     new Gauge({
       name,
       help,
       registers: [registry],
       async collect() {
-        this.reset();
-        const value = read(await heldIn(engine));
-        if (value !== null) this.set(value);
+        this.set(read(await heldIn(engine)));
       },
     });
   gauge('holdfast_policy_held', '1 while an update waits to be put in force.', (held) =>
@@ -28,18 +26,20 @@ export function measureHeld(registry: Registry, engine: EngineHandle): void {
   gauge(
     'holdfast_policy_held_unsigned',
     'Demands for signatures of the site that the waiting update has not met.',
-    (held) => held?.missing.length ?? null,
+    (held) => held?.missing.length ?? 0,
   );
-  gauge('holdfast_policy_held_since_seconds', 'Since when the update waits; seconds since 1970.', (held) =>
-    seconds(held?.since),
+  gauge(
+    'holdfast_policy_held_since_seconds',
+    'Since when the update waits; seconds since 1970, 0 when none does.',
+    (held) => seconds(held?.since) ?? 0,
   );
   gauge(
     'holdfast_policy_held_until_seconds',
-    'When the waiting update is given up; seconds since 1970.',
+    'When the waiting update is given up; seconds since 1970, 0 when none waits or it has no end.',
     (held) => {
       const ends = [held?.missing.length === 0 ? null : held?.wait_until, held?.expires_at];
       const known = ends.flatMap((end) => seconds(end) ?? []);
-      return known.length === 0 ? null : Math.min(...known);
+      return known.length === 0 ? 0 : Math.min(...known);
     },
   );
 }

@@ -56,7 +56,13 @@ export function holdDemands(places: readonly HoldPlace[]): {
     const own = before === null ? inForce : inForce.filter((rule) => rule.demand.environment === environment);
     return [...own, ...rulesOf(environment, 'new', after?.bundle)];
   });
-  const demands = new Map(heard.map(({ demand }) => [canonicalText({ ...demand }), demand]));
+  // The same demand by old and new rules is one; that of the rules in force comes first.
+  const demands = new Map<string, HoldDemand>();
+  for (const { demand } of heard) {
+    const { environment, roles, min_signatures } = demand;
+    const key = canonicalText([environment, [...roles].sort(), min_signatures]);
+    if (!demands.has(key)) demands.set(key, demand);
+  }
   const waits = heard.flatMap(({ max_wait }) => (max_wait === null ? [] : [durationMs(max_wait)]));
   return { demands: [...demands.values()], max_wait_ms: waits.length === 0 ? null : Math.min(...waits) };
 }

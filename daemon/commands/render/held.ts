@@ -23,19 +23,31 @@ export function renderHeld({ held, changes }: ShownHeld): string {
       ['expires', held.expires_at === null ? '' : `${instant(held.expires_at)}; never in force after that`],
       ['would have', flipWords(held.flips)],
     ]),
-    ...changes.map(renderChange),
+    ...renderChanges(changes),
   ].join('\n');
 }
 
-function renderChange({ environment, from, to, changes }: EnvironmentChange): string {
-  if (from === to && changes.length === 0) return `${plain(environment)}: ${from ?? 'nothing'}, as it is`;
-  const head = `${paint('bold', plain(environment))}: ${plain(from ?? 'nothing')} → ${plain(to ?? 'nothing')}`;
-  const lines = changes.length === 0 ? ['The rules stay the same.'] : changes;
-  return [head, ...lines.map((line) => folded(`- ${plain(line)}`))].join('\n');
+/** Environments to which the same happens stand together. */
+function renderChanges(all: readonly EnvironmentChange[]): string[] {
+  const kinds = new Map<string, EnvironmentChange[]>();
+  for (const one of all) {
+    const key = JSON.stringify([one.from, one.to, one.changes]);
+    kinds.set(key, [...(kinds.get(key) ?? []), one]);
+  }
+  return [...kinds.values()].flatMap((same) => {
+    const [first] = same;
+    if (first === undefined) return [];
+    const { from, to, changes } = first;
+    const names = plain(same.map(({ environment }) => environment).join(', '));
+    if (from === to && changes.length === 0) return [`${names}: ${plain(from ?? 'nothing')}, as it is`];
+    const head = `${paint('bold', names)}: ${plain(from ?? 'nothing')} → ${plain(to ?? 'nothing')}`;
+    const lines = changes.length === 0 ? ['The rules stay the same.'] : changes;
+    return [head, ...lines.map((line) => folded(`- ${plain(line)}`))];
+  });
 }
 
 function flipWords(flips: ShownHeld['held']['flips']): string {
-  if (flips === null || flips === undefined) return '';
+  if (flips === null || flips === undefined || flips.decisions === 0) return '';
   const kinds = Object.entries(flips.counts).filter(([, count]) => count > 0);
   const of = `of the last ${flips.decisions} decisions`;
   if (kinds.length === 0) return `changed none ${of}`;
