@@ -72,6 +72,7 @@ export const REFUSALS = {
   'peer.not_that_actor': 403,
   'policy.none': 409,
   'policy.not_newer': 409,
+  'policy.serial_too_high': 422,
   'policy.not_held': 404,
   'policy.rejected': 409,
   'policy.expired': 409,

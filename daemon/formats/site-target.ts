@@ -9,6 +9,10 @@ import { parseStrict } from './strict-json.ts';
  */
 
 export const SITE_TARGET_MAX_BYTES = 65_536;
+/** A serial only grows, so one that is near the end of numbers would be the last for ever. */
+export const SERIAL_MAX = 2_000_000_000;
+/** How far ahead of the serial in force the next one may be; that many publications nobody misses. */
+export const SERIAL_STEP_MAX = 1_000_000;
 
 /** A bundle as the site target pins it. */
 export interface PinnedTarget {

@@ -6,6 +6,7 @@ import {
   isTargetName,
   type PinnedTarget,
   parseSiteTarget,
+  SERIAL_MAX,
   SITE_TARGET_MAX_BYTES,
   type SiteTarget,
   siteTargetName,
@@ -50,6 +51,13 @@ export function readSiteTarget(
   const value = wrapped('update.site_target', `its file for ${site} is malformed`, () =>
     parseSiteTarget(file.bytes),
   );
+  if (value.serial > SERIAL_MAX)
+    throw notAccepted(
+      'update.serial_too_high',
+      `its file for ${site} has the serial ${value.serial}, which hardly any later one could exceed (${SERIAL_MAX} is the most). Do not use it; tell the publisher that somebody signed it`,
+      undefined,
+      name,
+    );
   if (value.site !== site)
     throw notAccepted('update.wrong_site', `its file for this site names ${value.site}`, undefined, name);
   if ((value.profile ?? null) !== profile)

@@ -1,6 +1,6 @@
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
-import { bundleTargetName, type SiteTarget } from '../../daemon/formats/site-target.ts';
+import { bundleTargetName, SERIAL_MAX, type SiteTarget } from '../../daemon/formats/site-target.ts';
 import { tufTime } from './metadata.ts';
 
 /** A canonical bundle file; name and version are those of its metadata. */
@@ -34,6 +34,7 @@ export function nextSiteTarget(
   const { site, environments, bundle, profile, now } = change;
   const effective = effectiveAt(before, change.effective_at, now);
   assertNotOlder(before, environments, bundle);
+  if ((before?.serial ?? 0) >= SERIAL_MAX) throw serialTooHigh(site);
   const { name, version } = bundle;
   const pinned = { name, version, digest: sha256Hex(bundle.bytes), path: bundleTargetName(name, version) };
   return {
@@ -96,4 +97,11 @@ function assertNotOlder(
       `${environment} runs ${pinned.name} version ${pinned.version} already; version ${bundle.version} was not published. Publish old rules again under a new version.`,
     );
   }
+}
+
+function serialTooHigh(site: string): BoundaryError {
+  return new BoundaryError(
+    'publish.serial_too_high',
+    `The published file of ${site} has a serial that no site accepts (${SERIAL_MAX} is the most); nothing was published. Somebody signed it: revoke that key, and put the file of the last good version in its place from a copy of the repository.`,
+  );
 }

@@ -60,6 +60,13 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
 }
 
 function checkNewer(before: AppliedPolicy | null, next: SiteTarget): Refusal | null {
+  const limit = (before?.site_target.serial ?? 0) + SERIAL_STEP_MAX;
+  if (next.serial > limit) {
+    return refuse(
+      'policy.serial_too_high',
+      `The update has serial ${next.serial}; after what is in force at most ${limit} is believed, because a serial can only grow. Nothing was changed. Tell the publisher that somebody signed it.`,
+    );
+  }
   if (before === null) return null;
   if (next.serial <= before.site_target.serial) {
     return refuse(
