@@ -17,7 +17,7 @@ import {
 } from './breakglass-place.ts';
 import { renderSession } from './render/breakglass.ts';
 import { print, printJson } from './render/output.ts';
-import { moment, plain } from './render/text.ts';
+import { count, moment, plain } from './render/text.ts';
 import { signSiteAct } from './sign-site-act.ts';
 import { KEY_HELP } from './ssh-key.ts';
 
@@ -178,12 +178,14 @@ function aboutSession({
   activated_at,
   because,
   grant,
+  decisions = [],
 }: BreakglassSession): [string, string][] {
   return [
     ['for', plain(placeWords(scope))],
     ['opened by', plain(`${principal}, ${moment(activated_at)}`)],
     ['with', grant === null ? '' : plain(`sealed grant, used by ${grant.redeemed_by}`)],
     ['said then', plain(because)],
+    ['under it', count(decisions.length, 'decision')],
   ];
 }
 

@@ -11,6 +11,7 @@ import {
   REBUILT,
   rowAfter,
   type StandingRow,
+  sessionOver,
 } from './projections.ts';
 
 /** More would not tell a person more. */
@@ -123,8 +124,16 @@ class RowCheck {
   readonly #link: Statement<[prevIdx: number | null, text: string]>;
   readonly #kept: Statement<{ request: string; decision: string }>;
   readonly #burnt: Statement<number>;
+  readonly #under: Statement<number>;
   /** How many rows each table should have. */
-  readonly #expected = { decisions: 0, idempotency: 0, nonces: 0, key_counters: 0, standing: 0 };
+  readonly #expected = {
+    decisions: 0,
+    idempotency: 0,
+    nonces: 0,
+    key_counters: 0,
+    standing: 0,
+    under_breakglass: 0,
+  };
   readonly #counters = new Map<string, number>();
   readonly #standing = new Map<string, StandingRow>();
   #site: string | null = null;
@@ -134,6 +143,7 @@ class RowCheck {
     this.#findings = findings;
     this.#link = database.prepareTuple('SELECT prev_idx, CAST(bytes AS TEXT) FROM entries WHERE idx = ?');
     this.#kept = database.prepare('SELECT request, decision FROM idempotency WHERE key = ?');
+    this.#under = database.prepareColumn('SELECT 1 FROM under_breakglass WHERE session = ? AND decision = ?');
     this.#burnt = database.prepareColumn('SELECT idx FROM nonces WHERE nonce = ?');
   }
 
@@ -207,6 +217,7 @@ class RowCheck {
         const entry = JSON.parse(text) as Entry;
         expected = rowAfter(expected, index, entry);
         this.#idempotency(entry);
+        this.#breakglass(entry);
         this.#nonce(entry, index);
         this.#site ??= entry.site;
       } catch (error) {
@@ -241,6 +252,14 @@ class RowCheck {
     const row = this.#kept.get(answered.key);
     if (row?.request === answered.request && row.decision === entry.stream) return;
     this.#findings.add(`idempotency[${answered.key}]`, `it does not say what ${entry.stream} answered`);
+  }
+
+  #breakglass(entry: Entry): void {
+    const session = sessionOver(entry);
+    if (session === null) return;
+    this.#expected.under_breakglass++;
+    if (this.#under.get(session, entry.stream) !== undefined) return;
+    this.#findings.add(`under_breakglass[${session}]`, `it does not name ${entry.stream}`);
   }
 
   #nonce(entry: Entry, index: number): void {
@@ -284,6 +303,7 @@ function isUnusedGrant(joined: Joined, site: string): boolean {
         `"time_trust":"floor","type":"decision.authorized","v":1}`,
     ) &&
     text.includes(`"expires_at":"${until.toISOString()}","id":"prm_${stream.slice(4)}","not_before":"`) &&
-    !text.includes('"idempotency":{')
+    !text.includes('"idempotency":{') &&
+    !text.includes('"breakglass":{')
   );
 }

@@ -68,6 +68,13 @@ export const PROJECTION_OBJECTS: readonly { type: 'table' | 'index'; name: strin
   },
   {
     type: 'table',
+    // For whoever reviews a session; a row for each decision under one, and none for all others.
+    name: 'under_breakglass',
+    sql: `CREATE TABLE under_breakglass (session TEXT NOT NULL, decision TEXT NOT NULL, PRIMARY KEY (session, decision))
+  STRICT, WITHOUT ROWID`,
+  },
+  {
+    type: 'table',
     name: 'sealed',
     sql: 'CREATE TABLE sealed (decision TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID',
   },
@@ -81,7 +88,14 @@ UNION ALL
 SELECT permit, count(*) FROM decisions WHERE permit IN ('redeemed', 'unknown') GROUP BY permit`;
 
 /** Projections that `rebuild` drops and refills, with the columns that the check compares. */
-export const REBUILT = ['decisions', 'idempotency', 'nonces', 'key_counters', 'standing'] as const;
+export const REBUILT = [
+  'decisions',
+  'idempotency',
+  'nonces',
+  'key_counters',
+  'standing',
+  'under_breakglass',
+] as const;
 
 /** A row of the list view: enough to show and page without opening the stream. */
 export interface DecisionRow {
@@ -135,6 +149,8 @@ export class Projections {
     else this.#sql.update.run(row.status, row.permit, index, row.expires_at, row.id);
     const answered = idempotencyOf(entry);
     if (answered !== null) this.#sql.keep.run(answered.key, answered.request, entry.stream);
+    const session = sessionOver(entry);
+    if (session !== null) this.#sql.under.run(session, entry.stream);
   }
 
   #stand(index: number, entry: Entry): void {
@@ -156,6 +172,11 @@ export class Projections {
   /** Everything of a kind, closed or not, by its id from behind the cursor on. */
   standingPage(kind: StandingKind, after: string, limit: number): StandingRow[] {
     return this.#sql.standingPage.all(kind, after, limit);
+  }
+
+  /** The decisions that were asked for under a break-glass session, oldest first. */
+  underBreakglass(session: string, limit: number): string[] {
+    return this.#sql.listUnder.all(session, limit);
   }
 
   row(id: string): DecisionRow | null {
@@ -259,6 +280,10 @@ function prepareAll(database: Database) {
       `SELECT * FROM standing WHERE kind = ? AND state <> 'closed' ORDER BY first_idx LIMIT ?`,
     ),
     standingPage: row<StandingRow>('SELECT * FROM standing WHERE kind = ? AND id > ? ORDER BY id LIMIT ?'),
+    under: row('INSERT INTO under_breakglass (session, decision) VALUES (?, ?)'),
+    listUnder: database.prepareColumn<string>(
+      'SELECT decision FROM under_breakglass WHERE session = ? ORDER BY decision LIMIT ?',
+    ),
     sealed: database.prepareColumn<Uint8Array>('SELECT bytes FROM sealed WHERE decision = ?'),
     seal: row('INSERT INTO sealed (decision, bytes) VALUES (?, ?)'),
   };
@@ -313,6 +338,12 @@ export function idempotencyOf(entry: Entry): { key: string; request: string } | 
   return entry.seq === 0
     ? ((entry.data.idempotency ?? null) as { key: string; request: string } | null)
     : null;
+}
+
+/** The break-glass session that a decision was asked for under; null when there was none. */
+export function sessionOver(entry: Entry): string | null {
+  const under = entry.seq === 0 ? (entry.data.breakglass as { id: string } | undefined) : undefined;
+  return under?.id ?? null;
 }
 
 /** The nonce that an entry used up, if any. What was rejected did not count, so its nonce is not spent. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
+import { PROJECTION_OBJECTS } from '../../daemon/engine/projections.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { type Database, openDatabase } from '../../daemon/ledger/database.ts';
 import { LEDGER_KIND } from '../../daemon/ledger/schema.ts';
@@ -149,11 +150,11 @@ describe('the engine’s tables', () => {
   });
 
   test('are not expected in a ledger without decisions', () => {
-    const tables = ['decisions', 'idempotency', 'nonces', 'key_counters', 'standing', 'sealed'].map(
-      (table) => `DROP TABLE ${table}`,
+    const tables = PROJECTION_OBJECTS.filter(({ type }) => type === 'table').map(
+      ({ name }) => `DROP TABLE ${name}`,
     );
     expect(foundAfter(...tables, `DELETE FROM streams WHERE stream LIKE 'dec_%'`)).toEqual([]);
-    expect(foundAfter(...tables)).toHaveLength(10);
+    expect(foundAfter(...tables)).toHaveLength(PROJECTION_OBJECTS.length);
   });
 
   test('end the check early when everything is wrong', () => {

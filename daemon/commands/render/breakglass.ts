@@ -33,12 +33,18 @@ export function renderSession(session: BreakglassSession): string {
       ...Object.entries(scope.reason).map(([field, text]) => [field, plain(text)] as const),
       ['until', ended === null ? instant(session.expires_at) : ''],
       ['ended', ended === null ? '' : endLine(ended)],
+      ['asked under it', decisionLines(session)],
       ['review', reviewLine(session)],
       ['found', reviewed === null ? '' : plain(reviewed.note)],
       ['recorded', session.ledger === undefined ? '' : `ledger entry ${session.ledger.record_id}`],
       ['next', nextStep(session)],
     ]),
   ].join('\n');
+}
+
+function decisionLines({ decisions }: BreakglassSession): string {
+  if (decisions === undefined) return '';
+  return decisions.length === 0 ? 'nothing' : decisions.join('\n');
 }
 
 function endLine({ at, why, by }: NonNullable<BreakglassSession['ended']>): string {

@@ -229,10 +229,15 @@ function loadSession(state: EngineState, id: string | undefined): BreakglassSess
   return refuse('breakglass.not_found', `There is no break-glass session ${id} at this site.`);
 }
 
-/** `breakglass.get`: one session as it stands. */
+/** Decisions under a session that are named; nobody reviews more by hand. */
+const DECISIONS_SHOWN = 1_000;
+
+/** `breakglass.get`: one session as it stands, with the decisions under it. */
 export function getBreakglass(state: EngineState, call: EngineCall): EngineReply {
   const session = loadSession(state, call.args.id);
-  return isRefusal(session) ? problem(session) : reply(200, session);
+  if (isRefusal(session)) return problem(session);
+  const decisions = state.projections.underBreakglass(session.id, DECISIONS_SHOWN);
+  return reply(200, { ...session, decisions });
 }
 
 const LIST_LIMIT = 200;
