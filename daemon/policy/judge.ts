@@ -15,8 +15,8 @@ import { type VerifiedUpdate, verifyUpdate } from './verify-update.ts';
 export interface JudgeJob {
   /** Directory that holds `metadata/` and `targets/`. Trusted with nothing. */
   path: string;
-  /** The site's inbox, where the private copy is made. */
-  inbox: string;
+  /** Where the private copy is made: nobody else may write there, least of all whoever fills the inbox. */
+  area: string;
   site: string;
   /** The policy store's directory. */
   store: string;
@@ -69,13 +69,13 @@ export async function judgeUpdate(
 
 /** Verifies a private copy: nobody can change or pull what is being judged. */
 async function verifyCopy(
-  { path, inbox, site, limits, root, inForce, newest, now }: JudgeJob,
+  { path, area, site, limits, root, inForce, newest, now }: JudgeJob,
   store: PolicyStore,
   medium: Medium | undefined,
 ): Promise<VerifiedUpdate> {
   const staged = await stageRepository({
     path,
-    inbox,
+    area,
     site,
     ...(medium === undefined ? {} : { medium }),
     ...(limits === undefined ? {} : { limits }),
@@ -89,7 +89,7 @@ async function verifyCopy(
     if (waiting === current) return await verify(current);
     return await newerOrSame(verify, { current, waiting, inForce: inForce?.updateId ?? null });
   } finally {
-    clearStaging(inbox);
+    clearStaging(area);
   }
 }
 

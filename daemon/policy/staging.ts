@@ -40,8 +40,8 @@ export const STAGING_LIMITS: StagingLimits = {
 export interface StagingOptions {
   /** The repository: its `metadata/` and `targets/` are copied, nothing else is looked at. */
   path: string;
-  /** The site's inbox. */
-  inbox: string;
+  /** A directory that nobody else may write to; the copy is made in it. */
+  area: string;
   site: string;
   medium?: Medium;
   limits?: Partial<StagingLimits>;
@@ -53,33 +53,33 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
 const CHUNK = 262_144;
 
 /** Removes what an import that did not end in order left behind. */
-export function clearStaging(inbox: string): void {
-  rmSync(join(inbox, STAGING), { recursive: true, force: true });
+export function clearStaging(area: string): void {
+  rmSync(join(area, STAGING), { recursive: true, force: true });
 }
 
 /**
- * Copies a repository from a medium into a private directory below the inbox, so that nothing is judged that somebody
- * can still change or pull, and returns that directory; the caller removes it with `clearStaging`. Throws BoundaryError
+ * Copies a repository from a medium into a private directory, so that nothing is judged that somebody can still
+ * change or pull, and returns that directory; the caller removes it with `clearStaging`. Throws BoundaryError
  * `update.*` on the first thing that no repository of ours holds, on any limit, and when the medium fails; then nothing
  * is left.
  */
 export async function stageRepository(options: StagingOptions): Promise<string> {
-  clearStaging(options.inbox);
-  const staging = makeStaging(options.inbox);
+  clearStaging(options.area);
+  const staging = makeStaging(options.area);
   const copy = new Copy(staging, options);
   try {
     await copy.run();
     return staging;
   } catch (error) {
-    clearStaging(options.inbox);
+    clearStaging(options.area);
     throw error;
   }
 }
 
-function makeStaging(inbox: string): string {
+function makeStaging(area: string): string {
   try {
-    makeDir(join(inbox, STAGING), 0o700);
-    return mkdtempSync(join(inbox, STAGING, 'import-'));
+    makeDir(join(area, STAGING), 0o700);
+    return mkdtempSync(join(area, STAGING, 'import-'));
   } catch (error) {
     throw stagingFailed(error);
   }
@@ -251,7 +251,7 @@ async function stagingStep<T>(step: Promise<T>): Promise<T> {
 function stagingFailed(error: unknown): BoundaryError {
   return new BoundaryError(
     'update.staging_failed',
-    `The update was not accepted: it could not be copied into the site's inbox (${errorCode(error) ?? 'unknown error'}). Free some space there, check its owner and mode, and import again.`,
+    `The update was not accepted: it could not be copied into the site's state directory (${errorCode(error) ?? 'unknown error'}). Free some space there, check its owner and mode, and import again.`,
     { cause: error },
   );
 }

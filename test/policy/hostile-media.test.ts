@@ -138,7 +138,7 @@ describe('a medium', { timeout: 120_000 }, () => {
   it('that is pulled after every single read is refused each time, and works when it is put back', async () => {
     const { site, good } = await offer();
     const whole = pulledAfter(Number.POSITIVE_INFINITY);
-    await stageRepository({ path: good, inbox: temporaryDir(), site: SITE, medium: whole });
+    await stageRepository({ path: good, area: temporaryDir(), site: SITE, medium: whole });
     expect(whole.done).toBeGreaterThan(30);
     for (let steps = 0; steps < whole.done; steps++)
       await site.refuses('update.medium_failed', () => site.import(good, pulledAfter(steps)));

@@ -199,7 +199,7 @@ describe('importUpdate', () => {
     const outcomes = results.map((result) => (result.applied ? result.unchanged : result.code));
     expect(outcomes).toEqual([false, true, true, true, 'engine.busy', 'engine.busy']);
     expect(engine.calls.filter(({ method }) => method === 'policy.apply')).toHaveLength(4);
-    expect(readdirSync(paths.inbox)).toEqual([]);
+    expect(existsSync(join(paths.state, '.staging'))).toBe(false);
   });
 
   it('records that the medium failed, and keeps nothing', async () => {
@@ -220,7 +220,7 @@ describe('importUpdate', () => {
       judge: (job, onGood) => judgeUpdate(job, onGood, medium),
     });
     expect(result).toMatchObject({ applied: false, code: 'update.medium_failed', record_id: 7 });
-    expect([updatesIn(paths), readdirSync(paths.inbox)]).toEqual([[], []]);
+    expect([updatesIn(paths), existsSync(join(paths.state, '.staging'))]).toEqual([[], false]);
   });
 
   it('throws, and records nothing, where there is no repository', async () => {

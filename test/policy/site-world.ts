@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { composeEngine } from '../../daemon/engine/compose.ts';
@@ -101,6 +101,12 @@ export class SiteWorld {
     return checkLedger(this.paths, this.#trust);
   }
 
+  /** What imports have left of their private copies. */
+  staged(): string[] {
+    const dir = join(this.paths.state, '.staging');
+    return existsSync(dir) ? readdirSync(dir) : [];
+  }
+
   /** Every file of the policy store by name, with its digest. */
   stored(): Record<string, string> {
     const { policy } = this.paths;
@@ -116,7 +122,7 @@ export class SiteWorld {
 
   /**
    * Runs an import that must be refused with this code, and leave nothing but one entry that says so: the same policy
-   * store, byte for byte, the same policy in force, an empty inbox, a ledger that the oracle finds whole.
+   * store, byte for byte, the same policy in force, nothing staged, a ledger that the oracle finds whole.
    */
   async refuses(code: string, attempt: () => Promise<ImportResult>): Promise<void> {
     const before = { stored: this.stored(), policy: await this.ask('policy.get'), truth: this.truth() };
@@ -128,6 +134,6 @@ export class SiteWorld {
     expect(result.record_id).toBe(entries.length - 1);
     expect(this.stored()).toEqual(before.stored);
     expect(await this.ask('policy.get')).toEqual(before.policy);
-    expect(readdirSync(this.paths.inbox)).toEqual([]);
+    expect(this.staged()).toEqual([]);
   }
 }

@@ -21,18 +21,18 @@ import { pulledAfter } from './pulled-medium.ts';
 
 interface Fixture {
   publisher: PublisherWorld;
-  inbox: string;
+  area: string;
   stage: (options?: Partial<StagingOptions>) => Promise<string>;
 }
 
 function fixture(): Fixture {
   const publisher = new PublisherWorld(temporaryDir());
   publisher.publish(1);
-  const inbox = temporaryDir();
+  const area = temporaryDir();
   return {
     publisher,
-    inbox,
-    stage: (options = {}) => stageRepository({ path: publisher.dir, inbox, site: SITE, ...options }),
+    area,
+    stage: (options = {}) => stageRepository({ path: publisher.dir, area, site: SITE, ...options }),
   };
 }
 
@@ -64,16 +64,16 @@ describe('stageRepository', () => {
   });
 
   it('clears what an earlier import left, and can be cleared', async () => {
-    const { inbox, stage } = fixture();
+    const { area, stage } = fixture();
     const first = await stage();
     const second = await stage();
     expect([existsSync(first), existsSync(second)]).toEqual([false, true]);
-    clearStaging(inbox);
-    expect(readdirSync(inbox)).toEqual([]);
+    clearStaging(area);
+    expect(readdirSync(area)).toEqual([]);
   });
 
   it('survives the stick being pulled after every single step', async () => {
-    const { inbox, stage } = fixture();
+    const { area, stage } = fixture();
     const whole = pulledAfter(Number.POSITIVE_INFINITY);
     await stage({ medium: whole });
     expect(whole.done).toBeGreaterThan(30);
@@ -82,7 +82,7 @@ describe('stageRepository', () => {
         steps,
         'update.medium_failed',
       ]);
-      expect(readdirSync(inbox)).toEqual([]);
+      expect(readdirSync(area)).toEqual([]);
     }
   });
 
@@ -102,9 +102,9 @@ describe('stageRepository', () => {
     ['update.too_deep', 'directories in directories', { depth: 1 }],
   ];
   it.each(LIMITS)('refuses with %s: %s', async (code, _what, limits) => {
-    const { inbox, stage } = fixture();
+    const { area, stage } = fixture();
     expect(await codeOf(stage({ limits: limits ?? {} }))).toBe(code);
-    expect(readdirSync(inbox)).toEqual([]);
+    expect(readdirSync(area)).toEqual([]);
   });
 
   it('counts what it reads, whatever the medium says of its size', async () => {
@@ -171,9 +171,9 @@ describe('stageRepository', () => {
     ],
   ];
   it.each(HOSTILE)('refuses with %s: %s', async (code, _what, spoil) => {
-    const { publisher, inbox, stage } = fixture();
+    const { publisher, area, stage } = fixture();
     spoil(publisher);
     expect(await codeOf(stage({ limits: { names: 250 } }))).toBe(code);
-    expect(readdirSync(inbox)).toEqual([]);
+    expect(readdirSync(area)).toEqual([]);
   });
 });
