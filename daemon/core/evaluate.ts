@@ -8,7 +8,15 @@ import { checkCapabilities, checkPeer } from './check-peer.ts';
 import type { Bindings } from './condition.ts';
 import { durationMs } from './duration.ts';
 import { judgeStale, type StalePolicy, withGroup } from './freshness.ts';
-import { liftAuthority, liftGates, liftsOf, liftsTime, type RecordedBreakglass, ttlUnder } from './lift.ts';
+import {
+  liftAuthority,
+  liftGates,
+  liftsOf,
+  liftsTime,
+  type RecordedBreakglass,
+  sparedWords,
+  ttlUnder,
+} from './lift.ts';
 import {
   checkActor,
   checkAuditFields,
@@ -110,14 +118,14 @@ export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: F
   if (authority === null || 'id' in call || gates.some(({ result }) => result === 'fail')) {
     return denied(setting, gates, risk);
   }
-  return {
-    ...setting,
+  const { result, reasons } = conclude(
     gates,
     risk,
-    authority,
-    call,
-    ...conclude(gates, risk, authority.required, time === 'queue' && !liftsTime(lifts)),
-  };
+    authority.required,
+    time === 'queue' && !liftsTime(lifts),
+  );
+  const spared = lifts === null ? [] : sparedWords(gates, lifts, routine);
+  return { ...setting, gates, risk, authority, call, result, reasons: [...spared, ...reasons] };
 }
 
 /** The verdict where no policy is in force: a denial that records as little as a denial under policy would. */
@@ -240,7 +248,7 @@ function conclude(
 ): Pick<Verdict, 'result' | 'reasons'> {
   const queued: string[] = [];
   if (risk.score === null) queued.push(`The risk could not be computed. ${risk.reasons.join(' ')}`);
-  if (doubtful) queued.push('The clock cannot be believed; this waits until the time is certain again.');
+  if (doubtful) queued.push('The clock cannot be believed, so nothing is decided about this. Ask again when it can.');
   const exceptions = gates
     .filter(({ result }) => result === 'requires_exception')
     .map(({ reason, exception_role }) => `Needs an exception by ${exception_role}: ${reason}`);
@@ -253,9 +261,7 @@ function conclude(
   if (exceptions.length + approvals.length > 0) {
     return { result: 'escalate', reasons: [...exceptions, ...approvals, ...because] };
   }
-  const lifted = gates.filter(({ result }) => result === 'lifted').map(({ id }) => id);
-  const rest =
-    lifted.length === 0 ? 'Every gate passed' : `Break-glass lifts ${lifted.join(', ')}; the rest passed`;
-  const passed = `${rest}; risk ${risk.band} (${risk.score}) needs no approval.`;
+  const lifted = gates.some(({ result }) => result === 'lifted');
+  const passed = `Every ${lifted ? 'other ' : ''}gate passed; risk ${risk.band} (${risk.score}) needs no approval.`;
   return { result: 'allow', reasons: [passed, ...because] };
 }
