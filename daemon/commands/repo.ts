@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { discardCommand, finishCommand, refreshCommand } from './repo/finish.ts';
 import { repoInitCommand } from './repo/init.ts';
 import { addKeyCommand, newKeyCommand, renewCommand, revokeCommand, rotateCommand } from './repo/keys.ts';
-import { delegateCommand, publishCommand } from './repo/publish.ts';
+import { delegateCommand, publishCommand, undelegateCommand } from './repo/publish.ts';
 import { showCommand } from './repo/show.ts';
 import { mergeCommand, signCommand } from './repo/sign.ts';
 import { signTrustCommand } from './repo/sign-trust.ts';
@@ -18,6 +18,7 @@ export function repoCommand(): Command {
     repoInitCommand(),
     publishCommand(),
     delegateCommand(),
+    undelegateCommand(),
     addKeyCommand(),
     rotateCommand(),
     revokeCommand(),

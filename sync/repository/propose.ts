@@ -124,6 +124,24 @@ export function proposeDelegation(
   return saveDraft(draft);
 }
 
+/**
+ * Takes sites back from their regions: the top-level targets keys speak for them again, and their files move along. A region
+ * that is left without sites is dissolved; one that keeps some must sign its list anew. Throws BoundaryError
+ * `region.not_delegated`, `staging.signed`.
+ */
+export function proposeReturn(dir: string, change: { sites: readonly string[]; now: number }): StagedFile[] {
+  const draft = openDraft(dir, change.now);
+  const regions = regionsOf(draftTargets(draft));
+  const own = change.sites.find((site) => !regions.some(({ sites }) => sites.includes(site)));
+  if (own !== undefined)
+    throw new BoundaryError(
+      'region.not_delegated',
+      `No region signs for ${own.slice(0, 200)}; nothing was staged. The targets keys do already, or nobody does ("repo show" tells).`,
+    );
+  moveSites(draft, regions, null, change.sites);
+  return saveDraft(draft);
+}
+
 /** The same again with a later expiry, for `root`, `targets` or a region. Throws BoundaryError `role.unknown`, `staging.signed`. */
 export function proposeRenewal(dir: string, { role, now }: { role: string; now: number }): StagedFile[] {
   const draft = openDraft(dir, now);
@@ -233,8 +251,13 @@ function isSignedFor(
   }
 }
 
-/** Takes sites from wherever they were listed and gives them, with their files, to `next`. */
-function moveSites(draft: Draft, regions: readonly Region[], next: Region, sites: readonly string[]): void {
+/** Takes sites from wherever they were listed and gives them, with their files, to `next`; null: to the top-level keys. */
+function moveSites(
+  draft: Draft,
+  regions: readonly Region[],
+  next: Region | null,
+  sites: readonly string[],
+): void {
   const moved: Record<string, TargetFile> = {};
   const without = (list: Targets): Record<string, TargetFile> => {
     const kept = { ...list.targets };
@@ -244,7 +267,7 @@ function moveSites(draft: Draft, regions: readonly Region[], next: Region, sites
     }
     return kept;
   };
-  const others = regions.filter(({ name }) => name !== next.name);
+  const others = regions.filter(({ name }) => name !== next?.name);
   const left = others
     .map((region) => ({ ...region, sites: region.sites.filter((site) => !sites.includes(site)) }))
     .filter((region) => region.sites.length > 0);
@@ -256,7 +279,12 @@ function moveSites(draft: Draft, regions: readonly Region[], next: Region, sites
     if (left.some((region) => region.name === name)) putRegion(draft, name, kept);
     else draft.regions.delete(name);
   }
-  putTargets(draft, { targets: without(draftTargets(draft)), regions: [...left, next] });
+  const top = without(draftTargets(draft));
+  if (next === null) {
+    putTargets(draft, { targets: { ...top, ...moved }, regions: left });
+    return;
+  }
+  putTargets(draft, { targets: top, regions: [...left, next] });
   putRegion(draft, next.name, { ...draftRegion(draft, next.name)?.targets, ...moved });
 }
 

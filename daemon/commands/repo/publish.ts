@@ -2,7 +2,7 @@ import { existsSync, lstatSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { readPublicKey } from '../../../sync/repository/key-file.ts';
-import { proposeDelegation, proposePublication } from '../../../sync/repository/propose.ts';
+import { proposeDelegation, proposePublication, proposeReturn } from '../../../sync/repository/propose.ts';
 import { publishFrom, repositoryDir } from '../../../sync/repository/publisher.ts';
 import { namedKey } from '../../../sync/repository/roles.ts';
 import type { EffectiveAt } from '../../../sync/repository/site-file.ts';
@@ -49,6 +49,13 @@ region can touch another's sites.
 Example:
   holdfast repo delegate hq north --site outpost-7.example outpost-8.example --key nora.pub nils.pub --threshold 2`;
 
+const UNDELEGATE_HELP = `
+What the sites run stays as it is. A region that is left without sites is dissolved; one that keeps others signs its list
+anew. Where its signers cannot or will not, give the region other keys first: repo rotate DIR REGION.
+
+Example:
+  holdfast repo undelegate hq --site outpost-7.example`;
+
 /** `repo publish`: a bundle for environments of one site. */
 export function publishCommand(): Command {
   return new Command('publish')
@@ -91,6 +98,19 @@ export function delegateCommand(): Command {
             : { keys, threshold: parseThreshold(options.threshold) ?? Math.min(2, keys.length) },
         now: Date.now(),
       });
+      showStaged(resolve(dir), options);
+    });
+}
+
+/** `repo undelegate`: sites that the top-level keys sign for again. */
+export function undelegateCommand(): Command {
+  return new Command('undelegate')
+    .description('Propose that the targets keys sign for some sites again, in place of their region.')
+    .argument('<dir>', "publisher's directory")
+    .requiredOption('--site <origin...>', 'sites that come back')
+    .addHelpText('after', UNDELEGATE_HELP)
+    .action((dir: string, options: DelegateOptions) => {
+      proposeReturn(resolve(dir), { sites: options.site.map(siteOrigin), now: Date.now() });
       showStaged(resolve(dir), options);
     });
 }

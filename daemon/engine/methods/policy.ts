@@ -1,6 +1,7 @@
 import { type Refusal, refuse } from '../../core/refusal.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { decodeEntry } from '../../formats/entry.ts';
+import { SERIAL_STEP_MAX } from '../../formats/site-target.ts';
 import type { Batch, EngineState } from '../context.ts';
 import { proofOf } from '../context.ts';
 import type { AppliedPolicy, SiteTarget } from '../policies.ts';
