@@ -180,6 +180,8 @@ export interface SiteTime {
   trust: 'trusted' | 'floor' | 'uncertain';
   /** Why it is believed, or not. */
   cause: string;
+  /** It was doubted, is right again, and is believed in some seconds. */
+  settling: boolean;
   /** Since when it is not believed. */
   since: string | null;
   /** It is not earlier than this. */
@@ -192,4 +194,13 @@ export interface SiteTime {
   challenge?: string;
   /** Log index of the entry about a statement. */
   record_id?: number;
+}
+
+/** How a self-test of the gateway went. */
+export interface CanaryReport {
+  verdict: 'passed' | 'failed' | 'unanswered';
+  at: string;
+  why: string | null;
+  decision_id: string | null;
+  incident_id: string | null;
 }

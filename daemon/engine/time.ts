@@ -36,6 +36,8 @@ export interface TimeReport extends Reading {
   expected: number | null;
   grounds: Grounds;
   doubt: Doubt | null;
+  /** A doubted clock stands right again, and is believed once it has stayed so for some seconds. */
+  settling: boolean;
   /** Since when it is doubted: the best that was known of the time then. Null when it is not. */
   since: number | null;
   outside: Ladder['outside'];
@@ -147,6 +149,7 @@ export class TimeKeeper {
       expected: offset === null ? null : monotonic + offset,
       grounds,
       doubt,
+      settling: ladder.back_since !== null,
       since: doubted?.at ?? null,
       outside,
       boot: this.boot,

@@ -33,7 +33,7 @@ export function renderTime(time: SiteTime): string {
 /** What became of a statement of the time. */
 export function renderStated(time: SiteTime): string {
   const next =
-    time.trust === 'uncertain'
+    time.trust === 'uncertain' && !time.settling
       ? '\nThe statement is recorded. The clock does not agree with it: set it (as root: date -u -s "YYYY-MM-DD hh:mm:ss"); it is trusted as soon as it does.'
       : '';
   return `${headOf(time)}\n${fitted([...factsOf(time), ['recorded', `entry ${time.record_id ?? '?'}`]])}${next}`;
@@ -44,10 +44,14 @@ function headOf({ trust }: SiteTime): string {
   return paint(style, paint('bold', HEADS[trust] ?? plain(trust)));
 }
 
-function factsOf({ now, cause, since, floor, expected, trust }: SiteTime): [string, string][] {
+function factsOf({ now, cause, settling, since, floor, expected, trust }: SiteTime): [string, string][] {
+  const why = CAUSES[cause] ?? plain(cause);
   return [
     ['clock', `${moment(now)} on this machine`],
-    ['because', CAUSES[cause] ?? plain(cause)],
+    [
+      'because',
+      settling ? 'it was wrong; it is right again, and believed once it has stayed so for some seconds' : why,
+    ],
     ['since', moment(since)],
     ['at least', moment(floor)],
     ['would be', trust === 'uncertain' ? moment(expected) : ''],

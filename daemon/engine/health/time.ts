@@ -8,6 +8,7 @@ export function timeSummary(time: TimeReport): object {
   return {
     trust: time.trust,
     cause: time.doubt ?? time.grounds,
+    settling: time.settling,
     since: time.since === null ? null : iso(time.since),
     floor: iso(time.floor),
     at_least: iso(time.at_least),
@@ -21,10 +22,10 @@ export function timeHealth({ time, state }: HealthFacts): Degraded[] {
   return [
     {
       component: 'time',
-      cause: CAUSES[time.doubt](time),
+      cause: time.settling ? SETTLING : CAUSES[time.doubt](time),
       since: time.since === null ? null : iso(time.since),
       effect: EFFECT,
-      instruction: `${settingOf(time)} ${restoringOf(time, state)}`,
+      instruction: time.settling ? 'Wait a few seconds.' : `${settingOf(time)} ${restoringOf(time, state)}`,
     },
   ];
 }
@@ -46,6 +47,9 @@ const CAUSES: Record<Doubt, (time: TimeReport) => string> = {
     `the clock says ${iso(now)}, but by a signed word from outside it is ${iso((outside?.at ?? 0) + monotonic - (outside?.monotonic ?? 0))}`,
 };
 
+const SETTLING =
+  'the clock was wrong; it is right again, and believed once it has stayed so for some seconds';
+
 const EFFECT =
   'Approvals are rejected. Action classes are queued or denied, as the policy says for each (time_uncertain). What was granted before the machine was last started cannot be used; what was granted since runs out as it was meant to.';
 
@@ -63,5 +67,5 @@ function restoringOf({ doubt }: TimeReport, state: EngineState | null): string {
     roles === undefined
       ? 'The policy lets nobody state the time: where the clock is right now, start the machine again.'
       : `Where it is right now, have ${roles.join(' or ')} sign what time it is: holdfast time state --key KEY.`;
-  return doubt === 'jumped' ? stated : `It is believed as soon as it is right; to have it trusted: ${stated}`;
+  return doubt === 'behind_floor' ? `It is believed as soon as it is right. ${stated}` : stated;
 }

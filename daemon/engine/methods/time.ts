@@ -86,6 +86,7 @@ function shown(state: EngineState): JsonObject {
     now: iso(time.now),
     trust: time.trust,
     cause: time.doubt ?? time.grounds,
+    settling: time.settling,
     since: time.since === null ? null : iso(time.since),
     floor: iso(time.floor),
     expected: time.expected === null ? null : iso(time.expected),
