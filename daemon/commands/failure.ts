@@ -21,7 +21,7 @@ interface ProblemLike extends Error {
 const STORAGE = /^(ledger|head|database)\.(?!entry_not_found$)/;
 
 /** Another process of the same kind runs: as unavailable as a ledger that somebody else writes. */
-const IN_USE = 'socket.in_use';
+const IN_USE: readonly string[] = ['socket.in_use', 'publish.in_use'];
 
 /** A trust file that is not what headquarters signed: the verification failed, whatever was to be verified with it. */
 const COUNTERSIGNATURE: Readonly<Record<string, number>> = {
@@ -55,7 +55,7 @@ export function describeFailure(error: unknown): FailureReport {
   if (error instanceof BoundaryError) {
     const named = error.at === undefined || error.at === '' || error.message.includes(error.at);
     const place = named ? '' : ` (at ${error.at})`;
-    const unavailable = STORAGE.test(error.code) || error.code === IN_USE;
+    const unavailable = STORAGE.test(error.code) || IN_USE.includes(error.code);
     if (Object.hasOwn(COUNTERSIGNATURE, error.code)) {
       return report(
         COUNTERSIGNATURE[error.code] ?? EXIT.tampered,

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { discardCommand, finishCommand, refreshCommand } from './repo/finish.ts';
 import { repoInitCommand } from './repo/init.ts';
 import { addKeyCommand, newKeyCommand, renewCommand, revokeCommand, rotateCommand } from './repo/keys.ts';
+import { lockPublisher } from './repo/lock.ts';
 import { delegateCommand, publishCommand, undelegateCommand } from './repo/publish.ts';
 import { showCommand } from './repo/show.ts';
 import { mergeCommand, signCommand } from './repo/sign.ts';
@@ -33,7 +34,8 @@ export function repoCommand(): Command {
   ];
   const repo = new Command('repo')
     .description("The publisher's side: sign policy bundles for sites.")
-    .addHelpText('after', HELP);
+    .addHelpText('after', HELP)
+    .hook('preAction', lockPublisher);
   for (const command of subcommands) repo.addCommand(command);
   return repo;
 }
