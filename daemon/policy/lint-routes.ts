@@ -103,8 +103,10 @@ function overlaps(bundle: Bundle, crossings: readonly Crossing[]): Finding[] {
     const split = [...new Set(met.flatMap(renamedGroups))];
     const check = 'route.overlap';
     if (split.length === 0) {
-      const write_instead = 'nothing, if their demands are meant to add up';
-      return [{ severity: 'note', check, pointer, found, write_instead }];
+      const adding = `${found}: who asks there must satisfy all of them`;
+      const write_instead =
+        'leave it if that is meant, else narrow the classes, environments or bands of one';
+      return [{ severity: 'note', check, pointer, found: adding, write_instead }];
     }
     const groups = `${found}; there the group ${listed(split)} is named with different roles, so each needs its own people`;
     const write_instead = 'give the groups the same roles, or different names';
