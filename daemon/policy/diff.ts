@@ -3,6 +3,8 @@ import { actionChanges } from './diff-actions.ts';
 import { activationChanges } from './diff-activation.ts';
 import { approvalChanges } from './diff-approvals.ts';
 import { authorityChanges, reachChanges } from './diff-authority.ts';
+import { headquartersChanges } from './diff-headquarters.ts';
+import { incidentChanges } from './diff-incidents.ts';
 import { peopleChanges } from './diff-people.ts';
 import { gateChanges, riskChanges } from './diff-rules.ts';
 import { timeChanges } from './diff-time.ts';
@@ -47,7 +49,9 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...peopleChanges(old, after),
     ...approvalChanges(old, after),
     ...activationChanges(old, after),
+    ...incidentChanges(old, after),
     ...timeChanges(old, after),
+    ...headquartersChanges(old, after),
     ...limitChanges(old, after),
     ...(before === null ? [] : [...orderChange(old, after), ...wordingChanges(old, after)]),
   ];
