@@ -5,7 +5,7 @@ import type { Entry } from '../formats/entry.ts';
 export type SessionEnd =
   | 'by_hand'
   | 'time'
-  /** It was opened before the last start, and nobody can tell the time any more. */
+  /** It was opened before the machine was last started, and nobody can tell the time any more. */
   | 'time_uncertain'
   /** The key that opened it no longer counts. */
   | 'key_revoked'

@@ -4,11 +4,12 @@ import { type BreakglassSession, foldSession, type SessionEnd } from '../core/br
 import { isoTime } from '../core/create.ts';
 import { coversPlace, type RecordedBreakglass } from '../core/lift.ts';
 import type { DecisionRequest } from '../core/request.ts';
-import { decodeEntry } from '../formats/entry.ts';
+import { decodeEntry, type TimeTrust } from '../formats/entry.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { type Grant, grantState } from './grants.ts';
 import type { Policies } from './policies.ts';
 import type { Projections } from './projections.ts';
-import type { Reading } from './time.ts';
+import type { Reading, TimeKeeper } from './time.ts';
 
 /** Sessions that may wait for their review at a time; more than anybody should ever let lie. */
 export const UNREVIEWED_MAX = 200;
@@ -20,10 +21,8 @@ const RESTORED_MAX = 1_000;
 
 interface OpenSession {
   session: BreakglassSession;
-  /** It ends when the monotonic clock gets there, whatever the wall clock says. */
-  deadline: number;
-  /** Opened in an earlier run, so that only the wall clock can say how long ago. */
-  earlier: boolean;
+  /** Until when, and by which clock. */
+  lasts: Grant;
 }
 
 /** What the clock has to record. */
@@ -40,8 +39,7 @@ export interface BreakglassDue {
  */
 export class BreakglassSessions {
   readonly #policies: Policies;
-  /** Monotonic end of each session that this run opened. Outlives a ledger that is closed and opened again. */
-  readonly #deadlines: Map<string, number>;
+  readonly #time: TimeKeeper;
   readonly #open = new Map<string, OpenSession>();
   /** Ended and not reviewed: when the review is due (milliseconds since 1970), and whether it is on record as overdue. */
   readonly #unreviewed = new Map<string, { due: number; overdue: boolean }>();
@@ -50,16 +48,19 @@ export class BreakglassSessions {
   /** Monotonic instants of the refused attempts that were recorded lately. */
   #refusals: number[] = [];
 
-  constructor(policies: Policies, deadlines: Map<string, number>) {
+  constructor(policies: Policies, time: TimeKeeper) {
     this.#policies = policies;
-    this.#deadlines = deadlines;
+    this.#time = time;
   }
 
   /** Takes up what the ledger says is open. */
-  restore(ledger: Ledger, projections: Projections, time: Reading): void {
+  restore(ledger: Ledger, projections: Projections): void {
     const entriesOf = (id: string) => ledger.stream(id).map(({ bytes }) => decodeEntry(bytes));
-    for (const { id } of projections.standingOpen('breakglass', RESTORED_MAX)) {
-      this.#takeUp(foldSession(entriesOf(id)), time);
+    for (const { id, first_idx } of projections.standingOpen('breakglass', RESTORED_MAX)) {
+      const entries = entriesOf(id);
+      const session = foldSession(entries);
+      if (session.state === 'active') this.opened(session, first_idx, entries[0]?.time_trust ?? 'uncertain');
+      else this.#awaitReview(session);
     }
     for (const { id } of projections.standingOpen('grant', RESTORED_MAX)) {
       const grant = entriesOf(id)[0]?.data.grant as { expires_at: string } | undefined;
@@ -67,32 +68,19 @@ export class BreakglassSessions {
     }
   }
 
-  #takeUp(session: BreakglassSession, time: Reading): void {
-    if (session.state !== 'active') {
-      this.#unreviewed.set(session.id, {
-        due: Date.parse(session.review_due ?? session.expires_at),
-        overdue: session.state === 'overdue',
-      });
-      return;
-    }
-    const known = this.#deadlines.get(session.id);
-    const left = Date.parse(session.expires_at) - Math.max(time.now, time.at_least);
-    const longest = session.scope.ttl_seconds * 1_000;
-    const deadline = known ?? time.monotonic + Math.min(Math.max(left, 0), longest);
-    this.#open.set(session.id, { session, deadline, earlier: known === undefined });
+  #awaitReview({ id, state, review_due, expires_at }: BreakglassSession): void {
+    this.#unreviewed.set(id, { due: Date.parse(review_due ?? expires_at), overdue: state === 'overdue' });
   }
 
-  /** A session was opened by an entry of the batch. */
-  opened(session: BreakglassSession, time: Reading): void {
-    const deadline = time.monotonic + session.scope.ttl_seconds * 1_000;
-    this.#deadlines.set(session.id, deadline);
-    this.#open.set(session.id, { session, deadline, earlier: false });
+  /** A session was opened by the entry at this index, while the clock was believed so far. */
+  opened(session: BreakglassSession, index: number, time_trust: TimeTrust): void {
+    const lasts: Grant = { index, time_trust, expires_at: Date.parse(session.expires_at) };
+    this.#open.set(session.id, { session, lasts });
   }
 
   /** A session was ended by an entry of the batch. */
   ended(id: string, review_due_ms: number): void {
     this.#open.delete(id);
-    this.#deadlines.delete(id);
     this.#unreviewed.set(id, { due: review_due_ms, overdue: false });
   }
 
@@ -120,7 +108,7 @@ export class BreakglassSessions {
     if (this.#open.size === 0) return undefined;
     for (const open of this.#open.values()) {
       if (!inScope(open.session.scope, request, environment) || this.#whyOver(open, time) !== null) continue;
-      return { id: open.session.id, until: isoTime(time.now + timeLeft(open, time)) };
+      return { id: open.session.id, until: isoTime(time.now + this.#timeLeft(open.lasts, time)) };
     }
     return undefined;
   }
@@ -175,23 +163,20 @@ export class BreakglassSessions {
     return ended.length + overdue.length + grants.length === 0 ? null : { ended, overdue, grants };
   }
 
-  #whyOver({ session, deadline, earlier }: OpenSession, time: Reading): SessionEnd | null {
-    if (time.monotonic >= deadline) return 'time';
-    if (time.trust === 'uncertain') {
-      if (earlier) return 'time_uncertain';
-    } else if (Date.parse(session.expires_at) <= time.now) return 'time';
+  #whyOver({ session, lasts }: OpenSession, time: Reading): SessionEnd | null {
+    const state = grantState({ time: this.#time }, time, lasts);
+    if (state !== 'valid') return state === 'over' ? 'time' : 'time_uncertain';
     const policy = this.#policies.active(session.scope.environment);
     const section = policy?.compiled.bundle.breakglass;
     if (section === undefined || !coversPlace(section, session.scope)) return 'policy';
     return counting(policy?.roster ?? null)(session) ? null : 'key_revoked';
   }
-}
 
-/** Milliseconds until a session ends: the shorter of what both clocks say. */
-function timeLeft({ session, deadline }: OpenSession, time: Reading): number {
-  const left = deadline - time.monotonic;
-  if (time.trust === 'uncertain') return left;
-  return Math.min(left, Date.parse(session.expires_at) - time.now);
+  /** Milliseconds until a session ends, by the clock that it was opened by. */
+  #timeLeft({ index, expires_at }: Grant, time: Reading): number {
+    const offset = this.#time.timeline.offsetAt(index);
+    return expires_at - (offset === null ? Math.max(time.now, time.at_least) : time.monotonic + offset);
+  }
 }
 
 /** The instant that can be believed; behind it nobody is late. */

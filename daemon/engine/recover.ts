@@ -68,8 +68,6 @@ export class LedgerKeeper {
   #resumed = false;
   /** The floor as it is stored. */
   #storedFloor = 0;
-  /** Monotonic ends of the break-glass sessions of this run. */
-  readonly #deadlines = new Map<string, number>();
   #reopenAt = 0;
 
   /** Opens the site's ledger and records `system.started`. Throws `BoundaryError` `ledger.*`, `head.*`, `database.*`. */
@@ -190,7 +188,7 @@ export class LedgerKeeper {
       peers: new Peers(policies, site, this.#options.peers ?? OPEN),
       halts: readHalts(ledger, projections),
       disk: this.disk,
-      breakglass: new BreakglassSessions(policies, this.#deadlines),
+      breakglass: new BreakglassSessions(policies, this.time),
       sealer,
       random,
     };
@@ -198,7 +196,7 @@ export class LedgerKeeper {
     const { applied, steps } = recordedPolicy(state);
     policies.activate(applied, steps);
     policies.age.advance(this.time.read(), this.time.floor());
-    state.breakglass.restore(ledger, projections, this.time.read());
+    state.breakglass.restore(ledger, projections);
     return state;
   }
 

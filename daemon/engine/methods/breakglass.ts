@@ -82,7 +82,7 @@ export function openSession(batch: Batch, id: string, { scope, section, actor, d
     review: { roles: review.roles, within_ms: durationMs(review.within) },
   });
   const session = foldSession([recorded.entry]);
-  batch.state.breakglass.opened(session, batch);
+  batch.state.breakglass.opened(session, recorded.index, batch.trust);
   return sessionReply(session, recorded);
 }
 
