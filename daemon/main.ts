@@ -75,6 +75,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'list, show, sign and submit approvals',
     load: async () => (await import('./commands/approvals.ts')).approvalsCommand(),
   },
+  incident: {
+    group: DECIDE,
+    summary: 'report what was done without a permit; resume after a halt; test the gateway',
+    load: async () => (await import('./commands/incident.ts')).incidentCommand(),
+  },
   breakglass: {
     group: DECIDE,
     summary: 'emergencies: go ahead on record, have it reviewed; sealed grants',

@@ -5,6 +5,7 @@ import type { JsonObject } from '../formats/json.ts';
 import type {
   ActionBody,
   BreakglassSession,
+  CanaryReport,
   DecisionReply,
   DecisionRequestBody,
   GrantRecord,
@@ -214,6 +215,11 @@ export class ApiClient {
   /** Submits a signed statement of the time; the answer says what the clock counts for now. */
   stateTime(statement: SignedActBody): Promise<SiteTime> {
     return this.#json({ verb: 'POST', path: '/v1/time/statements', body: statement });
+  }
+
+  /** Has the daemon test its gateway. */
+  runCanary(): Promise<CanaryReport> {
+    return this.#json({ verb: 'POST', path: '/v1/canary', timeoutMs: 60_000 });
   }
 
   status(): Promise<JsonObject> {

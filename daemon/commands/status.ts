@@ -55,11 +55,13 @@ interface Degraded {
 
 function render(site: Site, daemon: Answer, gateway: Answer, ready: boolean): string {
   const degraded = [...degradedOf(daemon), ...degradedOf(gateway)];
-  const word = !ready
-    ? paint('red', 'NOT READY')
-    : degraded.length > 0
-      ? paint('yellow', 'DEGRADED')
-      : paint('green', 'READY');
+  const word = halted(daemon)
+    ? paint('red', 'HALTED')
+    : !ready
+      ? paint('red', 'NOT READY')
+      : degraded.length > 0
+        ? paint('yellow', 'DEGRADED')
+        : paint('green', 'READY');
   const lines = [`${paint('bold', word)}  ${plain(site.config.site)} (${site.config.profile} profile)`];
   lines.push(
     rows([
@@ -78,6 +80,11 @@ function render(site: Site, daemon: Answer, gateway: Answer, ready: boolean): st
     lines.push('', 'Nothing can be executed. Start it with: holdfast gateway');
   for (const one of degraded) lines.push('', renderTrouble(one));
   return lines.join('\n');
+}
+
+/** Whether an incident halts the whole site: louder than anything else. */
+function halted({ status }: Answer): boolean {
+  return status !== null && object(status.incidents).site_halted === true;
 }
 
 function daemonLine(status: JsonObject): string {
@@ -119,6 +126,8 @@ function facts(status: JsonObject): [string, string][] {
     ['policy', environments.map(policyLine).join('\n') || 'none: every request is denied'],
     ['waits', heldLine(object(status.held_update))],
     ['open', countsLine(object(status.decisions))],
+    ['disk', diskLine(object(status.disk))],
+    ['self-test', canaryLine(object(object(status.host).canary))],
     ['clock', clockLine(status)],
     ['callers', callersLine(status)],
     ['outbox', outboxLine(object(object(status.host).outbox))],
@@ -178,13 +187,32 @@ function heldLine({ id, serial, missing, wait_until, effective_at }: JsonObject)
   return plain(`update of serial ${String(serial)} (${id.slice(0, 12)}) ${what}${then}`);
 }
 
+function diskLine({ free_bytes, held_bytes, level }: JsonObject): string {
+  if (typeof free_bytes !== 'number' || typeof held_bytes !== 'number') return '';
+  const size = (bytes: number) =>
+    bytes >= 10 * 1_048_576 ? `${Math.floor(bytes / 1_048_576)} MiB` : `${Math.floor(bytes / 1_024)} KiB`;
+  const how = level === 'ok' ? '' : `, ${String(level)}`;
+  return plain(`${size(free_bytes)} free, ${size(held_bytes)} in reserve${how}`);
+}
+
+/** When the gateway was last seen to deny what must be denied; nothing while nobody has looked. */
+function canaryLine({ last }: JsonObject): string {
+  const { verdict, at } = object(last);
+  if (typeof verdict !== 'string') return '';
+  return plain(`${verdict} ${instant(text(at))}`);
+}
+
 /** How many decisions wait for something, in words; what needs a person's look stands last. */
 function countsLine(counts: JsonObject): string {
   const words: [string, string][] = [
     ['pending', 'waiting for approval'],
     ['queued', 'queued'],
     ['redeemed', 'running'],
-    ['unknown', 'with unknown outcome'],
+    // Nothing but a person's look at the machine closes these.
+    [
+      'unknown',
+      'with unknown outcome (close each: holdfast decision reconcile ID; ids: holdfast ledger audit)',
+    ],
   ];
   const parts = words.flatMap(([key, label]) =>
     counts[key] === 0 ? [] : [`${String(counts[key] ?? '?')} ${label}`],

@@ -170,6 +170,7 @@ function toolDifferences(who: string, was: BundleTool, is: BundleTool): string[]
       `${who} is ${nowWas(is.audience ?? 'gateway', was.audience ?? 'gateway')} to redeem permits for.`,
     );
   }
+  changes.push(...programChange(who, was, is));
   for (const rule of ['timeout', 'output_limit_bytes'] as const) {
     if (!same(was[rule], is[rule])) {
       const value = (tool: BundleTool) => tool[rule] ?? 'the default';
@@ -177,6 +178,17 @@ function toolDifferences(who: string, was: BundleTool, is: BundleTool): string[]
     }
   }
   return changes;
+}
+
+function programChange(who: string, was: BundleTool, is: BundleTool): string[] {
+  const pinned = (tool: BundleTool) => (tool.connector === 'exec' ? tool.sha256 : undefined);
+  const [old, now] = [pinned(was), pinned(is)];
+  if (old === now) return [];
+  return [
+    now === undefined
+      ? `${who} may be any program at its path: its digest is no longer pinned.`
+      : `${who} runs only the program with the digest ${now}${old === undefined ? '' : ` (was ${old})`}.`,
+  ];
 }
 
 /** What a tool does, in words: `runs ["/bin/x"] with pin on stdin`. */

@@ -2,6 +2,7 @@ import type { Bundle } from '../core/bundle.ts';
 import { activationFindings } from './lint-activation.ts';
 import { authorityFindings } from './lint-authority.ts';
 import { type Finding, placesOf } from './lint-finding.ts';
+import { incidentFindings } from './lint-incidents.ts';
 import { keyFindings } from './lint-keys.ts';
 import { principalFindings } from './lint-principals.ts';
 import { routeFindings } from './lint-routes.ts';
@@ -20,6 +21,7 @@ export function lintBundle(bundle: Bundle): Finding[] {
     ...authorityFindings(bundle, places),
     ...activationFindings(bundle),
     ...principalFindings(bundle),
+    ...incidentFindings(bundle),
     ...unusedFindings(bundle, places),
     ...keyFindings(bundle),
   ];

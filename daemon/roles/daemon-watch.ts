@@ -1,6 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
-import { ApiClient, ApiProblem, ApiUnreachable, clientTlsFor } from '../api/client.ts';
+import { ApiClient, ApiProblem, ApiUnreachable, type CanaryReport, clientTlsFor } from '../api/client.ts';
 import type { HostServices } from '../api/server.ts';
 import type { Bundle } from '../core/bundle.ts';
 import { type Canary, type CanaryAnswer, judgeCanary, makeCanary } from '../core/canary.ts';
@@ -14,15 +14,6 @@ import { randomBytes } from '../host/random.ts';
 import { runBySchedule } from '../host/schedule.ts';
 import type { SitePaths } from '../host/site.ts';
 import { readIdentity } from '../identity/files.ts';
-
-/** How a self-test went. `failed` has become an incident; `unanswered` says nothing of enforcement. */
-export interface CanaryReport {
-  verdict: 'passed' | 'failed' | 'unanswered';
-  at: string;
-  why: string | null;
-  decision_id: string | null;
-  incident_id: string | null;
-}
 
 /** What the daemon does to see that its gateway enforces. */
 export interface DaemonWatch {

@@ -176,3 +176,40 @@ describe('no change goes unsaid', () => {
     expect(describeChanges(whole, after).length).toBeGreaterThan(0);
   });
 });
+
+describe('changes to incidents', () => {
+  it('are told: who reports, who resumes, how far a halt reaches', () => {
+    const found = changes(({ incidents }) => {
+      if (incidents === undefined) return;
+      incidents.resume_roles = ['L3'];
+      incidents.reporter_roles = ['L2', 'L3', 'L4'];
+      incidents.halt = { unpermitted_act: 'site', tool_changed: 'tool' };
+      incidents.canary_actor = 'alice';
+    });
+    expect(found).toEqual([
+      'safety_officer may no longer report what was done without a permit.',
+      'L3 may now let a halted site or target go on.',
+      'L4 may no longer let a halted site or target go on.',
+      'A reported act without a permit now halts the site (was: the target).',
+      'The self-test asks in the name of alice.',
+    ]);
+  });
+
+  it('are told when nobody is left to resume', () => {
+    const found = changes((bundle) => {
+      delete bundle.incidents;
+    });
+    expect(found).toContain('Nobody may let a halted site or target go on any more.');
+  });
+
+  it('are told of a pinned program', () => {
+    const digest = 'a'.repeat(64);
+    const pin = ({ tools }: Bundle) => {
+      const tool = tools['restart-service'];
+      if (tool?.connector === 'exec') tool.sha256 = digest;
+    };
+    expect(changes(pin)).toEqual([
+      `restart_service (tool restart-service) runs only the program with the digest ${digest}.`,
+    ]);
+  });
+});

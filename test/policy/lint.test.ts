@@ -236,3 +236,18 @@ describe('keys', () => {
     expect(() => lint(enrol('alice', line(blob, type)))).toThrow(/no point of its curve/);
   });
 });
+
+describe('incidents', () => {
+  it('that nobody could end', () => {
+    const none = ({ incidents }: Bundle) => {
+      if (incidents !== undefined) delete incidents.resume_roles;
+    };
+    expect(lint(none)).toEqual([
+      'warning incidents.nobody_resumes /incidents/resume_roles: nobody may let a halted site go on',
+    ]);
+    const suspended = ({ principals }: Bundle) => {
+      if (principals.carol !== undefined) principals.carol.status = 'suspended';
+    };
+    expect(lint(suspended)).toContainEqual(expect.stringContaining('no active person with a key holds L4'));
+  });
+});
