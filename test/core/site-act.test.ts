@@ -18,6 +18,7 @@ const LENA: RosterMember = {
   status: 'active',
   scope: undefined,
   key_active: true,
+  pin_required: false,
 };
 
 function rosterOf(member: Partial<RosterMember>): SiteActContext['roster'] {
@@ -25,6 +26,7 @@ function rosterOf(member: Partial<RosterMember>): SiteActContext['roster'] {
     byKey: (key) => (key === KEY ? { ...LENA, ...member } : null),
     principal: () => null,
     owns: () => false,
+    has_expiries: false,
   };
 }
 
