@@ -39,7 +39,7 @@ export function checkPeer(rules: Rules, { context }: DecisionRequest, facts: Cal
     return [fail('identity.peer', 'peer', reason)];
   }
   // An actor that nobody knows is denied for that.
-  if (named === undefined || mayName(rules.principals, caller, actor)) return [];
+  if (named === undefined || mayName((id) => rules.principals.get(id), caller, actor)) return [];
   return [assertion(`The caller is "${caller}", who may not ask in the name of "${actor}".`)];
 }
 

@@ -108,13 +108,13 @@ export function lapseWords(
 
 /** Whether a principal may ask in a name: its own, one that it may assert, or one of a kind that it may assert. */
 export function mayName(
-  principals: ReadonlyMap<string, BundlePrincipal>,
+  find: (id: string) => BundlePrincipal | null | undefined,
   principal: string,
   named: string,
 ): boolean {
   if (principal === named) return true;
-  const list = principals.get(principal)?.may_assert ?? [];
-  const kind = principals.get(named)?.kind;
+  const list = find(principal)?.may_assert ?? [];
+  const kind = find(named)?.kind;
   return list.includes(named) || (kind !== undefined && list.includes(kind));
 }
 

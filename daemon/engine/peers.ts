@@ -132,11 +132,10 @@ export class Peers {
     if (named === null || !this.inUse || peer.socket === 'internal') return null;
     const caller = this.caller(peer, time);
     if ('refused' in caller) return caller;
-    const free = this.#policies.inForce().every(({ compiled: { bundle } }) => {
-      const principals = new Map(Object.entries(bundle.principals));
-      const principal = principals.get(named);
-      if (caller.principal === null) return principal === undefined || !hasIdentity(principal);
-      return mayName(principals, caller.principal, named);
+    const free = this.#policies.inForce().every(({ roster }) => {
+      const principal = roster.principal(named);
+      if (caller.principal === null) return principal === null || !hasIdentity(principal);
+      return mayName(roster.principal, caller.principal, named);
     });
     if (free && !(caller.principal === null && this.#settings.required)) return null;
     const who = caller.principal === null ? 'The caller' : `The caller is ${caller.principal}, who`;

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Bundle, BundlePrincipal } from '../../daemon/core/bundle.ts';
 import { compileBundle } from '../../daemon/core/compile.ts';
+import { rosterOf } from '../../daemon/core/roster.ts';
 import { Peers } from '../../daemon/engine/peers.ts';
 import type { Policies } from '../../daemon/engine/policies.ts';
 import type { EngineMethod, Peer } from '../../daemon/engine/protocol.ts';
@@ -310,8 +311,15 @@ describe('a site that demands to know its callers', () => {
 
 describe('several bundles in force', () => {
   const among = (...bundles: Bundle[]) => {
-    const inForce = bundles.map((bundle) => ({ compiled: compileBundle(bundle, 'd') }));
-    const policies = { inForce: () => inForce, identities: 1 } as unknown as Policies;
+    const inForce = bundles.map((bundle) => ({
+      compiled: compileBundle(bundle, 'd'),
+      roster: rosterOf(bundle),
+    }));
+    const policies = {
+      inForce: () => inForce,
+      identities: 1,
+      isSuspended: () => false,
+    } as unknown as Policies;
     const peers = new Peers(policies, SITE, { required: false, own_uid: null });
     const now = Date.parse('2031-03-01T12:00:00Z');
     return peers.caller(AGENT, { now, at_least: now, trust: 'floor' } as Reading);
