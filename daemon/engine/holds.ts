@@ -7,7 +7,7 @@ import {
   siteTargetDigest,
 } from '../core/hold.ts';
 import { PRODUCTION } from '../core/minimum.ts';
-import type { Roster } from '../core/roster.ts';
+import { type Roster, rosterAt } from '../core/roster.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type Entry } from '../formats/entry.ts';
 import type { AppliedPolicy, Policies, SiteTarget } from './policies.ts';
@@ -52,6 +52,9 @@ export interface HighWater {
   /** Digest of the site's target. */
   target: string;
 }
+
+/** A look at the clock: `Batch` and `Reading` are such. */
+export type Instant = Pick<Reading, 'now' | 'trust'>;
 
 /** What the waiting update needs next: to be put in force, or to be given up, and why. */
 export type HoldStep = 'apply' | 'expired' | 'not_released' | null;
@@ -130,29 +133,34 @@ export class Holds {
   }
 
   /** The rosters by which votes on the waiting update are judged, as they are now. */
-  rosters(policies: Policies): HoldRosters {
+  rosters(policies: Policies, time: Instant): HoldRosters {
     this.#coming ??= this.held === null ? [] : rostersOf(this.held.data, policies);
     const forSite = policies.active(PRODUCTION) ?? policies.anyActive();
+    const now = (roster: Roster) => rosterAt(roster, time);
     return {
-      inForce: (environment) => (policies.active(environment) ?? forSite)?.roster ?? null,
-      coming: this.#coming,
+      inForce: (environment) => {
+        const policy = policies.active(environment) ?? forSite;
+        return policy === null ? null : now(policy.roster);
+      },
+      coming: this.#coming.map(now),
     };
   }
 
   /** What is still missing in signatures, in words; empty when the update is released, or none waits. */
-  missing(policies: Policies): string[] {
+  missing(policies: Policies, time: Instant): string[] {
     const { held } = this;
     if (held === null) return [];
-    return missingWords(missingVotes(held.data.hold.demands, held.votes, this.rosters(policies)));
+    return missingWords(missingVotes(held.data.hold.demands, held.votes, this.rosters(policies, time)));
   }
 
   /** What the waiting update needs at this instant; nothing while nobody believes the clock. */
-  step({ now, trust }: Pick<Reading, 'now' | 'trust'>, policies: Policies): HoldStep {
+  step(time: Instant, policies: Policies): HoldStep {
+    const { now, trust } = time;
     if (this.held === null || trust === 'uncertain') return null;
     const { expires_at, wait_until, effective_at } = this.held.data.hold;
     const isPast = (instant: string | null) => instant !== null && Date.parse(instant) <= now;
     if (isPast(expires_at)) return 'expired';
-    const released = this.missing(policies).length === 0;
+    const released = this.missing(policies, time).length === 0;
     if (!released) return isPast(wait_until) ? 'not_released' : null;
     return effective_at === null || isPast(effective_at) ? 'apply' : null;
   }

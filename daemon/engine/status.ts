@@ -42,7 +42,7 @@ export function engineStatus(facts: HealthFacts): object {
     },
     peers: state?.peers.summary() ?? null,
     policy: policySummary(state),
-    held_update: heldBrief(state),
+    held_update: heldBrief(state, time),
     decisions: state?.projections.counts() ?? null,
     incidents: incidentSummary(state),
     disk: facts.disk,

@@ -4,7 +4,7 @@ import { type Refusal, refuse } from '../../core/refusal.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
-import type { HeldData, HeldUpdate, HoldTerms } from '../holds.ts';
+import type { HeldData, HeldUpdate, HoldTerms, Instant } from '../holds.ts';
 import type { AppliedPolicy } from '../policies.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
@@ -49,7 +49,7 @@ export function holdUpdate(batch: Batch, offered: OfferedUpdate): AfterCommit | 
   const { held, high_water } = holds;
   const { applied } = offered;
   if (held?.data.update_id === applied.update_id)
-    return () => heldReply(batch.state, held, { unchanged: true });
+    return (state) => heldReply(state, held, batch, { unchanged: true });
   const terms = termsOf(batch, offered);
   if (terms === null) return null;
   const renews =
@@ -74,7 +74,7 @@ export function holdUpdate(batch: Batch, offered: OfferedUpdate): AfterCommit | 
   const now = batch.state.holds.held;
   if (now === null) throw new Error('hold: what was just held does not wait');
   const forget = forgettable(batch, high_water?.update_id);
-  return (state) => heldReply(state, now, { unchanged: false, record_id: index, forget });
+  return (state) => heldReply(state, now, batch, { unchanged: false, record_id: index, forget });
 }
 
 /** Gives up what waits, because something newer is there. */
@@ -154,7 +154,7 @@ export function settleHold(batch: Batch): void {
     lapse(
       batch,
       'policy.not_released',
-      `Nobody released it in time; missing: ${holds.missing(policies).join(' and ')}.`,
+      `Nobody released it in time; missing: ${holds.missing(policies, batch).join(' and ')}.`,
     );
 }
 
@@ -182,6 +182,7 @@ export function activateHeld(batch: Batch, actor: { id: string | null; role: str
 function heldReply(
   state: EngineState,
   held: HeldUpdate,
+  time: Instant,
   {
     unchanged,
     record_id = null,
@@ -195,7 +196,7 @@ function heldReply(
     unchanged,
     record_id,
     forget,
-    hold: heldSummary(state, held),
+    hold: heldSummary(state, held, time),
     ...proof,
   });
 }
@@ -228,6 +229,7 @@ export interface HeldSummary {
 export function heldSummary(
   { holds, policies }: EngineState,
   { index, since, data, votes }: HeldUpdate,
+  time: Instant,
 ): HeldSummary {
   const { hold, update_id, site_target, environments, source, who, flips = null } = data;
   return {
@@ -241,7 +243,7 @@ export function heldSummary(
     site_target,
     environments,
     demands: hold.demands,
-    missing: holds.missing(policies),
+    missing: holds.missing(policies, time),
     votes: votes.map(({ principal, role, key, at }) => ({ principal, role, key, at })),
     wait_until: hold.wait_until,
     effective_at: hold.effective_at,
@@ -252,15 +254,15 @@ export function heldSummary(
 }
 
 /** `policy.held`: the update that waits to be put in force, `{"held": null}` when none does. */
-export function getHeld(state: EngineState, _call: EngineCall): EngineReply {
+export function getHeld(state: EngineState, _call: EngineCall, time: Instant): EngineReply {
   const { held } = state.holds;
-  return reply(200, { held: held === null ? null : heldSummary(state, held) });
+  return reply(200, { held: held === null ? null : heldSummary(state, held, time) });
 }
 
 /** For `status`: what waits, in short; null when nothing does. */
-export function heldBrief(state: EngineState | null): object | null {
+export function heldBrief(state: EngineState | null, time: Instant): object | null {
   const held = state?.holds.held ?? null;
   if (state === null || held === null) return null;
-  const { id, serial, since, missing, wait_until, effective_at, expires_at } = heldSummary(state, held);
+  const { id, serial, since, missing, wait_until, effective_at, expires_at } = heldSummary(state, held, time);
   return { id, serial, since, missing, wait_until, effective_at, expires_at };
 }

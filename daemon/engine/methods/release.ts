@@ -51,7 +51,7 @@ function notHeld(id: string | undefined): Refusal {
 function judge(batch: Batch, call: EngineCall, held: HeldUpdate): CountedAct | Refusal {
   const { holds, policies } = batch.state;
   const { hold, site_target } = held.data;
-  const rosters = holds.rosters(policies);
+  const rosters = holds.rosters(policies, batch);
   const roles = [...new Set(hold.demands.flatMap((demand) => demand.roles))];
   const counted = countSiteAct(
     batch,
@@ -87,7 +87,7 @@ function refuseAct(
 ): AfterCommit {
   const { holds, policies } = batch.state;
   const { hold } = held.data;
-  const owner = jointRoster(hold.demands, holds.rosters(policies))?.byKey(submitted.key) ?? null;
+  const owner = jointRoster(hold.demands, holds.rosters(policies, batch))?.byKey(submitted.key) ?? null;
   if (owner === null || held.refused >= RECORDED_REFUSALS) return () => problem(refusal);
   const { index } = recordPolicy(
     batch,
@@ -115,7 +115,7 @@ function approve(batch: Batch, held: HeldUpdate, { actor, data }: CountedAct): A
   });
   const released = holds.step(batch, policies) === 'apply';
   if (!released) {
-    const missing = holds.missing(policies);
+    const missing = holds.missing(policies, batch);
     const state = missing.length > 0 ? 'held' : 'scheduled';
     const { effective_at } = held.data.hold;
     return (after) =>
