@@ -5,11 +5,10 @@ import type { Json, JsonObject } from '../formats/json.ts';
 import type { Permit, ResolvedCall } from '../formats/permit.ts';
 import type { DecisionStatus } from './decision.ts';
 import type { StalePolicy } from './freshness.ts';
-import type { RecordedBreakglass } from './lift.ts';
 import type { RecordedPeer } from './peer.ts';
 import type { DecisionRequest, Target } from './request.ts';
 import type { SiteStop } from './site-stops.ts';
-import type { EnforcementResult, GateResult, Verdict } from './verdict.ts';
+import type { EnforcementResult, GateResult, RecordedBreakglass, Verdict } from './verdict.ts';
 
 /** The first entry of a decision, named after the result. */
 export interface Draft {

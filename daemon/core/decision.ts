@@ -1,10 +1,9 @@
 import type { TimeTrust } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Permit } from '../formats/permit.ts';
-import type { RecordedBreakglass } from './lift.ts';
 import type { RecordedPeer } from './peer.ts';
 import type { Target } from './request.ts';
-import type { AuthorityGroup, EnforcementResult, RecordedGate } from './verdict.ts';
+import type { AuthorityGroup, EnforcementResult, RecordedBreakglass, RecordedGate } from './verdict.ts';
 
 export type DecisionStatus =
   | 'draft'

@@ -8,15 +8,7 @@ import { checkCapabilities, checkPeer } from './check-peer.ts';
 import type { Bindings } from './condition.ts';
 import { durationMs } from './duration.ts';
 import { judgeStale, type StalePolicy, withGroup } from './freshness.ts';
-import {
-  liftAuthority,
-  liftGates,
-  liftsOf,
-  liftsTime,
-  type RecordedBreakglass,
-  sparedWords,
-  ttlUnder,
-} from './lift.ts';
+import { liftAuthority, liftGates, liftsOf, liftsTime, sparedWords, ttlUnder } from './lift.ts';
 import {
   checkActor,
   checkAuditFields,
@@ -42,7 +34,7 @@ import { isRecordableName, withheldText } from './scrub.ts';
 import { secretScanner } from './secrets.ts';
 import { judgeStops, type SiteStop } from './site-stops.ts';
 import { deriveCall } from './template.ts';
-import type { AuthorityGroup, GateResult, Verdict } from './verdict.ts';
+import type { AuthorityGroup, GateResult, RecordedBreakglass, Verdict } from './verdict.ts';
 
 export { scrubRequest } from './scrub.ts';
 
@@ -248,7 +240,8 @@ function conclude(
 ): Pick<Verdict, 'result' | 'reasons'> {
   const queued: string[] = [];
   if (risk.score === null) queued.push(`The risk could not be computed. ${risk.reasons.join(' ')}`);
-  if (doubtful) queued.push('The clock cannot be believed, so nothing is decided about this. Ask again when it can.');
+  if (doubtful)
+    queued.push('The clock cannot be believed, so nothing is decided about this. Ask again when it can.');
   const exceptions = gates
     .filter(({ result }) => result === 'requires_exception')
     .map(({ reason, exception_role }) => `Needs an exception by ${exception_role}: ${reason}`);

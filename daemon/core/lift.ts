@@ -2,18 +2,7 @@ import { anyOf } from './authority.ts';
 import type { Bundle, BundleBreakGlass } from './bundle.ts';
 import type { Target } from './request.ts';
 import { STOP_GATES } from './site-stops.ts';
-import type { GateResult, Verdict } from './verdict.ts';
-
-/**
- * The break-glass session that was open for a request when it was judged: an input of the verdict, recorded with it.
- * Whoever passes it has held the request against the session's scope.
- */
-export interface RecordedBreakglass {
-  /** `bg_…`. */
-  id: string;
-  /** When the session ends at the latest, by the clock that judged: RFC 3339 ms UTC. */
-  until: string;
-}
+import type { GateResult, RecordedBreakglass, Verdict } from './verdict.ts';
 
 /** What a session is opened for, and what a request names. */
 export interface Place {

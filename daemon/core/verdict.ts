@@ -44,3 +44,14 @@ export interface Verdict {
   pending_ttl_ms: number;
   permit_ttl_ms: number;
 }
+
+/**
+ * The break-glass session that was open for a request when it was judged: an input of the verdict, recorded with it.
+ * Whoever passes it has held the request against the session's scope.
+ */
+export interface RecordedBreakglass {
+  /** `bg_…`. */
+  id: string;
+  /** When the session ends at the latest, by the clock that judged: RFC 3339 ms UTC. */
+  until: string;
+}

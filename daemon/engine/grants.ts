@@ -1,7 +1,7 @@
 import { durationMs } from '../core/duration.ts';
 import type { TimeTrust } from '../formats/entry.ts';
-import type { EngineState } from './context.ts';
-import type { Reading } from './time.ts';
+import type { Policies } from './policies.ts';
+import type { Reading, TimeKeeper } from './time.ts';
 
 /** Something that was granted, or asked for, for a while. */
 export interface Grant {
@@ -19,7 +19,7 @@ export type GrantState = 'valid' | 'over' | 'unknown';
 const DEFAULT_BOOT_GRACE = '10m';
 
 /** How long, in milliseconds, uncertain time leaves alone what was granted before this boot. */
-export function bootGrace({ policies }: Pick<EngineState, 'policies'>): number {
+export function bootGrace({ policies }: { policies: Policies }): number {
   return durationMs(policies.forSite()?.compiled.bundle.time?.boot_grace ?? DEFAULT_BOOT_GRACE);
 }
 
@@ -28,7 +28,7 @@ export function bootGrace({ policies }: Pick<EngineState, 'policies'>): number {
  * whatever anybody did to the wall clock since. What is older goes by the wall clock, while that can be believed; and what
  * was granted then by a clock that could not be believed, is over.
  */
-export function grantState({ time }: Pick<EngineState, 'time'>, now: Reading, grant: Grant): GrantState {
+export function grantState({ time }: { time: TimeKeeper }, now: Reading, grant: Grant): GrantState {
   const offset = time.timeline.offsetAt(grant.index);
   if (offset !== null) return grant.expires_at <= now.monotonic + offset ? 'over' : 'valid';
   if (grant.time_trust === 'uncertain') return 'over';
