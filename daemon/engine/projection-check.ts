@@ -275,6 +275,9 @@ class RowCheck {
   }
 }
 
+/** How far the clock is believed while nothing is wrong. */
+const TRUSTS = ['floor', 'trusted'] as const;
+
 function sameRow(expected: DecisionRow | null, row: DecisionRow): boolean {
   return (
     expected?.id === row.id &&
@@ -298,9 +301,11 @@ function isUnusedGrant(joined: Joined, site: string): boolean {
   const until = new Date(expiresAt);
   if (Number.isNaN(until.getTime())) return false;
   return (
-    text.endsWith(
-      `"authorized"]},"prev":null,"seq":0,"site":"${site}","stream":"${stream}",` +
-        `"time_trust":"floor","type":"decision.authorized","v":1}`,
+    TRUSTS.some((trust) =>
+      text.endsWith(
+        `"authorized"]},"prev":null,"seq":0,"site":"${site}","stream":"${stream}",` +
+          `"time_trust":"${trust}","type":"decision.authorized","v":1}`,
+      ),
     ) &&
     text.includes(`"expires_at":"${until.toISOString()}","id":"prm_${stream.slice(4)}","not_before":"`) &&
     !text.includes('"idempotency":{') &&

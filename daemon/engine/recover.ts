@@ -250,8 +250,13 @@ export class LedgerKeeper {
   #saveHead(ledger: EngineState['ledger']): void {
     const floor = Math.floor(this.time.floor());
     // Only a signed statement takes the floor back.
-    if (floor < this.#storedFloor) this.#head.setFloor(ledger.origin, this.#storedFloor, floor);
-    else this.#head.raiseFloor(ledger.origin, floor);
+    if (floor >= this.#storedFloor) this.#head.raiseFloor(ledger.origin, floor);
+    else if (!this.#head.setFloor(ledger.origin, this.#storedFloor, floor)) {
+      throw new BoundaryError(
+        'head.forked',
+        `The time floor of ${ledger.origin} is not where this process left it: another one wrote. Stop the daemon and run ledger verify.`,
+      );
+    }
     this.#storedFloor = floor;
     saveHead(this.#head, ledger);
   }

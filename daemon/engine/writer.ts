@@ -38,6 +38,8 @@ const TURN_MS = 100;
 const TICK_MS = 1_000;
 /** The second copy follows within a second of the commit (design: "Inside the daemon"). */
 const HEAD_SYNC_MS = 500;
+/** The time floor is brought along at least so often. */
+const IDLE_SYNC_MS = 10 * 60_000;
 
 /** The loop of the writer's thread: gathers, processes, replies; between batches the timers have their turn. */
 class Writer {
@@ -48,6 +50,7 @@ class Writer {
   /** What was committed since the second copy was brought along, and since the log was last moved. */
   #dirty = false;
   #unsettled = false;
+  #syncedAt = performance.now();
   #stopping: string | null = null;
 
   constructor(port: MessagePort, engine: Engine) {
@@ -123,7 +126,10 @@ class Writer {
   }
 
   #follow(): void {
-    if (this.#dirty) {
+    // Without anything to record too, or a site that is cut off after quiet weeks would have forgotten that they passed.
+    const idle = performance.now() - this.#syncedAt > IDLE_SYNC_MS;
+    if (this.#dirty || idle) {
+      this.#syncedAt = performance.now();
       this.#engine.syncHead();
       this.#unsettled = true;
     } else if (this.#unsettled) {

@@ -3,6 +3,7 @@ import { Metrics } from '../api/metrics.ts';
 import { measureHeld } from '../api/policy-metrics.ts';
 import { type ApiServer, type SocketKind, startApiServer } from '../api/server.ts';
 import { daemonServices } from '../api/services.ts';
+import { measureTime } from '../api/time-metrics.ts';
 import { LEDGER_KEY } from '../engine/compose.ts';
 import { startEngine } from '../engine/handle.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
@@ -46,6 +47,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   followOutcomes(engine, receipts, log);
   const metrics = new Metrics();
   measureHeld(metrics.registry, engine);
+  measureTime(metrics.registry, engine);
   metrics.followLedger(engine);
   const startedAt = systemClock.monotonic();
   const outbox = openOutbox(config, paths, engine, receipts, log);
