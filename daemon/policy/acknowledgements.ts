@@ -49,6 +49,7 @@ export interface AcknowledgementReport {
 /** How many of each kind are told one by one. */
 const TOLD = 1_000;
 
+/** What is told of a round over the API. */
 export function reportTaken({
   removed,
   refused,

@@ -41,6 +41,7 @@ export function outboxFiles(outbox: string, from = '', depth = 1): OutboxFile[] 
     });
 }
 
+/** How much waits to be carried, and since when. */
 export function outboxSummary(outbox: string): OutboxSummary {
   const files = outboxFiles(outbox);
   const oldest = files.reduce((least, { modified }) => Math.min(least, modified), Number.POSITIVE_INFINITY);

@@ -47,6 +47,7 @@ const BODIES: Record<string, Record<string, unknown>> = {
   'permits.redeem': { audience: 'gateway', action_digest: 'ab'.repeat(32) },
   'permits.outcome': { audience: 'gateway', result: 'succeeded', detail: {} },
   'policy.import': { path: '/media/stick' },
+  'outbox.acknowledgements': { path: '/media/stick' },
   'peers.identify': { uid: 1_000, method: 'actions.execute', actor: 'agent:ops-1' },
   'tls.renew': { csr: 'x' },
   'actions.execute': { action: ACTION, context: { actor: ACTOR } },

@@ -68,6 +68,7 @@ const OFFERED: Record<SocketKind, string[]> = {
     'ledger.tile',
     'metrics.get',
     'openapi.get',
+    'outbox.acknowledgements',
     'permits.open',
     'policy.get',
     'policy.history',

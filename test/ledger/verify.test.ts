@@ -367,10 +367,31 @@ describe('signers', () => {
     expect(await verify({ trust: { origin: ORIGIN, vkeys } })).toMatchObject({ code: 0 });
   });
 
-  test('another origin is not this ledger', async () => {
+  test('of another site are one finding, not hundreds', async () => {
     atRest();
-    const report = await verify({ trust: { origin: 'else.example/ledger', vkeys: TRUST.vkeys } });
+    const vkeys = [signerOf(9, 'else.example/ledger').vkey];
+    for (const keys of [TRUST.vkeys, vkeys]) {
+      const report = await verify({ trust: { origin: 'else.example/ledger', vkeys: keys } });
+      expect(report).toMatchObject({ code: 13, total: 1, findings: [{ what: 'trust', where: ORIGIN }] });
+      expect(report.findings[0]?.detail).toContain('else.example/ledger');
+    }
+  });
+
+  test('of a later log of the same site are judged entry by entry', async () => {
+    atRest(60);
+    const report = await verify({ trust: { origin: `${ORIGIN}/1`, vkeys: TRUST.vkeys } });
     expect(report.code).toBe(10);
+  });
+
+  test('of another site beside one checkpoint that is ours are judged one by one', async () => {
+    atRest();
+    attack((database) => {
+      const other = "replace(CAST(note AS TEXT), 'outpost-7.example', 'else.example')";
+      database.exec(`UPDATE checkpoints SET note = ${other} WHERE size > 50`);
+    });
+    const report = await verify();
+    expect(report.total).toBeGreaterThan(5);
+    expect(report.findings.map(({ what }) => what)).not.toContain('trust');
   });
 });
 
@@ -423,6 +444,24 @@ describe('files', () => {
   test('that are no database are tampering', async () => {
     atRest();
     writeFileSync(files.ledger, 'x'.repeat(10_000));
-    expect(await verify()).toMatchObject({ code: 10, findings: [{ what: 'file' }] });
+    expect(await verify()).toMatchObject({ code: 10, findings: [{ what: 'kind' }] });
+  });
+
+  test.each([
+    ['a short note', 'Dear auditor, this is the wrong file.\n', 'text that begins with \\"Dear auditor'],
+    ['88 bytes of text', `${'ledger '.repeat(12)}\nab\n`, 'a file of 88 bytes, text'],
+    ['a picture', Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 1, 2, 3]), 'a file of 8 bytes, of another kind'],
+  ])('that are %s are called what they are, not rolled back', async (_what, contents, said) => {
+    writeFileSync(files.ledger, contents);
+    const report = await verifyLedger({ ledgerPath: files.ledger, trust: TRUST });
+    expect(report).toMatchObject({ code: 10, total: 1, findings: [{ what: 'kind' }] });
+    expect(JSON.stringify(report.findings[0]?.detail)).toContain(said);
+  });
+
+  test('that begin like a ledger and end at once are cut, not foreign', async () => {
+    atRest(60);
+    truncateSync(files.ledger, 88);
+    rmSync(`${files.ledger}-wal`, { force: true });
+    expect(await verify()).toMatchObject({ code: 14, findings: [{ what: 'file' }] });
   });
 });
