@@ -1,10 +1,11 @@
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { verifyReceipt } from '../../daemon/formats/receipt.ts';
 import { checkLedger } from '../oracle.ts';
 import { ask, SITE, until, World } from '../world.ts';
+import { publish } from './publishing.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -12,24 +13,12 @@ beforeAll(async () => {
 });
 afterAll(() => world?.close());
 
-/** Publishes the site's policy under the next version, after editing it. */
-async function publish(version: number): Promise<string> {
-  const { publisher } = world.paths;
-  const file = join(publisher, 'policy/metadata.yaml');
-  writeFileSync(file, readFileSync(file, 'utf8').replace(/^version: \d+$/m, `version: ${version}`));
-  const ran = await world.holdfast('repo', 'publish', publisher, join(publisher, 'policy'), '--site', SITE);
-  expect([ran.code, ran.stderr]).toEqual([0, '']);
-  const stick = join(world.root, `stick-${version}`);
-  cpSync(join(publisher, 'repository'), stick, { recursive: true });
-  return stick;
-}
-
 const known = () => ({ site: SITE, ...world.trust() });
 
 it('imports through the daemon: who asked, flips of recent decisions, receipt on the stick', async () => {
   const daemon = await world.daemon();
   const decision = await world.client('request').createDecision(ask('mark', 'm-1'));
-  const stick = await publish(2);
+  const stick = await publish(world, 2);
   const ran = await world.json('import', stick, '--actor', 'person:ana');
   expect(ran).toMatchObject({ code: 0, applied: true, unchanged: false });
   const [name = ''] = readdirSync(join(stick, 'receipts'));
@@ -51,7 +40,7 @@ it('imports through the daemon: who asked, flips of recent decisions, receipt on
 });
 
 it('is whole after a kill at any moment of an import: the old policy or the new, and a receipt for it', async () => {
-  const stick = await publish(3);
+  const stick = await publish(world, 3);
   let applied = false;
   for (const delay of [0, 30, 60, 100, 150, 250]) {
     const daemon = await world.daemon();

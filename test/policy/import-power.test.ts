@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { verifyReceipt } from '../../daemon/formats/receipt.ts';
@@ -7,6 +7,7 @@ import { inject, noStrace, withStrace } from '../crash/strace.ts';
 import { checkLedger } from '../oracle.ts';
 import { ROOT } from '../structure/sources.ts';
 import { SITE, World } from '../world.ts';
+import { publish } from './publishing.ts';
 
 /** More durable writes than an import makes: the loop ends when one got through. */
 const MOST_WRITES = 120;
@@ -38,7 +39,7 @@ describe.skipIf(noStrace !== null)('an import whose power is cut', () => {
   it.each(MOMENTS)(
     `at every %s leaves the old policy or the new one${withStrace}`,
     async (_moment, calls, version, least) => {
-      const stick = await publish(version);
+      const stick = await publish(world, version);
       let kills = 0;
       let applied = version - 1;
       for (let nth = 1; nth <= MOST_WRITES; nth++) {
@@ -65,15 +66,3 @@ describe.skipIf(noStrace !== null)('an import whose power is cut', () => {
     },
   );
 });
-
-/** Publishes the site's policy under the next version; returns a medium. */
-async function publish(version: number): Promise<string> {
-  const { publisher } = world.paths;
-  const file = join(publisher, 'policy/metadata.yaml');
-  writeFileSync(file, readFileSync(file, 'utf8').replace(/^version: \d+$/m, `version: ${version}`));
-  const ran = await world.holdfast('repo', 'publish', publisher, join(publisher, 'policy'), '--site', SITE);
-  expect(ran.code).toBe(0);
-  const stick = join(world.root, `stick-${version}`);
-  cpSync(join(publisher, 'repository'), stick, { recursive: true });
-  return stick;
-}
