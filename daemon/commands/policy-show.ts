@@ -3,6 +3,7 @@ import type { Bundle } from '../core/bundle.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { describeAuthority } from '../policy/diff-authority.ts';
+import { breakglassWords } from '../policy/diff-breakglass.ts';
 import { scopeWords } from '../policy/diff-words.ts';
 import type { SiteOptions } from './access.ts';
 import { NO_POLICY, type RulesInForce, readPolicy } from './policy-in-force.ts';
@@ -76,6 +77,13 @@ function render(rules: RulesInForce): string {
       const effect = otherwise === 'fail' ? 'or it is denied' : `or ${exception_role} grants an exception`;
       return `  ${plain(`${id} (${scopeWords(gate)}): ${reason} (${effect})`)}`;
     }),
+    ...(rules.breakglass === null
+      ? []
+      : [
+          '',
+          paint('bold', 'break-glass'),
+          ...breakglassWords(rules.breakglass).map((line) => `  ${plain(line)}`),
+        ]),
   ].join('\n');
 }
 

@@ -3,6 +3,7 @@ import { actionChanges } from './diff-actions.ts';
 import { activationChanges } from './diff-activation.ts';
 import { approvalChanges } from './diff-approvals.ts';
 import { authorityChanges, reachChanges } from './diff-authority.ts';
+import { breakglassChanges } from './diff-breakglass.ts';
 import { headquartersChanges } from './diff-headquarters.ts';
 import { incidentChanges } from './diff-incidents.ts';
 import { peopleChanges } from './diff-people.ts';
@@ -50,6 +51,7 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...approvalChanges(old, after),
     ...activationChanges(old, after),
     ...incidentChanges(old, after),
+    ...breakglassChanges(old, after),
     ...timeChanges(old, after),
     ...headquartersChanges(old, after),
     ...limitChanges(old, after),

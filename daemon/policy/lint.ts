@@ -1,6 +1,7 @@
 import type { Bundle } from '../core/bundle.ts';
 import { activationFindings } from './lint-activation.ts';
 import { authorityFindings } from './lint-authority.ts';
+import { breakglassFindings } from './lint-breakglass.ts';
 import { type Finding, placesOf } from './lint-finding.ts';
 import { incidentFindings } from './lint-incidents.ts';
 import { keyFindings } from './lint-keys.ts';
@@ -22,6 +23,7 @@ export function lintBundle(bundle: Bundle): Finding[] {
     ...activationFindings(bundle),
     ...principalFindings(bundle),
     ...incidentFindings(bundle),
+    ...breakglassFindings(bundle),
     ...unusedFindings(bundle, places),
     ...keyFindings(bundle),
   ];
