@@ -8,7 +8,7 @@ import { type Refusal, refuse } from './refusal.ts';
 import type { Roster, RosterMember } from './roster.ts';
 
 /*
- * Updates that wait (docs/decisions/0014): for signatures of people at the site (`activation.hold` of a bundle), or for
+ * Updates that wait (docs/decisions/0018): for signatures of people at the site (`activation.hold` of a bundle), or for
  * their time (`effective_at` of the site's target).
  */
 
