@@ -13,7 +13,7 @@ const roles = (description: string) =>
     maxItems: 16,
     description,
   });
-const reach = (own: 'target' | 'tool') =>
+const reach = <Own extends 'target' | 'tool'>(own: Own) =>
   Type.Optional(Type.Union([Type.Literal(own), Type.Literal('site')], { description: 'what is halted' }));
 
 /** A must-deny action that the self-test sends through the real gateway. */

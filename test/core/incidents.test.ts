@@ -40,7 +40,7 @@ describe('stops', () => {
 });
 
 describe('section incidents of a bundle', () => {
-  const defects = (incidents: Bundle['incidents']): string[] => {
+  const defects = (incidents: NonNullable<Bundle['incidents']>): string[] => {
     try {
       compileBundle(testBundle({ incidents }), '0'.repeat(64));
       return [];

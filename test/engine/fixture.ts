@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bundle } from '../../daemon/core/bundle.ts';
 import { completeReply } from '../../daemon/engine/complete.ts';
-import { Engine } from '../../daemon/engine/engine.ts';
+import { Engine, type EngineOptions } from '../../daemon/engine/engine.ts';
 import { initializeLedger } from '../../daemon/engine/initialize.ts';
-import type { PeerSettings } from '../../daemon/engine/peers.ts';
 import { type EngineCall, type EngineMethod, internal, textOf } from '../../daemon/engine/protocol.ts';
 import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
@@ -87,6 +86,9 @@ export function person(name: string): Person {
   return { seed, line: `ssh-ed25519 ${blob} ${name}` };
 }
 
+/** What an engine may be given beside the rest. */
+export type FixtureOptions = Pick<EngineOptions, 'peers' | 'disk' | 'heartbeatMs'>;
+
 /** A real engine on real files in a temporary directory, with a fake clock and a policy applied without a repository. */
 export class EngineFixture {
   readonly clock = new ManualClock();
@@ -95,10 +97,10 @@ export class EngineFixture {
   readonly reports: unknown[] = [];
   engine: Engine;
 
-  readonly #peers: PeerSettings | undefined;
+  readonly #more: FixtureOptions;
 
-  constructor(bundle: Bundle | null, options: { start?: number; peers?: PeerSettings } = {}) {
-    this.#peers = options.peers;
+  constructor(bundle: Bundle | null, options: FixtureOptions & { start?: number } = {}) {
+    this.#more = options;
     if (options.start !== undefined) this.clock.wall = options.start;
     this.paths = sitePaths(mkdtempSync(join(tmpdir(), 'holdfast-engine-')));
     mkdirSync(this.paths.keys, { recursive: true, mode: 0o700 });
@@ -132,7 +134,7 @@ export class EngineFixture {
       random: { uuidv7, bytes: randomBytes },
       signer: this.#signer(),
       sealer: loadSealer(join(this.paths.keys, 'sealing.key')),
-      ...(this.#peers === undefined ? {} : { peers: this.#peers }),
+      ...this.#more,
       report: (_message, error) => this.reports.push(error),
     });
   }
