@@ -1,8 +1,8 @@
 import { BoundaryError } from './boundary-error.ts';
 import { canonicalBytes } from './canonical-json.ts';
 import { isHexDigest, sha256Hex, toBase64 } from './digest.ts';
-import { parseEnvelope, signEnvelope, verifyEnvelope } from './dsse.ts';
-import type { JsonObject } from './json.ts';
+import { type DsseEnvelope, parseEnvelope, signEnvelope, verifyEnvelope } from './dsse.ts';
+import type { Json, JsonObject } from './json.ts';
 import { type NoteSigner, parseVkey, type Vkey } from './signed-note.ts';
 import { parseStrict } from './strict-json.ts';
 
@@ -57,15 +57,13 @@ export function signAcknowledgement(acknowledgement: Acknowledgement, signer: No
 /**
  * Verifies an acknowledgement for `site` under headquarters' keys (vkeys); one of them must have signed. Throws
  * BoundaryError `acknowledgement.unknown_key`, `acknowledgement.bad_signature`, `acknowledgement.wrong_site`,
- * `acknowledgement.malformed`, and those of `parseEnvelope`.
+ * `acknowledgement.malformed`.
  */
 export function verifyAcknowledgement(
   text: string,
   { site, keys }: { site: string; keys: readonly string[] },
 ): VerifiedAcknowledgement {
-  const envelope = parseEnvelope(text);
-  if (envelope.signatures.length > MAX_SIGNATURES)
-    throw malformed(`has more than ${MAX_SIGNATURES} signatures`);
+  const envelope = readEnvelope(text);
   const known = keys.map((key) => parseVkey(key));
   // The hint only chooses which key to try: each signature costs one verification, whatever a file claims.
   const claimed = envelope.signatures.flatMap((signature) => {
@@ -86,7 +84,22 @@ export function verifyAcknowledgement(
   );
 }
 
-function holds(envelope: Parameters<typeof verifyEnvelope>[0], { publicKey }: Vkey): boolean {
+function readEnvelope(text: string): DsseEnvelope {
+  let envelope: DsseEnvelope;
+  try {
+    envelope = parseEnvelope(text);
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError)) throw cause;
+    throw malformed('is no signed envelope', cause);
+  }
+  if (envelope.payloadType !== ACKNOWLEDGEMENT_TYPE)
+    throw malformed('is a signed envelope of something else');
+  if (envelope.signatures.length > MAX_SIGNATURES)
+    throw malformed(`has more than ${MAX_SIGNATURES} signatures`);
+  return envelope;
+}
+
+function holds(envelope: DsseEnvelope, { publicKey }: Vkey): boolean {
   try {
     verifyEnvelope(envelope, { payloadType: ACKNOWLEDGEMENT_TYPE, keys: [publicKey], threshold: 1 });
     return true;
@@ -108,7 +121,7 @@ function payloadOf({ v, site, file, sha256, received_at }: Acknowledgement): Uin
 /** Strict, and canonical: what is recorded of it must give the signed bytes again. */
 function parseAcknowledgement(payload: Uint8Array): Acknowledgement {
   const text = new TextDecoder('utf-8', { fatal: false }).decode(payload);
-  const value = parseStrict(text, { maxBytes: ACKNOWLEDGEMENT_MAX_BYTES, maxDepth: 2 });
+  const value = readJson(text);
   if (!isObject(value) || value.v !== 1) throw malformed('is of no version known here');
   const { site, file, sha256, received_at } = value;
   if (typeof site !== 'string' || !SITE.test(site)) throw malformed('names no site');
@@ -119,6 +132,15 @@ function parseAcknowledgement(payload: Uint8Array): Acknowledgement {
   const acknowledgement: Acknowledgement = { v: 1, site, file, sha256: String(sha256), received_at };
   if (sha256Hex(payload) !== sha256Hex(payloadOf(acknowledgement))) throw malformed('is not canonical JSON');
   return acknowledgement;
+}
+
+function readJson(text: string): Json {
+  try {
+    return parseStrict(text, { maxBytes: ACKNOWLEDGEMENT_MAX_BYTES, maxDepth: 2 });
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError)) throw cause;
+    throw malformed('is no JSON', cause);
+  }
 }
 
 function isObject(value: unknown): value is JsonObject {
@@ -139,9 +161,10 @@ function wrongSite(other: string, site: string): BoundaryError {
   );
 }
 
-function malformed(what: string): BoundaryError {
+function malformed(what: string, cause?: unknown): BoundaryError {
   return new BoundaryError(
     'acknowledgement.malformed',
     `The acknowledgement ${what}; nothing was deleted. Ask headquarters to make it again.`,
+    { cause },
   );
 }
