@@ -8,6 +8,7 @@ import { belongsTogether, type Carried, naming, readCarried, type SignedText } f
 import { assertOutlets, hasOutlet, type Outlets } from './carry.ts';
 import { EXIT, endWith } from './exit.ts';
 import { describeFailure } from './failure.ts';
+import { ID_TOKEN_HELP, ID_TOKEN_OPTION, type IdTokenOptions, withIdToken } from './id-token.ts';
 import { actionLine } from './render/decision.ts';
 import { print, printJson } from './render/output.ts';
 import { fitted, paint, plain } from './render/text.ts';
@@ -49,15 +50,16 @@ export function packCommand(): Command {
     .option('-o, --out <file>', 'write the signed act to a file')
     .option('--png <file>', 'write it as QR codes, one picture each')
     .option('--qr', 'show it as QR codes')
+    .option(ID_TOKEN_OPTION, ID_TOKEN_HELP)
     .addHelpText('after', PACK_HELP)
-    .action(async (files: string[], options: SiteOptions & Outlets) => {
+    .action(async (files: string[], options: SiteOptions & Outlets & IdTokenOptions) => {
       if (!hasOutlet(options))
         throw new BoundaryError(
           'option.outlet',
           'Say where it goes: -o FILE, --png FILE or --qr. Nothing was written.',
         );
       assertOutlets(options);
-      await writeSigned(await oneSigned(files), options);
+      await writeSigned(withIdToken(await oneSigned(files), options), options);
     });
 }
 

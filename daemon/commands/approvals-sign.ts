@@ -1,18 +1,20 @@
 import { writeFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import type { SignedActBody } from '../api/client.ts';
+import { actNonce } from '../core/id-token.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { actNamespace, parseAct, type SignedAct } from '../formats/signed-act.ts';
 import { connect, openSite, parseDecisionId, type SiteOptions } from './access.ts';
 import { readRequest } from './carried.ts';
 import { assertOutlets, carry, hasOutlet, type Outlets } from './carry.ts';
+import { ID_TOKEN_HELP, ID_TOKEN_OPTION, type IdTokenOptions, withIdToken } from './id-token.ts';
 import { renderDecision } from './render/decision.ts';
 import { print, printJson } from './render/output.ts';
 import { signAbout } from './sign-act.ts';
 import { actToSign, type OfflineSignRequest, openRequest, signRequest } from './sign-request.ts';
 import { KEY_HELP } from './ssh-key.ts';
 
-interface SignOptions extends SiteOptions, Outlets {
+interface SignOptions extends SiteOptions, Outlets, IdTokenOptions {
   key?: string;
   role?: string;
   answer: 'approve' | 'reject';
@@ -63,6 +65,7 @@ export function signCommand(): Command {
     .option('--png <file>', 'write it as QR codes, one picture each')
     .option('--qr', 'show it as QR codes')
     .option('--act-only', 'do not sign: write the act for ssh-keygen -Y sign to -o FILE')
+    .option(ID_TOKEN_OPTION, `${ID_TOKEN_HELP}; the nonce is said first`)
     .option('--yes', 'sign without asking (needed where there is no terminal)')
     .addHelpText('after', SIGN_HELP)
     .action(async (what: string[], options: SignOptions) => {
@@ -82,7 +85,8 @@ async function signAtSite(id: string, options: SignOptions): Promise<void> {
   }
   const site = openSite(options);
   const client = connect(site, 'operator', 'request');
-  const signed = await signAbout(client, site, id, { ...wantedOf(options), key: keyOf(options) });
+  const act = await signAbout(client, site, id, { ...wantedOf(options), key: keyOf(options) });
+  const signed = withIdToken(act, options, { announce: true });
   if (hasOutlet(options)) await writeSigned(signed, options);
   else {
     const decision = await client.submitAct(id, 'approvals', signed);
@@ -101,7 +105,10 @@ async function signElsewhere(files: readonly string[], options: SignOptions): Pr
   const opened = openRequest(await readRequest(files), options.trust);
   const wanted = wantedOf(options);
   if (options.actOnly === true) await writeAct(await actToSign(opened, wanted, options.key), options);
-  else await writeSigned(await signRequest(opened, wanted, keyOf(options)), options);
+  else {
+    const signed = await signRequest(opened, wanted, keyOf(options));
+    await writeSigned(withIdToken(signed, options, { announce: true }), options);
+  }
 }
 
 function wantedOf(options: SignOptions): OfflineSignRequest {
@@ -138,7 +145,7 @@ export function parseTtl(text: string): number {
 export async function writeSigned(signed: SignedActBody, options: SiteOptions & Outlets): Promise<void> {
   const files = await carry('S', JSON.stringify(signed), options);
   const { kind } = parseAct(signed.act);
-  if (options.json) printJson({ files, kind, ...signed });
+  if (options.json) printJson({ files, kind, nonce: actNonce(signed.act), ...signed });
   else if (files.length === 0)
     print('Signed, not submitted. Scan the codes at the site: holdfast approvals import FILE');
   else print(`Signed, not submitted. At the site: holdfast approvals import ${files.join(' ')}`);
@@ -155,9 +162,9 @@ async function writeAct(
   }
   writeFileSync(out, text, { mode: 0o600, flag: 'wx' });
   const namespace = actNamespace(act.kind);
-  if (options.json) printJson({ file: out, namespace, act: text });
+  if (options.json) printJson({ file: out, namespace, nonce: actNonce(text), act: text });
   else
     print(
-      `Not signed yet. Next:\n  ssh-keygen -Y sign -n ${namespace} -f KEY ${out}\nThen at the site:\n  holdfast approvals import ${out} ${out}.sig`,
+      `Not signed yet. Next:\n  ssh-keygen -Y sign -n ${namespace} -f KEY ${out}\nThen at the site:\n  holdfast approvals import ${out} ${out}.sig\nWhere an ID token must stand beside it, log in with nonce=${actNonce(text)}, then:\n  holdfast approvals pack ${out} ${out}.sig --id-token TOKEN -o FILE`,
     );
 }

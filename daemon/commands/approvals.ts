@@ -7,6 +7,13 @@ import { exportCommand } from './approvals-export.ts';
 import { importActsCommand, packCommand, placeOf } from './approvals-import.ts';
 import { signCommand } from './approvals-sign.ts';
 import { readRequest, type SignedText, signedOf } from './carried.ts';
+import {
+  ID_TOKEN_HELP,
+  ID_TOKEN_OPTION,
+  type IdTokenOptions,
+  nonceCommand,
+  withIdToken,
+} from './id-token.ts';
 import { actionLine, renderDecision } from './render/decision.ts';
 import { print, printJson } from './render/output.ts';
 import { fitted, instant, moment, paint, plain } from './render/text.ts';
@@ -25,7 +32,8 @@ export function approvalsCommand(): Command {
     .addCommand(submitCommand())
     .addCommand(exportCommand())
     .addCommand(importActsCommand())
-    .addCommand(packCommand());
+    .addCommand(packCommand())
+    .addCommand(nonceCommand());
 }
 
 function listCommand(): Command {
@@ -113,8 +121,9 @@ function submitCommand(): Command {
   return new Command('submit')
     .description('Submit an act that was signed before or elsewhere.')
     .argument('<file>', 'file written by `approvals sign -o`; - for stdin')
-    .action(async (file: string, options: SiteOptions) => {
-      const signed = readAct(file);
+    .option(ID_TOKEN_OPTION, ID_TOKEN_HELP)
+    .action(async (file: string, options: SiteOptions & IdTokenOptions) => {
+      const signed = withIdToken(readAct(file), options);
       const { kind, subject } = parseAct(signed.act);
       const client = connect(openSite(options), 'operator', 'request');
       const decision = await client.submitAct(subject, placeOf(kind), signed);

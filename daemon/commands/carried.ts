@@ -82,7 +82,7 @@ function textOf(bytes: Uint8Array): string {
 }
 
 /** An act alone is canonical: its first member in order is `answer`. */
-function isActText(text: string): boolean {
+export function isActText(text: string): boolean {
   return text.startsWith('{"answer":');
 }
 

@@ -1,7 +1,16 @@
+import { sha256 } from '../formats/digest.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { AcceptedAct } from './approve.ts';
 import type { Bundle } from './bundle.ts';
 import { type Refusal, refuse } from './refusal.ts';
+
+/** Tokens longer than this are not looked at. */
+export const ID_TOKEN_MAX_LENGTH = 16_384;
+
+/** The nonce that binds an ID token to an act: base64url SHA-256 of the act's exact bytes. */
+export function actNonce(actText: string): string {
+  return Buffer.from(sha256(Buffer.from(actText, 'utf8'))).toString('base64url');
+}
 
 /** What the process around the engine found when it verified an ID token. The token itself goes no further. */
 export type CheckedIdToken = VerifiedIdToken | { failed: string };

@@ -8,11 +8,9 @@ import {
 } from 'jose';
 import type { BundleOidc, OidcProvider } from '../core/bundle-oidc.ts';
 import { durationMs } from '../core/duration.ts';
-import type { CheckedIdToken } from '../core/id-token.ts';
-import { sha256, sha256Hex } from '../formats/digest.ts';
+import { actNonce, type CheckedIdToken, ID_TOKEN_MAX_LENGTH } from '../core/id-token.ts';
+import { sha256Hex } from '../formats/digest.ts';
 
-/** Tokens longer than this are not looked at. */
-export const ID_TOKEN_MAX_LENGTH = 16_384;
 const MAX_AGE = '15m';
 /** Provider and site may differ by this much. */
 const TOLERANCE_SECONDS = 60;
@@ -26,11 +24,6 @@ export interface IdTokenRules {
   now: number;
   /** False while the clock is doubted: then no token can be told from a stale one. */
   time_believed: boolean;
-}
-
-/** The nonce that binds an ID token to an act: base64url SHA-256 of the act's exact bytes. */
-export function actNonce(actText: string): string {
-  return Buffer.from(sha256(Buffer.from(actText, 'utf8'))).toString('base64url');
 }
 
 /**

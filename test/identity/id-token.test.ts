@@ -4,11 +4,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Bundle } from '../../daemon/core/bundle.ts';
 import type { BundleOidc } from '../../daemon/core/bundle-oidc.ts';
 import { compileBundle } from '../../daemon/core/compile.ts';
+import { actNonce } from '../../daemon/core/id-token.ts';
 import { type EngineHandle, internal } from '../../daemon/engine/protocol.ts';
 import type { decodeEntry } from '../../daemon/formats/entry.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { withIdTokens } from '../../daemon/identity/check-id-tokens.ts';
-import { actNonce } from '../../daemon/identity/id-token.ts';
 import { alice, ask, testBundle } from '../engine/bundle.ts';
 import { EngineFixture, START } from '../engine/fixture.ts';
 
