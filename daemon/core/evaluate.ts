@@ -110,13 +110,9 @@ export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: F
   if (authority === null || 'id' in call || gates.some(({ result }) => result === 'fail')) {
     return denied(setting, gates, risk);
   }
-  const { result, reasons } = conclude(
-    gates,
-    risk,
-    authority.required,
-    time === 'queue' && !liftsTime(lifts),
-  );
   const spared = lifts === null ? [] : sparedWords(gates, lifts, routine);
+  const queued = time === 'queue' && !liftsTime(lifts);
+  const { result, reasons } = conclude(gates, risk, authority.required, queued, spared.length > 0);
   return { ...setting, gates, risk, authority, call, result, reasons: [...spared, ...reasons] };
 }
 
@@ -237,6 +233,7 @@ function conclude(
   risk: Verdict['risk'],
   required: readonly AuthorityGroup[],
   doubtful: boolean,
+  spared: boolean,
 ): Pick<Verdict, 'result' | 'reasons'> {
   const queued: string[] = [];
   if (risk.score === null) queued.push(`The risk could not be computed. ${risk.reasons.join(' ')}`);
@@ -254,7 +251,8 @@ function conclude(
   if (exceptions.length + approvals.length > 0) {
     return { result: 'escalate', reasons: [...exceptions, ...approvals, ...because] };
   }
-  const lifted = gates.some(({ result }) => result === 'lifted');
-  const passed = `Every ${lifted ? 'other ' : ''}gate passed; risk ${risk.band} (${risk.score}) needs no approval.`;
+  const passed = spared
+    ? `Every other gate passed; the risk is ${risk.band} (${risk.score}).`
+    : `Every gate passed; risk ${risk.band} (${risk.score}) needs no approval.`;
   return { result: 'allow', reasons: [passed, ...because] };
 }
