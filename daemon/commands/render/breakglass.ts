@@ -1,4 +1,5 @@
 import type { BreakglassSession, GrantRecord } from '../../api/client.ts';
+import { anyOf } from '../../core/authority.ts';
 import { placeWords } from '../../core/breakglass.ts';
 import type { SessionEnd } from '../../core/breakglass-session.ts';
 import { fitted, folded, instant, moment, paint, plain, type Style } from './text.ts';
@@ -53,7 +54,7 @@ function endLine({ at, why, by }: NonNullable<BreakglassSession['ended']>): stri
 
 function reviewLine({ reviewed, review_due, review }: BreakglassSession): string {
   if (reviewed !== null) return plain(`by ${reviewed.principal}, ${moment(reviewed.at)}`);
-  const who = plain(review.roles.join(' or '));
+  const who = plain(anyOf(review.roles));
   return review_due === null ? `by ${who}, once it is over` : `by ${who}, due ${instant(review_due)}`;
 }
 
