@@ -137,6 +137,11 @@ export class World {
     return start([process.execPath, MAIN, ...args], this.#environment()).ended;
   }
 
+  /** The same on a machine that is set up otherwise: with another clock, say. */
+  holdfastWith(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Ran> {
+    return start([process.execPath, MAIN, ...args], { ...this.#environment(), ...env }).ended;
+  }
+
   async json(...args: string[]): Promise<JsonObject & { code: number | null }> {
     const ran = await this.holdfast(...args, '--json');
     return { ...(JSON.parse(ran.stdout) as JsonObject), code: ran.code };
