@@ -168,7 +168,7 @@ export class TimeKeeper {
     const size = this.#entries();
     if (this.#samples.at(-1)?.size === size) return;
     this.#samples.push({ size, monotonic: this.#clock.monotonic() });
-    if (this.#samples.length > SAMPLES_MAX) this.#samples = this.#samples.filter((_, at) => at % 2 === 1);
+    if (this.#samples.length > SAMPLES_MAX) this.#samples = this.#samples.filter((_, at) => at % 2 === 0);
   }
 
   /** Milliseconds that have passed at most since the ledger grew to `size`; null when it had before this run. */
