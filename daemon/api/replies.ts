@@ -64,9 +64,12 @@ const Gate = Type.Object({
 const Exception = Type.Object({
   gate: Type.String(),
   principal: Type.String(),
+  role: Type.String(),
   key: Type.String(),
   reason: Type.String(),
   at: Instant,
+  expires_at: Instant,
+  counts: Type.Optional(Type.Literal(false)),
 });
 const Labels = Type.Record(Type.String(), Type.String());
 

@@ -2,7 +2,7 @@ import type { ApiClient, DecisionReply } from '../api/client.ts';
 import { ApiProblem } from '../api/client.ts';
 import { anyOf, assignVotes } from '../core/authority.ts';
 import type { Decision } from '../core/decision.ts';
-import { openExceptions } from '../core/fold.ts';
+import { openExceptions } from '../core/exception.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parsePublicKeyLine } from '../formats/sshsig.ts';
 import { type PolicyEnvironment, principalsOf } from './principals.ts';

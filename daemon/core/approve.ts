@@ -2,8 +2,10 @@ import type { TimeTrust } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { SignedAct } from '../formats/signed-act.ts';
 import { assignVotes, authoritySatisfied } from './authority.ts';
+import { counting } from './counting.ts';
 import type { Decision } from './decision.ts';
-import { type DecisionRecord, openExceptions } from './fold.ts';
+import { exceptedGate, openExceptions } from './exception.ts';
+import type { DecisionRecord } from './fold.ts';
 import { type Refusal, refuse } from './refusal.ts';
 import { type Roster, type RosterMember, withinScope } from './roster.ts';
 
@@ -24,12 +26,16 @@ export interface ActContext {
   nonce_used: boolean;
   now_ms: number;
   time_trust: TimeTrust;
+  /** Whether policy lets one person grant an exception and approve the same decision; absent: it does not. */
+  exception_and_vote?: 'distinct' | 'allow';
 }
 
 /** An act that counts: who gave it, in which role. */
 export interface AcceptedAct {
   principal: string;
   role: string;
+  /** Id of the gate that it makes an exception for. */
+  gate?: string;
   /** What is recorded of the ID token beside it; absent when there was none. */
   id_token?: JsonObject;
 }
@@ -180,37 +186,49 @@ function checkApprover(context: ActContext, member: RosterMember): AcceptedAct |
       `An act of kind ${act.kind} answers ${answers.join(' or ')}; this one does neither, so it does not count. To say no, sign an approval that answers "reject".`,
     );
   }
-  const demanded = act.kind === 'exception' ? exceptionRoles(context) : groupRoles(decision);
+  if (act.kind === 'exception') return checkException(context, member);
+  const demanded = groupRoles(decision);
   if (act.answer === 'approve' && !demanded.includes(act.role)) {
     return refuse(
       'approval.role_not_required',
       `This decision does not wait for ${act.role}; it waits for ${demanded.join(', ') || 'nobody'}.`,
     );
   }
-  const votes = decision.authority.received.filter(counting(context.current));
-  if (act.kind === 'approval' && votes.some((vote) => vote.principal === member.id)) {
+  const counts = counting(context.current, context.now_ms);
+  const votes = decision.authority.received.filter(counts);
+  if (votes.some((vote) => vote.principal === member.id)) {
     return refuse('approval.duplicate_person', `${member.id} has already answered; each person counts once.`);
+  }
+  const excepted = decision.policy.exceptions.some((one) => one.principal === member.id && counts(one));
+  if (act.answer === 'approve' && excepted && context.exception_and_vote !== 'allow') {
+    return refuse(
+      'approval.duplicate_person',
+      `${member.id} granted an exception for this decision and cannot approve it too. Somebody else must.`,
+    );
   }
   return { principal: member.id, role: act.role };
 }
 
-function exceptionRoles({ record, current }: ActContext): string[] {
-  return openExceptions(record.decision, counting(current)).flatMap((gate) => gate.exception_role ?? []);
+function checkException(context: ActContext, member: RosterMember): AcceptedAct | Refusal {
+  const { act, current, now_ms, exception_and_vote } = context;
+  const { decision } = context.record;
+  const counts = counting(current, now_ms);
+  const gate = exceptedGate(act, openExceptions(decision, counts));
+  if ('refused' in gate) return gate;
+  const voted = decision.authority.received.some(
+    (vote) => vote.principal === member.id && vote.answer === 'approve' && counts(vote),
+  );
+  if (voted && exception_and_vote !== 'allow') {
+    return refuse(
+      'approval.duplicate_person',
+      `${member.id} approved this decision and cannot grant it an exception too. Somebody else must.`,
+    );
+  }
+  return { principal: member.id, role: act.role, gate: gate.id };
 }
 
 function groupRoles(decision: Decision): string[] {
   return decision.authority.required.flatMap((group) => group.roles);
-}
-
-/**
- * Whether what somebody signed still counts under the roster in force: a revocation acts at once, on pending approvals and
- * unredeemed permits too (invariant 4).
- */
-export function counting(current: Roster | null): (given: { principal: string; key: string }) => boolean {
-  return ({ principal, key }) => {
-    const member = current?.byKey(key) ?? null;
-    return member?.id === principal && member.key_active && member.status === 'active';
-  };
 }
 
 /** Name of the group that this person's vote fills, given the votes before it; `-` when all its seats are taken. */
@@ -220,15 +238,21 @@ export function groupOf(decision: Decision, accepted: AcceptedAct, current: Rost
   return seat === null ? '-' : (decision.authority.required[seat]?.group ?? '-');
 }
 
-/** True when the decision has all it needs under the roster in force, once `accepted` counts too. */
+/**
+ * True when the decision has all it needs under the roster in force, once `accepted` counts too. `now_ms`: without it no
+ * exception is over.
+ */
 export function completesAuthority(
   decision: Decision,
   accepted: { vote?: AcceptedAct; gate?: string },
   current: Roster | null,
+  now_ms?: number,
 ): boolean {
   const votes = approvals(decision, current);
   const all = accepted.vote === undefined ? votes : [...votes, accepted.vote];
-  const open = openExceptions(decision, counting(current)).filter((gate) => gate.id !== accepted.gate);
+  const open = openExceptions(decision, counting(current, now_ms)).filter(
+    (gate) => gate.id !== accepted.gate,
+  );
   return open.length === 0 && authoritySatisfied(decision.authority.required, all);
 }
 

@@ -13,6 +13,8 @@ export const Approvals = Type.Object(
         maxItems: 32,
       }),
     ),
+    /** Whether one person may grant an exception and also approve the same decision; default `distinct`. */
+    exception_and_vote: Type.Optional(Type.Union([Type.Literal('distinct'), Type.Literal('allow')])),
   },
   { additionalProperties: false },
 );

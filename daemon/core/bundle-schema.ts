@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { Activation } from './bundle-activation.ts';
+import { Anomalies } from './bundle-anomalies.ts';
 import { Approvals } from './bundle-approvals.ts';
 import { BreakGlass } from './bundle-breakglass.ts';
 import { Headquarters } from './bundle-headquarters.ts';
@@ -211,6 +212,7 @@ export const BundleSchema = Type.Object(
     oidc: Type.Optional(Oidc),
     suspension: Type.Optional(Suspension),
     approvals: Type.Optional(Approvals),
+    anomalies: Type.Optional(Anomalies),
     headquarters: Type.Optional(Headquarters),
     incidents: Type.Optional(Incidents),
     activation: Type.Optional(Activation),

@@ -1,5 +1,6 @@
 import type { Bundle } from './bundle.ts';
 import { BundleDefects, type Defect } from './bundle-defects.ts';
+import { checkAnomalies } from './check-anomalies.ts';
 import { checkBreakglass } from './check-breakglass.ts';
 import { checkHeadquarters } from './check-headquarters.ts';
 import { checkIncidents } from './check-incidents.ts';
@@ -91,6 +92,7 @@ function checkBundle(
     ...checkOidc(bundle),
     ...checkHeadquarters(bundle),
     ...checkIncidents(bundle),
+    ...checkAnomalies(bundle),
     ...defects,
   ];
   return { defects: all, conditions };

@@ -30,6 +30,20 @@ export interface ReceivedApproval {
   counts?: false;
 }
 
+/** A gate that was excepted, by whom, and until when. */
+export interface GrantedException {
+  gate: string;
+  principal: string;
+  role: string;
+  key: string;
+  reason: string;
+  at: string;
+  /** RFC 3339 ms UTC, as its signer said: no permit outlives it. */
+  expires_at: string;
+  /** Present where it no longer counts: it is over, or key or person were revoked or suspended since. */
+  counts?: false;
+}
+
 /** Where the permit of a decision stands. */
 export type PermitState = 'none' | 'issued' | 'redeemed' | 'succeeded' | 'failed' | 'unknown';
 
@@ -54,7 +68,7 @@ export interface Decision {
   };
   policy: {
     gates: RecordedGate[];
-    exceptions: { gate: string; principal: string; key: string; reason: string; at: string }[];
+    exceptions: GrantedException[];
   };
   risk: { band: string | null; score: number | null; reasons: string[] };
   authority: { required: AuthorityGroup[]; received: ReceivedApproval[]; satisfied: boolean };

@@ -1,9 +1,13 @@
 import type { Entry, TimeTrust } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Permit, ResolvedCall } from '../formats/permit.ts';
+import type { SignedAct } from '../formats/signed-act.ts';
+import type { Escalation } from './anomaly.ts';
 import { authoritySatisfied, missingAuthority } from './authority.ts';
-import type { FirstData, RecordedContext } from './create.ts';
+import type { Given } from './counting.ts';
+import { type FirstData, isoTime, type RecordedContext } from './create.ts';
 import type { Decision, DecisionStatus, PermitState } from './decision.ts';
+import { exceptionEnd, openExceptions } from './exception.ts';
 import type { RecordedGate } from './verdict.ts';
 
 /** A decision with what the engine needs beside the wire object. */
@@ -39,7 +43,7 @@ interface Recorded {
  */
 export function foldDecision(
   stream: readonly Recorded[],
-  counts: (given: { principal: string; key: string }) => boolean = () => true,
+  counts: (given: Given) => boolean = () => true,
 ): DecisionRecord {
   const [first, ...rest] = stream;
   if (first === undefined || first.entry.seq !== 0) {
@@ -126,6 +130,7 @@ function apply(record: DecisionRecord, { index, entry }: Recorded): void {
     case 'approval.added':
       record.acts++;
       receive(decision, entry);
+      escalate(decision, entry);
       break;
     case 'approval.rejected':
       if (data.principal === null) record.strangers++;
@@ -134,6 +139,7 @@ function apply(record: DecisionRecord, { index, entry }: Recorded): void {
     case 'exception.granted':
       record.acts++;
       decision.policy.exceptions.push(exceptionOf(entry));
+      escalate(decision, entry);
       break;
     case 'permit.redeemed':
       decision.permit_state = 'redeemed';
@@ -199,10 +205,19 @@ function receive(decision: Decision, entry: Entry): void {
   }
 }
 
+/** What an anomaly rule demands on top, from the act on that made it do so. */
+function escalate(decision: Decision, { data }: Entry): void {
+  const { escalation = [] } = data as unknown as { escalation?: Escalation[] };
+  for (const { reason, ...group } of escalation) {
+    decision.authority.required = [...decision.authority.required, group];
+    decision.enforcement.reasons = [...decision.enforcement.reasons, reason];
+  }
+}
+
 function exceptionOf(entry: Entry): Decision['policy']['exceptions'][number] {
-  const data = entry.data as unknown as ApprovalData & { gate: string; reason: string };
-  const { gate, principal, key, reason } = data;
-  return { gate, principal, key, reason, at: entry.at };
+  const data = entry.data as unknown as ApprovalData & { gate: string; reason: string; act: SignedAct };
+  const { gate, principal, role, key, reason, act } = data;
+  return { gate, principal, role, key, reason, at: entry.at, expires_at: isoTime(exceptionEnd(act)) };
 }
 
 function outcomeOf(data: JsonObject, at: string): JsonObject {
@@ -210,14 +225,14 @@ function outcomeOf(data: JsonObject, at: string): JsonObject {
 }
 
 /** Derived members: what the entries imply but do not repeat. */
-function settle(
-  { decision }: DecisionRecord,
-  counts: (given: { principal: string; key: string }) => boolean,
-): void {
+function settle({ decision }: DecisionRecord, counts: (given: Given) => boolean): void {
   // What ran was authorized then, whatever became of the keys later.
   const open = decision.status === 'pending_authority' || decision.permit_state === 'issued';
   const lapsed = open ? decision.authority.received.filter((approval) => !counts(approval)) : [];
   for (const approval of lapsed) approval.counts = false;
+  for (const exception of open ? decision.policy.exceptions : []) {
+    if (!counts(exception)) exception.counts = false;
+  }
   const approvals = decision.authority.received.filter(
     (approval) => approval.answer === 'approve' && !lapsed.includes(approval),
   );
@@ -231,21 +246,6 @@ function settle(
       ...missingAuthority(decision.authority.required, approvals),
     ];
   }
-}
-
-/**
- * Gates that still need an exception before the decision can be authorized. `counts` says whether what was granted still
- * does.
- */
-export function openExceptions(
-  decision: Decision,
-  counts: (granted: { principal: string; key: string }) => boolean = () => true,
-): Decision['policy']['gates'] {
-  return decision.policy.gates.filter(
-    (gate) =>
-      gate.result === 'requires_exception' &&
-      !decision.policy.exceptions.some((exception) => exception.gate === gate.id && counts(exception)),
-  );
 }
 
 function lastOf(transitions: readonly DecisionStatus[]): DecisionStatus | null {

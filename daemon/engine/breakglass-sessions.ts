@@ -1,4 +1,4 @@
-import { counting } from '../core/approve.ts';
+import { counting } from '../core/counting.ts';
 import { inScope } from '../core/breakglass.ts';
 import { type BreakglassSession, foldSession, type SessionEnd } from '../core/breakglass-session.ts';
 import { isoTime } from '../core/create.ts';

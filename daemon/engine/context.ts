@@ -1,4 +1,4 @@
-import { counting } from '../core/approve.ts';
+import { counting, type Given } from '../core/counting.ts';
 import { isoTime } from '../core/create.ts';
 import type { Decision } from '../core/decision.ts';
 import { type DecisionRecord, foldDecision } from '../core/fold.ts';
@@ -148,13 +148,10 @@ export function loadDecision(state: EngineState, id: string): DecisionRecord | n
 }
 
 /** Whether what somebody signed for a decision still counts at this site. */
-function countingIn(
-  state: EngineState,
-  [first]: readonly { entry: Entry }[],
-): (given: { principal: string; key: string }) => boolean {
+function countingIn(state: EngineState, [first]: readonly { entry: Entry }[]): (given: Given) => boolean {
   const { environment } = (first?.entry.data.context ?? {}) as { environment?: string };
   const policy = state.policies.active(environment ?? '');
-  return policy === null ? () => true : counting(policy.roster);
+  return policy === null ? () => true : counting(policy.roster, state.time.latest().now);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { standingAfter } from '../core/standing.ts';
+import { watchedBy } from '../core/watched.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { Database, Statement } from '../ledger/database.ts';
 import { type Finding, tampered } from '../ledger/finding.ts';
@@ -125,6 +126,7 @@ class RowCheck {
   readonly #kept: Statement<{ request: string; decision: string }>;
   readonly #burnt: Statement<number>;
   readonly #under: Statement<number>;
+  readonly #watched: Statement<number>;
   /** How many rows each table should have. */
   readonly #expected = {
     decisions: 0,
@@ -133,6 +135,7 @@ class RowCheck {
     key_counters: 0,
     standing: 0,
     under_breakglass: 0,
+    watched: 0,
   };
   readonly #counters = new Map<string, number>();
   readonly #standing = new Map<string, StandingRow>();
@@ -144,6 +147,7 @@ class RowCheck {
     this.#link = database.prepareTuple('SELECT prev_idx, CAST(bytes AS TEXT) FROM entries WHERE idx = ?');
     this.#kept = database.prepare('SELECT request, decision FROM idempotency WHERE key = ?');
     this.#under = database.prepareColumn('SELECT 1 FROM under_breakglass WHERE session = ? AND decision = ?');
+    this.#watched = database.prepareColumn('SELECT at FROM watched WHERE kind = ? AND who = ? AND idx = ?');
     this.#burnt = database.prepareColumn('SELECT idx FROM nonces WHERE nonce = ?');
   }
 
@@ -162,6 +166,7 @@ class RowCheck {
       try {
         const entry = JSON.parse(text) as Entry;
         this.#nonce(entry, index);
+        this.#watch(entry, index);
         this.#follow(entry, index);
       } catch (error) {
         this.#findings.add(
@@ -219,6 +224,7 @@ class RowCheck {
         this.#idempotency(entry);
         this.#breakglass(entry);
         this.#nonce(entry, index);
+        this.#watch(entry, index);
         this.#site ??= entry.site;
       } catch (error) {
         // A damaged entry: in which way is the ledger's own finding.
@@ -260,6 +266,14 @@ class RowCheck {
     this.#expected.under_breakglass++;
     if (this.#under.get(session, entry.stream) !== undefined) return;
     this.#findings.add(`under_breakglass[${session}]`, `it does not name ${entry.stream}`);
+  }
+
+  #watch(entry: Entry, index: number): void {
+    for (const { kind, who } of watchedBy(entry)) {
+      this.#expected.watched++;
+      if (this.#watched.get(kind, who, index) === Date.parse(entry.at)) continue;
+      this.#findings.add(`watched[${kind} ${who}]`, 'the row is not what the entry says', index);
+    }
   }
 
   #nonce(entry: Entry, index: number): void {

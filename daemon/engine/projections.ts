@@ -1,5 +1,6 @@
 import type { DecisionStatus, PermitState } from '../core/decision.ts';
 import { type StandingKind, standingAfter } from '../core/standing.ts';
+import { type WatchedKind, watchedBy } from '../core/watched.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { Permit } from '../formats/permit.ts';
 import type { Database, Statement } from '../ledger/database.ts';
@@ -75,6 +76,19 @@ export const PROJECTION_OBJECTS: readonly { type: 'table' | 'index'; name: strin
   },
   {
     type: 'table',
+    // What anomaly rules look back at: a row for each approval and override, none for what is allowed without either.
+    name: 'watched',
+    sql: `CREATE TABLE watched (
+  kind TEXT NOT NULL, who TEXT NOT NULL, idx INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (kind, who, idx)
+) STRICT, WITHOUT ROWID`,
+  },
+  {
+    type: 'index',
+    name: 'watched_newest',
+    sql: 'CREATE INDEX watched_newest ON watched (kind, idx)',
+  },
+  {
+    type: 'table',
     name: 'sealed',
     sql: 'CREATE TABLE sealed (decision TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID',
   },
@@ -95,6 +109,7 @@ export const REBUILT = [
   'key_counters',
   'standing',
   'under_breakglass',
+  'watched',
 ] as const;
 
 /** A row of the list view: enough to show and page without opening the stream. */
@@ -117,6 +132,13 @@ export interface StandingRow {
   last_idx: number;
 }
 
+/** Something that is watched: in which entry, and when that was recorded (milliseconds since 1970). */
+export interface WatchedRow {
+  who: string;
+  index: number;
+  at: number;
+}
+
 const WAITING: readonly string[] = ['evaluated', 'pending_authority'];
 const OPEN: readonly DecisionStatus[] = ['evaluated', 'pending_authority', 'authorized'];
 
@@ -133,6 +155,7 @@ export class Projections {
 
   /** Brings the tables up to date with one entry, in the caller's transaction. */
   apply(index: number, entry: Entry): void {
+    for (const { kind, who } of watchedBy(entry)) this.#sql.watch.run(kind, who, index, Date.parse(entry.at));
     const nonce = nonceOf(entry);
     if (nonce !== null) {
       this.#sql.burn.run(nonce, index);
@@ -177,6 +200,21 @@ export class Projections {
   /** The decisions that were asked for under a break-glass session, oldest first. */
   underBreakglass(session: string, limit: number): string[] {
     return this.#sql.listUnder.all(session, limit);
+  }
+
+  /** The newest of what is watched of somebody, newest first. */
+  watched(kind: WatchedKind, who: string, limit: number): WatchedRow[] {
+    return this.#sql.watched.all(kind, who, limit);
+  }
+
+  /** The newest of a kind, whoever's it is, older than the cursor index; newest first. */
+  watchedOf(kind: WatchedKind, before: number, limit: number): WatchedRow[] {
+    return this.#sql.watchedOf.all(kind, before, limit);
+  }
+
+  /** How many decisions have an id behind this one, counted up to `limit`. */
+  countAfter(id: string, limit: number): number {
+    return this.#sql.countAfter.get(id, limit) ?? 0;
   }
 
   row(id: string): DecisionRow | null {
@@ -283,6 +321,16 @@ function prepareAll(database: Database) {
     under: row('INSERT INTO under_breakglass (session, decision) VALUES (?, ?)'),
     listUnder: database.prepareColumn<string>(
       'SELECT decision FROM under_breakglass WHERE session = ? ORDER BY decision LIMIT ?',
+    ),
+    watch: row('INSERT INTO watched (kind, who, idx, at) VALUES (?, ?, ?, ?)'),
+    watched: row<WatchedRow>(
+      'SELECT who, idx AS "index", at FROM watched WHERE kind = ? AND who = ? ORDER BY idx DESC LIMIT ?',
+    ),
+    watchedOf: row<WatchedRow>(
+      'SELECT who, idx AS "index", at FROM watched WHERE kind = ? AND idx < ? ORDER BY idx DESC LIMIT ?',
+    ),
+    countAfter: database.prepareColumn<number>(
+      'SELECT count(*) FROM (SELECT 1 FROM decisions WHERE id > ? LIMIT ?)',
     ),
     sealed: database.prepareColumn<Uint8Array>('SELECT bytes FROM sealed WHERE decision = ?'),
     seal: row('INSERT INTO sealed (decision, bytes) VALUES (?, ?)'),

@@ -7,6 +7,7 @@ export function approvalChanges(before: Bundle, after: Bundle): string[] {
   const [was, is] = [before.approvals?.require_pin_for ?? [], after.approvals?.require_pin_for ?? []];
   const [more, fewer] = [added(was, is), removed(was, is)];
   return [
+    ...exceptionChanges(before, after),
     ...(more.length === 0
       ? []
       : [`Signatures as ${listed(more, 'or')} now count only by a security key with its PIN.`]),
@@ -14,6 +15,16 @@ export function approvalChanges(before: Bundle, after: Bundle): string[] {
     ...Object.entries(after.principals).flatMap(([id, principal]) =>
       pinChanges(id, before.principals[id], principal),
     ),
+  ];
+}
+
+function exceptionChanges(before: Bundle, after: Bundle): string[] {
+  const [was, is] = [before, after].map(({ approvals }) => approvals?.exception_and_vote ?? 'distinct');
+  if (was === is) return [];
+  return [
+    is === 'allow'
+      ? 'Whoever grants an exception may now approve the same decision too.'
+      : 'Whoever grants an exception may no longer approve the same decision.',
   ];
 }
 

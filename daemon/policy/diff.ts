@@ -1,6 +1,7 @@
 import type { Bundle } from '../core/bundle.ts';
 import { actionChanges } from './diff-actions.ts';
 import { activationChanges } from './diff-activation.ts';
+import { anomalyChanges } from './diff-anomalies.ts';
 import { approvalChanges } from './diff-approvals.ts';
 import { authorityChanges, reachChanges } from './diff-authority.ts';
 import { breakglassChanges } from './diff-breakglass.ts';
@@ -49,6 +50,7 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...authorityChanges(old, after),
     ...peopleChanges(old, after),
     ...approvalChanges(old, after),
+    ...anomalyChanges(old, after),
     ...activationChanges(old, after),
     ...incidentChanges(old, after),
     ...breakglassChanges(old, after),

@@ -17,13 +17,16 @@ const FILE_MAX_BYTES = 1_048_576;
 const REQUIRED = ['metadata', 'environments', 'actions', 'tools', 'gates', 'risk', 'authority', 'principals'];
 const OPTIONAL = [
   'activation',
+  'anomalies',
   'approvals',
   'breakglass',
   'headquarters',
   'incidents',
   'labels',
   'limits',
+  'oidc',
   'secrets',
+  'suspension',
   'time',
 ];
 

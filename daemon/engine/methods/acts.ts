@@ -1,7 +1,10 @@
-import { type AcceptedAct, completesAuthority, counting, groupOf, judgeAct } from '../../core/approve.ts';
+import { type Anomaly, escalations } from '../../core/anomaly.ts';
+import { type AcceptedAct, completesAuthority, groupOf, judgeAct } from '../../core/approve.ts';
+import { counting } from '../../core/counting.ts';
 import { issuePermit } from '../../core/create.ts';
-import type { DecisionStatus } from '../../core/decision.ts';
-import { type DecisionRecord, openExceptions } from '../../core/fold.ts';
+import type { Decision, DecisionStatus } from '../../core/decision.ts';
+import { exceptionEnd, exceptionsUntil } from '../../core/exception.ts';
+import type { DecisionRecord } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle, type LifecycleCommand } from '../../core/lifecycle.ts';
 import { ttlUnder } from '../../core/lift.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
@@ -9,6 +12,7 @@ import { type Roster, rosterAt } from '../../core/roster.ts';
 import type { EntryActor, EntryType } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Permit } from '../../formats/permit.ts';
+import { anomaliesOf, recordAnomalies } from '../anomalies.ts';
 import { type Batch, proofOf } from '../context.ts';
 import { grantState } from '../grants.ts';
 import { judgeKeyUse, keyUseData } from '../key-use.ts';
@@ -41,8 +45,38 @@ export function approveDecision(batch: Batch, call: EngineCall): AfterCommit {
   if (many !== null) return refused(many);
   const judged = judge(batch, found, submitted);
   if (isRefusal(judged)) return reject(batch, found, submitted, command, judged);
-  if (submitted.act.kind === 'exception') return except(batch, found, submitted, judged);
-  return accept(batch, found, submitted, judged);
+  const anomalies = strikes(batch, found.decision, submitted, judged);
+  const barring = anomalies.find(({ rule }) => rule.effect === 'reject');
+  if (barring !== undefined) {
+    return reject(batch, found, submitted, command, outOfOrder(barring), anomalies);
+  }
+  const counted = { submitted, person: judged, anomalies };
+  return submitted.act.kind === 'exception' ? except(batch, found, counted) : accept(batch, found, counted);
+}
+
+/** An act that counts, and the rules that it strikes all the same. */
+interface Counted {
+  submitted: SubmittedAct;
+  person: AcceptedAct;
+  anomalies: Anomaly[];
+}
+
+/** By the rules of the policy that the decision is pinned to, like everything about it. */
+function strikes(
+  batch: Batch,
+  decision: Decision,
+  { act }: SubmittedAct,
+  { principal }: AcceptedAct,
+): Anomaly[] {
+  if (decision.policy_digest === null) return [];
+  return anomaliesOf(batch, batch.state.policies.load(decision.policy_digest), decision, { act, principal });
+}
+
+function outOfOrder({ rule, words }: Anomaly): Refusal {
+  return refuse(
+    'approval.anomaly',
+    `The policy's rule ${rule.id} keeps this act from counting: ${words}. The decision still waits; sign again when the rule allows it, or have somebody else sign.`,
+  );
 }
 
 /** Judges a signature-checked act against the decision, its pinned roster and the roster in force. */
@@ -62,6 +96,7 @@ export function judge(batch: Batch, record: DecisionRecord, submitted: Submitted
     nonce_used: projections.nonceUsed(submitted.act.nonce),
     now_ms: batch.now,
     time_trust: batch.trust,
+    exception_and_vote: policy.compiled.bundle.approvals?.exception_and_vote ?? 'distinct',
   });
   if (isRefusal(person)) return person;
   return judgeKeyUse(batch, submitted, policy) ?? judgeToken(batch, record, submitted, person, policy);
@@ -137,6 +172,7 @@ function reject(
   submitted: SubmittedAct,
   command: LifecycleCommand,
   refusal: Refusal,
+  anomalies: readonly Anomaly[] = [],
 ): AfterCommit {
   const { decision } = record;
   const principal = ownerOf(rosterInForce(batch, record), submitted.key);
@@ -153,55 +189,63 @@ function reject(
       key: submitted.key,
       principal,
       ...keyUseData(submitted),
+      ...namesOf(anomalies),
     },
   );
+  recordAnomalies(batch, anomalies, { principal, decision: decision.decision_id, entry: index });
   return (state) =>
     problem(refusal, { decision_id: decision.decision_id, record_id: index, proof: proofOf(state, index) });
 }
 
-function accept(
-  batch: Batch,
-  record: DecisionRecord,
-  submitted: SubmittedAct,
-  person: AcceptedAct,
-): AfterCommit {
-  const { decision } = record;
+function accept(batch: Batch, record: DecisionRecord, counted: Counted): AfterCommit {
+  const { submitted, person } = counted;
   const current = rosterInForce(batch, record);
   const approved = submitted.act.answer === 'approve';
-  const complete = approved && completesAuthority(decision, { vote: person }, current);
+  const { decision, escalation } = escalated(record.decision, counted.anomalies);
+  const complete = approved && completesAuthority(decision, { vote: person }, current, batch.now);
   const transitions: DecisionStatus[] = approved ? (complete ? ['authorized'] : []) : ['denied'];
   const extra = {
+    ...escalation,
     group: approved ? groupOf(decision, person, current) : '-',
     answer: approved ? 'approve' : 'reject',
   };
-  append(batch, record, submitted, person, {
-    command: 'approve',
-    type: 'approval.added',
-    transitions,
-    extra,
+  append(batch, record, counted, { command: 'approve', type: 'approval.added', transitions, extra });
+  return changed(batch, decision.decision_id);
+}
+
+function except(batch: Batch, record: DecisionRecord, counted: Counted): AfterCommit {
+  const { gate } = counted.person;
+  if (gate === undefined) throw new Error('acts: an exception was accepted that no gate asks for');
+  const current = rosterInForce(batch, record);
+  const { decision, escalation } = escalated(record.decision, counted.anomalies);
+  const complete = completesAuthority(decision, { gate }, current, batch.now);
+  append(batch, record, counted, {
+    command: 'except',
+    type: 'exception.granted',
+    transitions: complete ? ['authorized'] : [],
+    extra: { ...escalation, gate, answer: 'approve' },
   });
   return changed(batch, decision.decision_id);
 }
 
-function except(
-  batch: Batch,
-  record: DecisionRecord,
-  submitted: SubmittedAct,
-  person: AcceptedAct,
-): AfterCommit {
-  const { decision } = record;
-  const current = rosterInForce(batch, record);
-  const open = openExceptions(decision, counting(current));
-  const gate = open.find(({ exception_role }) => exception_role === person.role);
-  if (gate === undefined) throw new Error('acts: an exception was accepted that no gate asks for');
-  const complete = completesAuthority(decision, { gate: gate.id }, current);
-  append(batch, record, submitted, person, {
-    command: 'except',
-    type: 'exception.granted',
-    transitions: complete ? ['authorized'] : [],
-    extra: { gate: gate.id, answer: 'approve' },
-  });
-  return changed(batch, decision.decision_id);
+/** The decision with the groups that struck rules demand from now on, and what the entry says of them. */
+function escalated(
+  decision: Decision,
+  anomalies: readonly Anomaly[],
+): { decision: Decision; escalation: JsonObject } {
+  const { authority } = decision;
+  const more = escalations(anomalies, authority.required);
+  if (more.length === 0) return { decision, escalation: {} };
+  const required = [...authority.required, ...more];
+  return {
+    decision: { ...decision, authority: { ...authority, required } },
+    escalation: { escalation: more.map((group) => ({ ...group })) },
+  };
+}
+
+/** The rules that an act struck, for its own entry. */
+function namesOf(anomalies: readonly Anomaly[]): JsonObject {
+  return anomalies.length === 0 ? {} : { anomalies: anomalies.map(({ rule }) => rule.id) };
 }
 
 interface Step {
@@ -211,26 +255,24 @@ interface Step {
   extra: JsonObject;
 }
 
-function append(
-  batch: Batch,
-  record: DecisionRecord,
-  submitted: SubmittedAct,
-  person: AcceptedAct,
-  step: Step,
-): void {
+function append(batch: Batch, record: DecisionRecord, counted: Counted, step: Step): void {
+  const { submitted, person, anomalies } = counted;
   assertTransition(step.command, step.type, step.transitions);
   const actor: EntryActor = { id: person.principal, role: person.role };
   const data: JsonObject = {
     transitions: step.transitions,
     ...actData(submitted, person),
     ...step.extra,
+    ...namesOf(anomalies),
   };
   if (step.transitions.includes('authorized'))
-    data.permit = permitFor(batch, record) as unknown as JsonObject;
-  batch.record(record.decision.decision_id, step.type, actor, data);
+    data.permit = permitFor(batch, record, submitted) as unknown as JsonObject;
+  const { decision_id } = record.decision;
+  const { index } = batch.record(decision_id, step.type, actor, data);
+  recordAnomalies(batch, anomalies, { principal: person.principal, decision: decision_id, entry: index });
 }
 
-function permitFor(batch: Batch, record: DecisionRecord): Permit {
+function permitFor(batch: Batch, record: DecisionRecord, last: SubmittedAct): Permit {
   const { decision, call, tool } = record;
   const { target } = decision.action;
   if (call === null || tool === null || target === null || decision.policy_digest === null) {
@@ -248,6 +290,16 @@ function permitFor(batch: Batch, record: DecisionRecord): Permit {
     target,
     profile: batch.state.profile,
     now_ms: batch.now,
-    ttl_ms: ttlUnder(record.permit_ttl_ms, { ...decision, now_ms: batch.now }),
+    ttl_ms: Math.min(
+      ttlUnder(record.permit_ttl_ms, { ...decision, now_ms: batch.now }),
+      exceptedFor(batch, record, last),
+    ),
   });
+}
+
+/** How long the exceptions hold that the permit rests on, the one that is being granted among them. In milliseconds. */
+function exceptedFor(batch: Batch, record: DecisionRecord, { act }: SubmittedAct): number {
+  const granted = exceptionsUntil(record.decision, counting(rosterInForce(batch, record), batch.now));
+  const end = act.kind === 'exception' ? Math.min(granted, exceptionEnd(act)) : granted;
+  return end - batch.now;
 }

@@ -1,4 +1,4 @@
-import { counting } from '../../core/approve.ts';
+import { counting } from '../../core/counting.ts';
 import { judgePlace, judgeReason, MAX_UNUSED_GRANTS } from '../../core/breakglass.ts';
 import type { BundleBreakGlass } from '../../core/bundle.ts';
 import { durationMs } from '../../core/duration.ts';

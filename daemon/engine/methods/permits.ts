@@ -1,4 +1,5 @@
-import { completesAuthority, counting } from '../../core/approve.ts';
+import { completesAuthority } from '../../core/approve.ts';
+import { counting } from '../../core/counting.ts';
 import { decisionIdOf, isoTime } from '../../core/create.ts';
 import type { DecisionRecord } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
