@@ -98,6 +98,28 @@ describe('receipts', () => {
     expect(receipt.in_force).toEqual(verifyReceipt(envelopeOf(first), known).receipt.in_force);
   });
 
+  it('of a medium that is offered over and over do not fill the outbox, and the applied one stays', async () => {
+    const { publisher, paths, run, known } = await fixture();
+    const first = await run();
+    publisher.edit('metadata/timestamp.json', { version: 9 });
+    for (let n = 0; n < 40; n++) await run();
+    const names = readdirSync(paths.outbox);
+    expect(names).toHaveLength(33);
+    expect(names).toContain(`receipt-${SITE}-${first.record_id}.json`);
+    const newest = names.map((name) => Number(/-(\d+)\.json$/.exec(name)?.[1])).sort((a, b) => b - a)[0];
+    const text = readFileSync(join(paths.outbox, `receipt-${SITE}-${newest}.json`), 'utf8');
+    expect(verifyReceipt(text, known).receipt).toMatchObject({ result: 'refused' });
+    for (const name of readdirSync(paths.outbox)) rmSync(join(paths.outbox, name));
+  });
+
+  it('name no file in the outbox once headquarters took it away', async () => {
+    const { paths, run } = await fixture();
+    const first = await run();
+    expect(first.receipt?.file).toContain(paths.outbox);
+    for (const name of readdirSync(paths.outbox)) rmSync(join(paths.outbox, name));
+    expect((await run()).receipt).toMatchObject({ file: null, envelope: envelopeOf(first) });
+  });
+
   it('are the same when an update comes again, and do not return to the outbox', async () => {
     const { paths, run } = await fixture();
     const first = await run();

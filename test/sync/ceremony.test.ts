@@ -6,7 +6,12 @@ import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { composePublication } from '../../sync/repository/finish.ts';
 import { keyOf } from '../../sync/repository/keys.ts';
-import { proposeKeys, proposeRenewal, proposeRevocation } from '../../sync/repository/propose.ts';
+import {
+  proposeKeys,
+  proposeRenewal,
+  proposeReturn,
+  proposeRevocation,
+} from '../../sync/repository/propose.ts';
 import { refresh } from '../../sync/repository/refresh.ts';
 import { reportOf } from '../../sync/repository/report.ts';
 import { assertBefore, mergeSignatures } from '../../sync/repository/signatures.ts';
@@ -447,6 +452,34 @@ describe('a region', () => {
     expect(world.propose(2)).toMatchObject({ region: 'south', serial: 2 });
     const { published } = reportOf(world.dir);
     expect(published?.sites).toMatchObject([{ site: SITE, region: 'south', serial: 1 }]);
+  });
+
+  it('hands a site back to the top-level keys, files and serial along, and is dissolved when it was the last', async () => {
+    const world = new CeremonyWorld();
+    world.delegate('north', [SITE, 'outpost-8.example'], ['nora']);
+    world.propose(1);
+    world.ceremony(['alice', 'bob', 'nora']);
+    const trusted = join(temporaryDir(), 'metadata');
+    cpSync(join(world.repository, 'metadata'), trusted, { recursive: true });
+    proposeReturn(world.dir, { sites: [SITE], now: world.now });
+    // A region that keeps sites signs what it keeps.
+    world.sign('alice');
+    expect(codeOf(() => world.ceremony(['bob']))).toBe('finish.not_signed');
+    world.ceremony(['nora']);
+    expect((await world.verify({ trustedMetadataDir: trusted })).siteTarget.serial).toBe(1);
+    expect(reportOf(world.dir).published?.sites).toMatchObject([{ site: SITE, region: null, serial: 1 }]);
+    expect(world.propose(2)).toMatchObject({ region: null, serial: 2 });
+    world.sign('alice');
+    expect(codeOf(() => world.sign('nora'))).toBe('sign.not_a_signer');
+    world.ceremony(['bob']);
+    expect((await world.verify({ trustedMetadataDir: trusted })).siteTarget.serial).toBe(2);
+    proposeReturn(world.dir, { sites: ['outpost-8.example'], now: world.now });
+    world.ceremony(['alice', 'bob']);
+    expect(reportOf(world.dir).published?.roles.map(({ role }) => role)).not.toContain('north');
+    expect((await world.verify({ trustedMetadataDir: trusted })).siteTarget.serial).toBe(2);
+    expect(codeOf(() => proposeReturn(world.dir, { sites: [SITE], now: world.now }))).toBe(
+      'region.not_delegated',
+    );
   });
 
   it('that is dissolved and comes back is not taken for a rollback', async () => {
