@@ -46,6 +46,7 @@ export function chooseSigner(
   const principal = owner === 'untold' ? null : (owner?.id ?? null);
   if (wanted.role !== undefined) return { principal, role: wanted.role, fingerprint };
   if (owner === null) throw noOwner(fingerprint);
+  if (wanted.kind === 'approval') assertNotAnswered(decision, principal);
   const held = owner === 'untold' ? null : owner.roles;
   const asked = askedRoles(decision, wanted.kind);
   const choices = choicesOf(asked, held);
@@ -56,6 +57,16 @@ export function chooseSigner(
   const couldExcept =
     wanted.kind === 'approval' && (askedRoles(decision, 'exception') ?? []).some((r) => held?.includes(r));
   throw noRole(asked, held, principal, { exception: wanted.kind === 'exception', couldExcept });
+}
+
+/** What the engine would say to a second answer, before anybody is asked to sign it. */
+function assertNotAnswered({ authority }: Decision, principal: string | null): void {
+  const before = authority.received.find((vote) => vote.principal === principal && vote.counts !== false);
+  if (before === undefined) return;
+  throw new ApiProblem(REFUSALS['approval.duplicate_person'], {
+    code: 'approval.duplicate_person',
+    detail: `${before.principal} has already answered (${before.answer}, as ${before.role}); each person counts once. Nothing was signed; somebody else must sign what is missing.`,
+  });
 }
 
 function choicesOf(asked: readonly string[] | null, held: readonly string[] | null): readonly string[] {
