@@ -15,12 +15,14 @@ import { print, printJson } from './render/output.ts';
 import { count, paint, plain, rows, type Style, table } from './render/text.ts';
 import { trustOf } from './site.ts';
 
-interface VerifyOptions extends TrustOptions {
+/** Which files are checked, and by whose keys. */
+export interface VerifyOptions extends TrustOptions {
   ledger?: string;
   head?: string;
 }
 
-interface Files {
+/** The files, and what they are held against. */
+export interface VerifiedFiles {
   ledgerPath: string;
   headPath?: string;
   trust: { origin: string; vkeys: string[] };
@@ -55,7 +57,7 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
 }
 
 /** A copied ledger is judged by what came with it: the site's own head store says nothing about another file. */
-async function filesOf(options: VerifyOptions): Promise<Files> {
+export async function filesOf(options: VerifyOptions): Promise<VerifiedFiles> {
   for (const named of [options.ledger, options.head]) if (named !== undefined) assertThere(named);
   const judged = options.trust === undefined ? null : await readJudgedTrust(options.trust, options);
   const countersignature = judged?.countersignature ?? null;
@@ -133,7 +135,7 @@ const WRONG_FILE: Readonly<Record<string, string>> = { trust: 'ANOTHER LEDGER', 
 
 function render(
   report: VerifyReport,
-  { ledgerPath, trust, countersignature }: Files,
+  { ledgerPath, trust, countersignature }: VerifiedFiles,
   seconds: number,
 ): string {
   const [word, style, meaning] = WORDS[report.code] ?? [

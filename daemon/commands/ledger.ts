@@ -14,6 +14,7 @@ export function ledgerCommand(): Command {
   return new Command('ledger')
     .description('Read the ledger, prove what is in it, check all of it.')
     .addCommand(verifyCommand())
+    .addCommand(auditCommand())
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(proveCommand())
@@ -40,6 +41,30 @@ function verifyCommand(): Command {
     .action(async (options) => {
       const { verifyAndReport } = await import('./ledger-verify.ts');
       await verifyAndReport(options);
+    });
+}
+
+const AUDIT_HELP = `
+Examples:
+  holdfast ledger audit                                        this site, also while the daemon runs
+  holdfast ledger audit --since 7d                             what was over before then is left out
+  holdfast ledger audit --ledger copy.sqlite --trust site-trust.json       a copied file, anywhere
+
+Lists permits never redeemed, redeemed without an outcome, unknown outcomes, break-glass without a review, halts, runs
+without an end and gaps between heartbeats. Verifies first: what a tampered ledger lacks means nothing.
+Exit codes: 0 nothing is open · 4 something waits for somebody or is missing · 10 to 14 it does not verify`;
+
+function auditCommand(): Command {
+  return withRootOption(new Command('audit'))
+    .description('What a complete record would have and this one has not.')
+    .option('--ledger <file>', 'a copied ledger file (default: the site’s)')
+    .option('--head <file>', 'a copied head store (default: the site’s, when its ledger is read)')
+    .option('--trust <file>', 'trust file written by `site export-trust` (default: the site’s keys)')
+    .option('--since <when>', '7d, 24h or an instant')
+    .addHelpText('after', AUDIT_HELP)
+    .action(async (options) => {
+      const { auditAndReport } = await import('./ledger-audit.ts');
+      await auditAndReport(options);
     });
 }
 
