@@ -3,6 +3,7 @@ import { ApiProblem } from '../api/client.ts';
 import { anyOf, assignVotes } from '../core/authority.ts';
 import type { Decision } from '../core/decision.ts';
 import { openExceptions } from '../core/exception.ts';
+import { REFUSALS } from '../core/refusal.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parsePublicKeyLine } from '../formats/sshsig.ts';
 import { type PolicyEnvironment, principalsOf } from './principals.ts';
