@@ -35,6 +35,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'what is degraded, since when, what to do about it',
     load: async () => (await import('./commands/status.ts')).statusCommand(),
   },
+  doctor: {
+    group: SITE,
+    summary: 'look at everything about this site, and say what to do',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  },
   site: {
     group: SITE,
     summary: 'what others need to check this site',

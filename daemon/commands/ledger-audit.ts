@@ -99,7 +99,7 @@ function renderKind(kind: AuditKind, { counts, findings }: AuditReport): string 
   const { open, words } = AUDIT_KINDS[kind];
   const newest = findings.filter((finding) => finding.kind === kind).slice(-SHOWN);
   const more = counts[kind] - newest.length;
-  const title = `\n${paint(open ? 'yellow' : 'dim', `${counts[kind].toLocaleString('en-US')} ${words}`)}`;
+  const title = `\n${paint(open ? 'yellow' : 'dim', `${words}: ${counts[kind].toLocaleString('en-US')}`)}`;
   const rest = more > 0 ? [`… and ${count(more, 'older one')}`] : [];
   const next = NEXT[kind] === undefined ? [] : [`do: ${NEXT[kind]}`];
   return [title, table(['about', 'entry', 'from', 'to', 'what'], newest.map(row)), ...rest, ...next].join(

@@ -1,0 +1,116 @@
+import { Command } from 'commander';
+import { ApiProblem, ApiUnreachable } from '../api/client.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import type { JsonObject } from '../formats/json.ts';
+import { connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { type Check, type CheckResult, fail, type Patient, pass } from './doctor/check.ts';
+import { checkFiles } from './doctor/files.ts';
+import { checkHealth } from './doctor/health.ts';
+import { checkProcesses } from './doctor/processes.ts';
+import { checkTools } from './doctor/tools.ts';
+import { EXIT, endWith } from './exit.ts';
+import { print, printJson } from './render/output.ts';
+import { count, fitted, paint, plain, type Style } from './render/text.ts';
+import { trustOf } from './site.ts';
+
+const HELP = `
+Changes nothing. Run it as the account of the daemon; what another account cannot see is said.
+"holdfast ledger verify" checks every entry, "holdfast ledger audit" what is missing.
+Exit codes: 0 nothing failed (there may be warnings) · 2 no site, or its settings cannot be read · 5 something failed`;
+
+/** `holdfast doctor`: looks at everything that can be looked at, and says what to do about it. */
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('Look at everything about this site, and say what to do.')
+    .option('--all', 'show what passed too')
+    .addHelpText('after', HELP)
+    .action(async (options: SiteOptions & { all?: boolean }) => {
+      const site = openSite(options);
+      const checks = await examine(site);
+      const failed = checks.some(({ result }) => result === 'fail');
+      if (options.json) printJson({ site: site.config.site, healthy: !failed, checks });
+      else print(render(site, checks, options.all ?? false));
+      endWith(failed ? EXIT.unavailable : EXIT.done);
+    });
+}
+
+/** Every check there is, in the order in which a person would look. */
+async function examine(site: Site): Promise<Check[]> {
+  const [daemon, gateway] = await Promise.all([statusOf(site, 'operator'), statusOf(site, 'gateway')]);
+  const client = daemon === null ? null : connect(site, 'operator');
+  const patient: Patient = { site, daemon: client, status: { daemon, gateway } };
+  try {
+    return [
+      ...checkProcesses(patient),
+      ...checkHealth(patient),
+      ...(await checkLedger(patient)),
+      ...(await checkTools(patient)),
+      ...checkFiles(patient),
+    ];
+  } finally {
+    client?.close();
+  }
+}
+
+async function statusOf(site: Site, socket: 'operator' | 'gateway'): Promise<JsonObject | null> {
+  const client = connect(site, socket);
+  try {
+    return await client.status();
+  } catch (error) {
+    if (error instanceof ApiUnreachable || error instanceof ApiProblem) return null;
+    throw error;
+  } finally {
+    client.close();
+  }
+}
+
+/** The ledger's newest checkpoint, without reading everything under it. */
+async function checkLedger({ site }: Patient): Promise<Check[]> {
+  const { viewLedger } = await import('../ledger/open.ts');
+  try {
+    const { origin, vkeys } = trustOf(site);
+    const view = viewLedger(site.paths.ledger, { origin, vkeys });
+    view.close();
+    return [pass('ledger.checkpoint', `${count(view.size, 'entry', 'entries')} under a signed checkpoint`)];
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const fix = 'Run as the account of the daemon: holdfast ledger verify';
+    const words =
+      error instanceof BoundaryError ? error.message : `the ledger cannot be read (${error.message})`;
+    return [fail('ledger.checkpoint', words, fix)];
+  }
+}
+
+const MARKS: Readonly<Record<CheckResult, [word: string, style: Style]>> = {
+  fail: ['FAIL', 'red'],
+  warn: ['WARN', 'yellow'],
+  pass: ['ok', 'green'],
+};
+
+function render(site: Site, checks: readonly Check[], all: boolean): string {
+  const of = (result: CheckResult) => checks.filter((check) => check.result === result);
+  const [failed, warned, passed] = [of('fail'), of('warn'), of('pass')];
+  const word =
+    failed.length > 0
+      ? paint('red', 'NOT WELL')
+      : warned.length > 0
+        ? paint('yellow', 'WARNINGS')
+        : paint('green', 'WELL');
+  const counts = `${failed.length} failed, ${count(warned.length, 'warning')}, ${passed.length} passed`;
+  const shown = [...failed, ...warned, ...(all ? passed : [])];
+  const more = all || passed.length === 0 ? [] : ['', 'Show what passed too with --all.'];
+  return [
+    `${paint('bold', word)}  ${plain(site.config.site)}: ${counts}`,
+    ...shown.map(renderCheck),
+    ...more,
+  ].join('\n');
+}
+
+function renderCheck({ id, result, found, fix }: Check): string {
+  const [word, style] = MARKS[result];
+  const rows = fitted([
+    ['found', plain(found)],
+    ['do', plain(fix ?? '')],
+  ]);
+  return `\n${paint(style, word)}  ${id}\n${rows}`;
+}

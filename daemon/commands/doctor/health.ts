@@ -1,0 +1,46 @@
+import type { Component, Degraded } from '../../engine/health/facts.ts';
+import type { JsonObject } from '../../formats/json.ts';
+import { type Check, fail, type Patient, pass, warn } from './check.ts';
+
+/** Every component that can be degraded; one line each, good news too. */
+const WELL: Readonly<Record<Component, string>> = {
+  ledger: 'the ledger can be written',
+  policy: 'policy is in force and fresh',
+  identity: 'callers are known as the site demands',
+  time: 'the clock is believable',
+  disk: 'the disk has room, and the reserve for when it has none',
+  gateway: 'the self-test found nothing wrong with the gateway, or was not made',
+  incident: 'no incident is open, nothing is halted',
+  breakglass: 'no break-glass session is open or unreviewed',
+};
+
+/** What the daemon says of its own components. */
+export function checkHealth({ status: { daemon } }: Patient): Check[] {
+  if (daemon === null) return [];
+  const degraded = (daemon.degraded ?? []) as unknown as Degraded[];
+  const ready = daemon.ready === true;
+  const components = new Set([...Object.keys(WELL), ...degraded.map(({ component }) => component)]);
+  return [
+    ...[...components].flatMap((component) => {
+      const found = degraded.filter((one) => one.component === component);
+      if (found.length === 0) return [pass(`health.${component}`, WELL[component as Component])];
+      return found.map((one) => troubled(one, ready));
+    }),
+    ...checkUnknown(daemon),
+  ];
+}
+
+/** While anything is allowed at all, what is degraded is a warning. */
+function troubled({ component, cause, effect, instruction }: Degraded, ready: boolean): Check {
+  const make = ready && component !== 'incident' ? warn : fail;
+  return make(`health.${component}`, `${cause}. ${effect}`, instruction);
+}
+
+function checkUnknown({ decisions }: JsonObject): Check[] {
+  const { unknown } = (decisions ?? {}) as { unknown?: number };
+  if (typeof unknown !== 'number') return [];
+  if (unknown === 0) return [pass('decisions.unknown', 'every outcome is known')];
+  const fix =
+    'Find them with "holdfast ledger audit", look at the machine, then: holdfast decision reconcile ID';
+  return [warn('decisions.unknown', `${unknown} executions ended nobody knows how`, fix)];
+}

@@ -1,0 +1,73 @@
+import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JsonObject } from '../../formats/json.ts';
+import { type Check, fail, type Patient, pass, warn } from './check.ts';
+
+const DAEMON_SOCKETS = ['request', 'redeem', 'operator'];
+
+/** Whether the processes run, answer, and are open to nobody else. */
+export function checkProcesses(patient: Patient): Check[] {
+  const { daemon, gateway } = patient.status;
+  return [
+    alive('daemon', daemon, 'Nothing can be decided.'),
+    alive('gateway', gateway, 'Nothing can be executed.'),
+    ...[...(daemon === null ? [] : DAEMON_SOCKETS), ...(gateway === null ? [] : ['gateway'])].map((name) =>
+      checkSocket(patient, name),
+    ),
+    ...checkRuntime(),
+    ...(gateway === null ? [] : checkGateway(gateway)),
+  ];
+}
+
+function alive(role: 'daemon' | 'gateway', status: JsonObject | null, effect: string): Check {
+  if (status !== null) return pass(`process.${role}`, `the ${role} answers`);
+  return fail(`process.${role}`, `the ${role} does not answer. ${effect}`, `Start it with: holdfast ${role}`);
+}
+
+function checkSocket({ site }: Patient, name: string): Check {
+  const path = join(site.paths.run, `${name}.sock`);
+  const mode = lstatSync(path, { throwIfNoEntry: false })?.mode;
+  const id = `socket.${name}`;
+  if (mode === undefined) return fail(id, `${path} is gone while its process runs`, 'Restart the process.');
+  if ((mode & 0o007) === 0) return pass(id, `${name}.sock is open to its own account and group only`);
+  return fail(
+    id,
+    `every account of this machine may use ${name}.sock`,
+    'Set /sockets/mode in holdfast.json to "0660" and restart.',
+  );
+}
+
+/** The runtime that everything was tested with. */
+const NODE_MAJOR = 24;
+
+function checkRuntime(): Check[] {
+  const major = Number(process.versions.node.split('.')[0]);
+  if (major === NODE_MAJOR) return [pass('runtime.node', `Node ${process.versions.node}`)];
+  const fix = `Run it with the Node ${NODE_MAJOR} that comes with it.`;
+  return [fail('runtime.node', `Node ${process.versions.node}, which nothing was tested with`, fix)];
+}
+
+function checkGateway({ unreported, unheard, recovered }: JsonObject): Check[] {
+  const checks: Check[] = [];
+  if (typeof unreported === 'number' && unreported > 0)
+    checks.push(
+      warn(
+        'gateway.unreported',
+        `${unreported} outcomes are not yet with the daemon`,
+        'They are told again by themselves; see that the daemon runs.',
+      ),
+    );
+  if (typeof unheard === 'number' && unheard > 0)
+    checks.push(
+      fail(
+        'gateway.unheard',
+        `${unheard} findings of the gateway are not yet with the daemon`,
+        "Read the gateway's log now: it found something changed. Start the daemon, so that it becomes an incident.",
+      ),
+    );
+  if (recovered === false)
+    checks.push(
+      warn('gateway.recovering', 'it still closes what a crash left open', 'Wait; see that the daemon runs.'),
+    );
+  return checks.length > 0 ? checks : [pass('gateway.backlog', 'the gateway has nothing left to tell')];
+}
