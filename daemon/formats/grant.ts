@@ -72,6 +72,11 @@ export function parseGrant(text: string): Grant {
   return value as unknown as Grant;
 }
 
+/** What a session that the grant opens is for. */
+export function placeOf({ actor, class: name, environment, target, ttl_seconds }: Grant): BreakglassPlace {
+  return { actor, class: name, environment, target, ttl_seconds };
+}
+
 /** Hex SHA-256 of a grant's text: what its issuer signs. */
 export function grantDigest(text: string): string {
   return sha256Hex(text);

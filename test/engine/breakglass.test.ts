@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { BundleBreakGlass } from '../../daemon/core/bundle.ts';
+import { completeReply } from '../../daemon/engine/complete.ts';
+import { internal, textOf } from '../../daemon/engine/protocol.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
+import { openDatabase } from '../../daemon/ledger/database.ts';
+import { LEDGER_KIND } from '../../daemon/ledger/schema.ts';
 import { checkLedger } from '../oracle.ts';
 import { GlassSite, glassBundle, lena, leo, PLACE, REASON, SECTION } from './breakglass-world.ts';
 import { alice, ask, bob } from './bundle.ts';
@@ -497,4 +501,85 @@ describe('no session is opened', () => {
     for (let n = 0; n < 30; n++) fixture.activate({ who: lena, act: { role: 'l3' } });
     expect(types(fixture).filter((type) => type === 'breakglass.refused')).toHaveLength(20);
   });
+});
+
+describe('break-glass meets', () => {
+  test('a halt: what is asked under it goes on, before and after, and nothing else', () => {
+    const bundle = glassBundle({}, { incidents: { reporter_roles: ['l3'] } });
+    const fixture = new GlassSite(bundle);
+    open.push(fixture);
+    fixture.opened();
+    const before = restart(fixture);
+    const report = {
+      actor: { id: 'alice' },
+      target: { type: 'service', id: 'relay-2' },
+      detail: 'it was restarted by hand',
+    };
+    expect(fixture.call('incidents.open', { json: report }).status).toBe(200);
+    expect(fixture.redeem(before).status).toBe(200);
+    const after = restart(fixture);
+    expect(after).toMatchObject({ status: 'authorized' });
+    const gates = (after.policy as { gates: JsonObject[] }).gates;
+    expect(gates.filter((gate) => gate.result === 'lifted').map(({ id }) => id)).toContain('incident.halt');
+    expect(fixture.redeem(after).status).toBe(200);
+    const context = { environment: 'staging' };
+    expect(restart(fixture, 'service:relay-2', { context })).toMatchObject({ status: 'denied' });
+  });
+
+  test('its end in the same batch as a redemption: whichever comes first counts', () => {
+    const fixture = site();
+    const session = fixture.opened();
+    const { permit } = restart(fixture) as { permit: { id: string; action_digest: string } };
+    const redeem = {
+      ...internal(
+        'permits.redeem',
+        JSON.stringify({ audience: 'gateway', action_digest: permit.action_digest }),
+      ),
+      args: { id: permit.id },
+    };
+    const act = fixture.sign(lena, {}, endOf(session), 'breakglass');
+    const end = { ...internal('breakglass.end', JSON.stringify(act)), args: { id: String(session.id) } };
+    const statuses = fixture.engine.process([end, redeem]).replies.map(({ status }) => status);
+    expect(statuses).toEqual([200, 409]);
+  });
+
+  test('a request in the same batch that opens it: in order', () => {
+    const fixture = site();
+    const json = ask('restart_service', 'service:relay-2');
+    const create = internal('decisions.create', JSON.stringify(json));
+    const activate = internal('breakglass.activate', JSON.stringify(fixture.activation()));
+    const { replies } = fixture.engine.process([create, activate, create]);
+    const bodies = replies.map((reply) => JSON.parse(textOf(completeReply(reply))) as JsonObject);
+    expect(bodies.map(({ status, state }) => status ?? state)).toEqual(['denied', 'active', 'authorized']);
+  });
+
+  test('a ledger that cannot be written: no session, and no permit', () => {
+    const fixture = site();
+    const disk = openDatabase(fixture.paths.ledger, { kind: LEDGER_KIND });
+    disk.exec("CREATE TRIGGER full BEFORE INSERT ON checkpoints BEGIN SELECT RAISE(ABORT, 'full'); END");
+    expect(fixture.activate()).toMatchObject({ status: 503, body: { code: 'ledger.unavailable' } });
+    expect(restart(fixture)).toMatchObject({ code: 'ledger.unavailable' });
+    disk.exec('DROP TRIGGER full');
+    disk.close();
+    fixture.clock.pass(5_000);
+    expect(restart(fixture)).toMatchObject({ status: 'denied' });
+    expect(fixture.call('breakglass.list').body).toMatchObject({ sessions: [] });
+  });
+
+  test('a review: every decision under it is named', () => {
+    const fixture = site();
+    const session = fixture.opened();
+    const asked = [restart(fixture), restart(fixture, 'service:relay-2', { payload: { colour: 'red' } })];
+    restart(fixture, 'service:relay-3');
+    fixture.about(session, 'end');
+    restart(fixture);
+    expect(fixture.session(session).decisions).toEqual(asked.map(({ decision_id }) => decision_id));
+  });
+});
+
+const endOf = (session: JsonObject) => ({
+  subject: String(session.id),
+  subject_digest: { scope: String(session.scope_digest) },
+  answer: 'end',
+  role: 'l5',
 });

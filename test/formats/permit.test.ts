@@ -230,6 +230,8 @@ describe('what is under data.permit but is no permit', () => {
     ['a list', []],
     ['an empty object', {}],
     ['a member more', { ...json(PERMIT), extra: 1 }],
+    ['a session that is none', { ...json(PERMIT), breakglass: 'bg_1' }],
+    ['no session under break-glass', { ...json(PERMIT), breakglass: null }],
     ...Object.keys(PERMIT).map((name): [string, Json] => [
       `${name} of the wrong type`,
       { ...json(PERMIT), [name]: 7 },

@@ -1,6 +1,6 @@
-import { counting } from '../../core/counting.ts';
 import { judgePlace, judgeReason, MAX_UNUSED_GRANTS } from '../../core/breakglass.ts';
 import type { BundleBreakGlass } from '../../core/bundle.ts';
+import { counting } from '../../core/counting.ts';
 import { durationMs } from '../../core/duration.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { recordableText } from '../../core/scrub.ts';
@@ -8,7 +8,14 @@ import type { ExpectedAct } from '../../core/site-act.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { formatScope, parseScope } from '../../formats/breakglass-scope.ts';
 import { decodeEntry, type Entry } from '../../formats/entry.ts';
-import { commitCode, formatGrant, type Grant, grantDigest, parseGrant } from '../../formats/grant.ts';
+import {
+  commitCode,
+  formatGrant,
+  type Grant,
+  grantDigest,
+  parseGrant,
+  placeOf,
+} from '../../formats/grant.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
 import type { LoadedPolicy } from '../policies.ts';
@@ -78,17 +85,17 @@ export function redeemGrant(batch: Batch, call: EngineCall): AfterCommit {
     judgeReason(granting.section, fields ?? {}) ??
     checkRoom(batch, granting.section, sessionIdOf(id));
   if (hindrance !== null) return refused(hindrance);
+  const who = recordableText(actor.id);
   batch.state.breakglass.grantClosed(id);
-  const { type: _type, id: _id, site: _site, log: _log, commitment: _c, expires_at: _e, ...place } = grant;
   return openSession(batch, sessionIdOf(id), {
-    scope: parseScope(formatScope(place, fields ?? {})),
+    scope: parseScope(formatScope(placeOf(grant), fields ?? {})),
     section: granting.section,
-    actor: { id: actor.id, role: 'grant' },
+    actor: { id: who, role: 'grant' },
     data: {
       ...evidence,
       ...issuer,
       reason,
-      grant: { id, digest: grantDigest(formatGrant(grant)), redeemed_by: actor.id },
+      grant: { id, digest: grantDigest(formatGrant(grant)), redeemed_by: who },
       ...callerData(batch, call),
     },
   });
