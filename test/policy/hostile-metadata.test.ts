@@ -402,3 +402,18 @@ describe('what is no attack', () => {
     expect((await site.ask('policy.get')).repository).toMatchObject({ root: 3 });
   });
 });
+
+describe('a site whose store was tampered with', () => {
+  it('does not forget that a root was replaced: its ledger says which one it was at', async () => {
+    const o = await offer();
+    const { hq, site } = o;
+    nextRoot(o, ['alice', 'bob'], ['alice', 'bob', 'dora']);
+    const { update_id: id } = (await site.import(copyOf(hq))) as unknown as { update_id: string };
+    rmSync(join(site.paths.policy, 'updates', id, 'metadata/2.root.json'));
+    rmSync(at(hq, '2.root.json'));
+    // All that the keys of the root before can sign, whoever has them by now.
+    hq.propose(3);
+    hq.ceremony(['alice', 'bob', 'nora']);
+    await site.refuses('policy.not_newer', () => site.import(copyOf(hq)));
+  });
+});

@@ -4,7 +4,7 @@ import { decodeEntry } from '../../formats/entry.ts';
 import { SERIAL_STEP_MAX } from '../../formats/site-target.ts';
 import type { Batch, EngineState } from '../context.ts';
 import { proofOf } from '../context.ts';
-import type { AppliedPolicy, SiteTarget } from '../policies.ts';
+import type { AppliedPolicy } from '../policies.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, problem, reply } from '../reply.ts';
 import { pinnedOf, putInForce } from './activate.ts';
@@ -40,7 +40,7 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
     }
     return () => reply(200, { applied: true, unchanged: true });
   }
-  const wrong = checkNewer(before, update.site_target) ?? checkOffered(batch.state, update);
+  const wrong = checkNewer(before, update) ?? checkOffered(batch.state, update);
   if (wrong !== null) return refused(wrong);
   const environments = pinnedOf(update.site_target);
   try {
@@ -60,7 +60,7 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
     reply(200, { applied: true, record_id: index, environments, forget, proof: proofOf(state, index) });
 }
 
-function checkNewer(before: AppliedPolicy | null, next: SiteTarget): Refusal | null {
+function checkNewer(before: AppliedPolicy | null, { site_target: next, repository }: Update): Refusal | null {
   const limit = (before?.site_target.serial ?? 0) + SERIAL_STEP_MAX;
   if (next.serial > limit) {
     return refuse(
@@ -73,6 +73,14 @@ function checkNewer(before: AppliedPolicy | null, next: SiteTarget): Refusal | n
     return refuse(
       'policy.not_newer',
       `The update has serial ${next.serial}; serial ${before.site_target.serial} is in force. Nothing was changed.`,
+    );
+  }
+  // Verification compares with the files of what was accepted last; this holds even if somebody changed those.
+  for (const role of ['root', 'timestamp', 'snapshot', 'targets'] as const) {
+    if (repository[role] >= before.repository[role]) continue;
+    return refuse(
+      'policy.not_newer',
+      `The ${role} file of the update has version ${repository[role]}; version ${before.repository[role]} was accepted here already. Nothing was changed.`,
     );
   }
   for (const [environment, bundle] of Object.entries(next.environments)) {
