@@ -50,6 +50,14 @@ const Received = Type.Object({
   answer: literals('approve', 'reject'),
   nonce: Type.String(),
   at: Instant,
+  login: Type.Optional(
+    Type.Object({
+      issuer: Type.String(),
+      subject: Type.String(),
+      auth_time: Type.Union([Instant, Type.Null()]),
+      amr: Type.Array(Type.String()),
+    }),
+  ),
   /** Present where it no longer counts: key or person were revoked or suspended since. */
   counts: Type.Optional(Type.Literal(false)),
 });

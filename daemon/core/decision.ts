@@ -26,8 +26,18 @@ export interface ReceivedApproval {
   answer: 'approve' | 'reject';
   nonce: string;
   at: string;
+  /** What the ID token beside it said, where there was one. */
+  login?: Login;
   /** Present where it no longer counts: key or person were revoked or suspended since. */
   counts?: false;
+}
+
+/** A login at the site's identity provider: at which, as whom, when (as far as it says) and by what (RFC 8176). */
+export interface Login {
+  issuer: string;
+  subject: string;
+  auth_time: string | null;
+  amr: string[];
 }
 
 /** A gate that was excepted, by whom, and until when. */

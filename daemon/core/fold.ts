@@ -6,7 +6,7 @@ import type { Escalation } from './anomaly.ts';
 import { authoritySatisfied, missingAuthority } from './authority.ts';
 import type { Given } from './counting.ts';
 import { type FirstData, isoTime, type RecordedContext } from './create.ts';
-import type { Decision, DecisionStatus, PermitState } from './decision.ts';
+import type { Decision, DecisionStatus, Login, PermitState } from './decision.ts';
 import { exceptionEnd, openExceptions } from './exception.ts';
 import type { RecordedGate } from './verdict.ts';
 
@@ -195,6 +195,7 @@ function receive(decision: Decision, entry: Entry): void {
     answer: data.answer,
     nonce: data.nonce,
     at: entry.at,
+    ...(data.id_token === undefined ? {} : { login: loginOf(data.id_token) }),
   });
   if (data.answer === 'reject') {
     decision.enforcement.result = 'deny';
@@ -203,6 +204,10 @@ function receive(decision: Decision, entry: Entry): void {
       ...decision.enforcement.reasons,
     ];
   }
+}
+
+function loginOf({ issuer, subject, auth_time, amr }: Login): Login {
+  return { issuer, subject, auth_time, amr };
 }
 
 /** What an anomaly rule demands on top, from the act on that made it do so. */
@@ -259,4 +264,5 @@ interface ApprovalData {
   key: string;
   answer: 'approve' | 'reject';
   nonce: string;
+  id_token?: Login;
 }

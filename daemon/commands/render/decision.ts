@@ -1,6 +1,6 @@
 import type { DecisionReply } from '../../api/client.ts';
 import { anyOf } from '../../core/authority.ts';
-import type { Decision } from '../../core/decision.ts';
+import type { Decision, Login } from '../../core/decision.ts';
 import type { AuthorityGroup } from '../../core/verdict.ts';
 import { inline, instant, moment, paint, plain, rows, type Style, span, table } from './text.ts';
 
@@ -118,11 +118,18 @@ function needs(decision: Decision): string[] {
 
 function received({ authority }: Decision): string {
   return authority.received
-    .map(({ principal, role, answer, at, counts }) => {
+    .map(({ principal, role, answer, at, counts, login }) => {
       const lapsed = counts === false ? ' (counts no longer: key or person suspended or revoked)' : '';
-      return plain(`${answer} by ${principal} as ${role}, ${moment(at)}${lapsed}`);
+      const given = plain(`${answer} by ${principal} as ${role}, ${moment(at)}${lapsed}`);
+      return login === undefined ? given : `${given}\n  ${loginWords(login)}`;
     })
     .join('\n');
+}
+
+function loginWords({ issuer, subject, auth_time, amr }: Login): string {
+  const when = auth_time === null ? '' : `, ${moment(auth_time)}`;
+  const how = amr.length === 0 ? '' : `, by ${amr.join(', ')}`;
+  return plain(`logged in at ${issuer} as ${subject}${when}${how}`);
 }
 
 function reviewLines({ reviews }: Decision): string {
