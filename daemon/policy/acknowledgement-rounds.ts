@@ -16,7 +16,7 @@ export interface RoundsOptions extends Omit<TakeOptions, 'path' | 'medium'> {
   listener: RoundListener;
 }
 
-const EVERY_MS = 15_000;
+const EVERY_MS = 5_000;
 const REFUSED = 'refused';
 /** Refused ones that are kept for people to look at. */
 const KEPT_REFUSED = 100;
@@ -39,7 +39,7 @@ export class AcknowledgementRounds {
     this.#inbox = join(options.inbox, 'acknowledgements');
   }
 
-  /** Now, and then every fifteen seconds until `stop`. */
+  /** Now, and then every five seconds until `stop`. */
   start(): void {
     const tick = async (): Promise<void> => {
       await this.inboxRound();
