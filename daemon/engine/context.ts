@@ -16,6 +16,7 @@ import { formatProof } from '../formats/tlog-proof.ts';
 import type { Sealer } from '../host/sealer.ts';
 import type { Profile } from '../host/site.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { ActorLimits } from './actor-limits.ts';
 import type { BreakglassSessions } from './breakglass-sessions.ts';
 import type { DiskGuard } from './disk-guard.ts';
 import type { Halts } from './halts.ts';
@@ -47,6 +48,8 @@ export interface EngineState {
   readonly disk: DiskGuard;
   /** The break-glass sessions that are open. */
   readonly breakglass: BreakglassSessions;
+  /** How much each actor asks for. */
+  readonly limits: ActorLimits;
   readonly sealer: Sealer;
   /** Fresh randomness: decision ids (UUIDv7 of the given instant) and salts. */
   readonly random: { uuidv7(now: number): string; bytes(length: number): Uint8Array };
@@ -127,8 +130,10 @@ export class Batch {
     const transitions = (entry.data.transitions ?? []) as Decision['status'][];
     const { stream, type } = entry;
     // Before the projections: should they fail, the batch must know that it holds an entry, and fall.
-    this.events.push({ index, stream, type, status: transitions.at(-1) ?? null });
+    const status = transitions.at(-1) ?? null;
+    this.events.push({ index, stream, type, status });
     this.state.projections.apply(index, entry);
+    if (status !== null) this.state.limits.follow(entry, status);
     return { index, entry, bytes };
   }
 

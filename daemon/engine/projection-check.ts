@@ -3,13 +3,12 @@ import { watchedBy } from '../core/watched.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { Database, Statement } from '../ledger/database.ts';
 import { type Finding, tampered } from '../ledger/finding.ts';
+import { PROJECTION_OBJECTS, REBUILT } from './projection-tables.ts';
 import {
   type DecisionRow,
   idempotencyOf,
   keyCounterOf,
   nonceOf,
-  PROJECTION_OBJECTS,
-  REBUILT,
   rowAfter,
   type StandingRow,
   sessionOver,

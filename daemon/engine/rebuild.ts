@@ -1,7 +1,8 @@
 import { decodeEntry } from '../formats/entry.ts';
 import { type Database, openDatabase } from '../ledger/database.ts';
 import { LEDGER_KIND } from '../ledger/schema.ts';
-import { Projections, REBUILT } from './projections.ts';
+import { REBUILT } from './projection-tables.ts';
+import { Projections } from './projections.ts';
 
 /** One table after a rebuild. */
 export interface RebuiltTable {

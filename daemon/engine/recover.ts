@@ -12,6 +12,7 @@ import { type HeadStore, openHeadStore, saveHead } from '../ledger/head-store.ts
 import type { NoteSigner } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open.ts';
 import { lockWriter, type WriterLock } from '../ledger/writer-lock.ts';
+import { ActorLimits } from './actor-limits.ts';
 import { BreakglassSessions } from './breakglass-sessions.ts';
 import { Batch, type EngineState } from './context.ts';
 import { DiskGuard } from './disk-guard.ts';
@@ -189,6 +190,7 @@ export class LedgerKeeper {
       halts: readHalts(ledger, projections),
       disk: this.disk,
       breakglass: new BreakglassSessions(policies, this.time),
+      limits: new ActorLimits(),
       sealer,
       random,
     };
@@ -197,6 +199,7 @@ export class LedgerKeeper {
     policies.activate(applied, steps);
     policies.age.advance(this.time.read(), this.time.floor());
     state.breakglass.restore(ledger, projections);
+    state.limits.restore(ledger, projections);
     return state;
   }
 

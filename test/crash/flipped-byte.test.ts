@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
-import { PROJECTION_OBJECTS } from '../../daemon/engine/projections.ts';
+import { PROJECTION_OBJECTS } from '../../daemon/engine/projection-tables.ts';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { type DatabaseKind, openDatabase } from '../../daemon/ledger/database.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
-import { PROJECTION_OBJECTS } from '../../daemon/engine/projections.ts';
+import { PROJECTION_OBJECTS } from '../../daemon/engine/projection-tables.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { type Database, openDatabase } from '../../daemon/ledger/database.ts';
 import { LEDGER_KIND } from '../../daemon/ledger/schema.ts';

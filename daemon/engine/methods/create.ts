@@ -12,12 +12,14 @@ import type { SiteStop } from '../../core/site-stops.ts';
 import type { RecordedBreakglass, Verdict } from '../../core/verdict.ts';
 import { decodeEntry } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
+import { noteBreakglass } from '../anomalies.ts';
 import type { Batch } from '../context.ts';
 import { diskFull } from '../disk-routine.ts';
 import { firstReply } from '../first-reply.ts';
 import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
+import { checkPending, checkRate } from './limits.ts';
 
 const PRODUCTION = 'production';
 
@@ -48,6 +50,8 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const peer = batch.state.peers.factsOf(call.peer);
   const breakglass = batch.state.breakglass.match(request, request.context.environment ?? PRODUCTION, batch);
   if (breakglass === undefined && batch.state.disk.level === 'critical') return () => problem(diskFull());
+  const frequent = checkRate(batch, policy, request.context.actor.id);
+  if (frequent !== null) return () => problem(frequent);
   const stops = stopsOf(batch, request, policy);
   const verdict = evaluate(batch, policy, request, {
     decision_id,
@@ -57,6 +61,8 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
     breakglass,
     stops,
   });
+  const crowded = waits(verdict) ? checkPending(batch, policy, request.context.actor.id) : null;
+  if (crowded !== null) return () => problem(crowded);
   const recordable = scrubRequest(redacted, verdict);
   const facts = factsOf(batch, decision_id, request, policy, idempotency);
   if (freshness !== undefined) facts.freshness = freshness;
@@ -68,6 +74,7 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const { actor } = recordable.context;
   const recorded = batch.recordFirst(decision_id, draft.type, actor, draft.data, draft.printed.text);
   if (sealed !== null && verdict.result !== 'deny') sealValues(batch, decision_id, sealed);
+  if (breakglass !== undefined) noteOverride(batch, policy, decision_id, verdict, request);
   return (state) => firstReply(state, recorded, draft.printed);
 }
 
@@ -164,6 +171,22 @@ function factsOf(
     tool: tool ?? null,
     idempotency,
   };
+}
+
+function waits({ result }: Verdict): boolean {
+  return result === 'escalate' || result === 'queue';
+}
+
+/** What break-glass allowed is looked at afterwards, never held up. */
+function noteOverride(
+  batch: Batch,
+  policy: LoadedPolicy | null,
+  decision_id: string,
+  { result, environment }: Verdict,
+  { action }: DecisionRequest,
+): void {
+  if (policy === null || result !== 'allow') return;
+  noteBreakglass(batch, policy, decision_id, { class: action.class ?? '', environment });
 }
 
 function sealValues(batch: Batch, decision_id: string, sealed: SealedValues): void {
