@@ -64,13 +64,19 @@ async function engineStatus(engine: EngineHandle): Promise<Answer> {
   });
 }
 
-/** The engine's status with the host's part put in as member `host`. */
+/** The engine's status with what the host knows put in: its degraded parts, and the rest as member `host`. */
 async function statusAnswer(parts: DaemonParts): Promise<Answer> {
   const answer = await engineStatus(parts.engine);
   if (answer.status !== 200) return answer;
   const status = JSON.parse(textOf(answer)) as JsonObject & { degraded?: JsonObject[] };
   const degraded = [...(status.degraded ?? []), ...parts.extraDegraded()];
   return { status: 200, body: JSON.stringify({ ...status, degraded, host: parts.extraStatus() }) };
+}
+
+/** The same as a value, for those within the process; null when there is none. */
+export async function readStatus(parts: DaemonParts): Promise<JsonObject | null> {
+  const answer = await statusAnswer(parts);
+  return answer.status === 200 ? (JSON.parse(textOf(answer)) as JsonObject) : null;
 }
 
 /** Ready means: the engine says that it could allow something right now. Anything else is a 503 with its reasons. */

@@ -17,7 +17,7 @@ import { BreakglassSessions } from './breakglass-sessions.ts';
 import { Batch, type EngineState } from './context.ts';
 import { DiskGuard } from './disk-guard.ts';
 import { readHalts } from './halts.ts';
-import type { LedgerTrouble } from './health/ledger.ts';
+import type { LedgerTrouble } from './health/facts.ts';
 import { Holds } from './holds.ts';
 import { systemResumed, systemStarted } from './methods/system.ts';
 import { OPEN, type PeerSettings, Peers } from './peers.ts';

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
+import { measureHealth } from '../api/health-metrics.ts';
 import { Metrics } from '../api/metrics.ts';
 import { measureHeld } from '../api/policy-metrics.ts';
 import { type ApiServer, type SocketKind, startApiServer } from '../api/server.ts';
-import { daemonServices } from '../api/services.ts';
+import { type DaemonParts, daemonServices, readStatus } from '../api/services.ts';
 import { measureTime } from '../api/time-metrics.ts';
 import { LEDGER_KEY } from '../engine/compose.ts';
 import { startEngine } from '../engine/handle.ts';
@@ -53,7 +54,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const outbox = openOutbox(config, paths, engine, receipts, log);
   const peers = await openPeers(config, paths, engine, log);
   const watch = openWatch(config, paths, engine, log);
-  const services = daemonServices({
+  const parts: DaemonParts = {
     engine,
     policyUpdate: async (digest, environment) =>
       store.readUpdate(digest, await activeUpdate(engine), environment),
@@ -78,8 +79,9 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       canary: watch.status(),
     }),
     extraDegraded: () => watch.degraded().map((one) => ({ ...one })),
-  });
-  const host = { ...services, ...peers.services, ...outbox.services, ...watch.services };
+  };
+  measureHealth(metrics.registry, () => readStatus(parts));
+  const host = { ...daemonServices(parts), ...peers.services, ...outbox.services, ...watch.services };
   const servers: ApiServer[] = [];
   for (const socket of SOCKETS) {
     const listen = { path: join(paths.run, `${socket}.sock`), ...access(config) };

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { measureHealth } from '../../daemon/api/health-metrics.ts';
 import { Metrics } from '../../daemon/api/metrics.ts';
+import type { JsonObject } from '../../daemon/formats/json.ts';
 import { exchange, openStream } from './exchange.ts';
 import { FakeEngine, json } from './fake-engine.ts';
 import { serve } from './serving.ts';
@@ -51,4 +53,29 @@ test('the ledger’s growth is followed', async () => {
   expect(series((await metrics.text()).body, 'holdfast_ledger_entries')).toBe(3);
   stop();
   expect(engine.listeners).toBe(0);
+});
+
+test('health is told as status tells it, and silence as not ready', async () => {
+  const metrics = new Metrics();
+  let status: JsonObject | null = {
+    ready: false,
+    degraded: [{ component: 'disk' }, { component: 'incident' }],
+    incidents: { open: 2, site_halted: true },
+    disk: { free_bytes: 5_000, held_bytes: 300, level: 'low' },
+    decisions: { unknown: 1 },
+  };
+  measureHealth(metrics.registry, async () => status);
+  const { body } = await metrics.text();
+  expect(series(body, 'holdfast_ready')).toBe(0);
+  expect(series(body, 'holdfast_site_halted')).toBe(1);
+  expect(series(body, 'holdfast_incidents_open')).toBe(2);
+  expect(series(body, 'holdfast_outcomes_unknown')).toBe(1);
+  expect(series(body, 'holdfast_disk_free_bytes')).toBe(5_000);
+  expect(series(body, 'holdfast_disk_reserve_bytes')).toBe(300);
+  expect(series(body, 'holdfast_degraded{component="disk"}')).toBe(1);
+  expect(series(body, 'holdfast_degraded{component="ledger"}')).toBe(0);
+  status = null;
+  const silent = new Metrics();
+  measureHealth(silent.registry, async () => status);
+  expect(series((await silent.text()).body, 'holdfast_ready')).toBe(0);
 });

@@ -2,7 +2,12 @@ import type { Profile } from '../../host/site.ts';
 import type { EngineState } from '../context.ts';
 import type { DiskReport } from '../disk-guard.ts';
 import type { TimeReport } from '../time.ts';
-import type { LedgerTrouble } from './ledger.ts';
+
+/** Why the ledger cannot be written at the moment. */
+export interface LedgerTrouble {
+  since: number;
+  cause: string;
+}
 
 /** What the engine knows of itself when it is asked how it is. */
 export interface HealthFacts {

@@ -1,11 +1,5 @@
 import { type Degraded, type HealthFacts, iso } from './facts.ts';
 
-/** Why the ledger cannot be written at the moment. */
-export interface LedgerTrouble {
-  since: number;
-  cause: string;
-}
-
 /** A ledger that cannot be written. */
 export function ledgerHealth({ trouble }: HealthFacts): Degraded[] {
   if (trouble === null) return [];

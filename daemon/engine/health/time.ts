@@ -25,7 +25,7 @@ export function timeHealth({ time, state }: HealthFacts): Degraded[] {
       cause: time.settling ? SETTLING : CAUSES[time.doubt](time),
       since: time.since === null ? null : iso(time.since),
       effect: EFFECT,
-      instruction: time.settling ? 'Wait a few seconds.' : `${settingOf(time)} ${restoringOf(time, state)}`,
+      instruction: time.settling ? 'Wait a few seconds.' : instructionFor(time, state),
     },
   ];
 }
@@ -53,19 +53,23 @@ const SETTLING =
 const EFFECT =
   'Approvals are rejected. Action classes are queued or denied, as the policy says for each (time_uncertain). What was granted before the machine was last started cannot be used; what was granted since runs out as it was meant to.';
 
-/** What the clock has to be set to. */
-function settingOf({ doubt, expected }: TimeReport): string {
-  const set = 'Set the clock to the right time (as root: date -u -s "YYYY-MM-DD hh:mm:ss").';
-  if (doubt !== 'jumped' || expected === null) return set;
-  return `If the clock was right before, set it back: it would be ${iso(expected)} by now.`;
-}
-
-/** What makes a clock that is right believed again. */
-function restoringOf({ doubt }: TimeReport, state: EngineState | null): string {
+/** What a person can do about it. */
+function instructionFor({ doubt, expected }: TimeReport, state: EngineState | null): string {
+  const set = 'set the clock to the right time (as root: date -u -s "YYYY-MM-DD hh:mm:ss")';
   const roles = state?.policies.forSite()?.compiled.bundle.time?.state_roles;
   const stated =
     roles === undefined
-      ? 'The policy lets nobody state the time: where the clock is right now, start the machine again.'
-      : `Where it is right now, have ${roles.join(' or ')} sign what time it is: holdfast time state --key KEY.`;
-  return doubt === 'behind_floor' ? `It is believed as soon as it is right. ${stated}` : stated;
+      ? 'The policy lets nobody state the time'
+      : `have ${roles.join(' or ')} sign what time it is (holdfast time state --key KEY --now TIME)`;
+  if (doubt === 'jumped') {
+    const back = `If the clock was right before, set it back: it would be ${iso(expected ?? 0)} by now.`;
+    const otherwise = roles === undefined ? `${stated}, so start the machine again.` : `${stated}.`;
+    return `${back} If it is right now: ${otherwise}`;
+  }
+  const then =
+    doubt === 'contradicted'
+      ? 'it is trusted as soon as it is right'
+      : 'it is believed as soon as it is right';
+  const more = doubt === 'behind_floor' && roles !== undefined ? ` To have it trusted, ${stated}.` : '';
+  return `Somebody must ${set}; ${then}.${more}`;
 }
