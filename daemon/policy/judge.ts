@@ -82,10 +82,15 @@ async function verifyCopy(
   });
   try {
     const trustedRoot = readBounded(root, ROOT_MAX_BYTES);
-    const verify = (trustedMetadataDir: string | null) =>
-      verifyUpdate({ repositoryDir: staged, trustedRoot, trustedMetadataDir, site, now, expiry: 'enforce' });
+    const verify = (trustedMetadataDir: string | null, expiry: 'enforce' | 'ignore' = 'enforce') =>
+      verifyUpdate({ repositoryDir: staged, trustedRoot, trustedMetadataDir, site, now, expiry });
     const current = store.trustedMetadataDir(inForce?.updateId ?? null);
     const waiting = store.trustedMetadataDir(newest ?? null) ?? current;
+    if (inForce?.digests.some((digest) => store.bundle(digest) === null)) {
+      // It is in force, expired or not: what was damaged here may come back from its own medium.
+      const repair = await verify(current, 'ignore').catch(() => null);
+      if (repair?.updateId === inForce.updateId) return repair;
+    }
     if (waiting === current) return await verify(current);
     return await newerOrSame(verify, { current, waiting, inForce: inForce?.updateId ?? null });
   } finally {

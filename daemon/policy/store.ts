@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { sha256Hex, toBase64 } from '../formats/digest.ts';
 import { parseSiteTarget, SITE_TARGET_MAX_BYTES } from '../formats/site-target.ts';
 import { makeDir, readBounded, writeDurable } from '../host/durable-file.ts';
@@ -64,12 +65,15 @@ export class PolicyStore {
     return join(this.#bundles, `${digest}.json`);
   }
 
-  /** A bundle that is in store; null when it is missing or was changed there. */
+  /** A bundle that is in store; null when it is missing, was changed, or is no file any more. */
   bundle(digest: string): Uint8Array | null {
-    const path = this.#bundleFile(digest);
-    if (!existsSync(path)) return null;
-    const bytes = readBounded(path, BUNDLE_MAX_BYTES);
-    return sha256Hex(bytes) === digest ? bytes : null;
+    try {
+      const bytes = readBounded(this.#bundleFile(digest), BUNDLE_MAX_BYTES);
+      return sha256Hex(bytes) === digest ? bytes : null;
+    } catch (error) {
+      if (error instanceof BoundaryError) return null;
+      throw error;
+    }
   }
 
   /** Forgets what an update brought that was never put in force. */
