@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { ApiClient } from '../../daemon/api/client.ts';
 import { ROOT } from '../structure/sources.ts';
 import { words } from './transcript.ts';
@@ -15,12 +16,16 @@ export interface Ran {
 /** A working directory with the program in it: runs commands, keeps roles in the background, cleans up. */
 export class Machine {
   readonly dir = mkdtempSync(join(tmpdir(), 'holdfast-transcript-'));
+  #days = 0;
+  readonly #settings: Record<string, string> = {};
   readonly #roles = new Map<string, { child: ChildProcess; ended: Promise<number>; log: () => string }>();
 
   /** Runs one command line to its end. */
-  async run(line: string): Promise<Ran> {
+  async run(line: string, input: readonly string[] = []): Promise<Ran> {
     const { child, output, ended } = this.#spawn(line);
-    child.stdin?.end();
+    // A command that reads nothing may be gone before it is written to.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input.map((text) => `${text}\n`).join(''));
     const code = await ended;
     return { code, output: output() };
   }
@@ -53,6 +58,20 @@ export class Machine {
     return role.ended;
   }
 
+  /** Takes `NAME=value …` into the environment of every process from now on. */
+  set(assignments: string): void {
+    for (const word of words(assignments)) {
+      const at = word.indexOf('=');
+      this.#settings[word.slice(0, at)] = word.slice(at + 1);
+    }
+  }
+
+  /** From now on every process runs so many days later, in another boot of the machine. */
+  later(days: number): void {
+    if (this.#roles.size > 0) throw new Error('a machine that is off runs nothing: stop the roles first');
+    this.#days += days;
+  }
+
   /** Ends everything that still runs and removes the directory. */
   async close(): Promise<void> {
     for (const line of [...this.#roles.keys()]) await this.stop(line, 'SIGKILL');
@@ -64,7 +83,9 @@ export class Machine {
     const [program, all] =
       name === 'holdfast' ? [process.execPath, [join(ROOT, 'daemon/main.ts'), ...args]] : [name, args];
     const { PATH = '/usr/bin:/bin' } = process.env;
-    const env = { PATH, HOME: this.dir, LANG: 'C.UTF-8', NO_COLOR: '1' };
+    const preload = `--import=${pathToFileURL(join(ROOT, 'test/transcripts/later-clock.mjs')).href}`;
+    const clock = this.#days === 0 ? {} : { NODE_OPTIONS: preload, TRANSCRIPT_DAYS: String(this.#days) };
+    const env = { PATH, HOME: this.dir, LANG: 'C.UTF-8', NO_COLOR: '1', ...clock, ...this.#settings };
     const child = spawn(program, all, { cwd: this.dir, env, stdio: ['pipe', 'pipe', 'pipe'] });
     const streams: [string, string] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (streams[0] += text));

@@ -6,12 +6,16 @@ import { readFileSync } from 'node:fs';
  *     # comment
  *     $ holdfast status              a command; `holdfast` is the program, the rest are tools of the machine
  *     ALLOWED  {ANY}                 expected output (stdout, then stderr); placeholders below
+ *     < secret                       what the command reads on stdin, line by line
  *     [0]                            expected exit code; ends the command; left out: 0
+ *     ? holdfast policy status       the same again and again until it answers so, for what comes by itself
  *     & holdfast daemon              starts a role in the background and waits until it is ready
  *     ! holdfast daemon              stops it (SIGTERM) and waits for its end; `!9` kills it
+ *     % NAME=value                   every process from now on has this in its environment
+ *     @ 370                          the machine is off for so many days; roles must have been stopped
  *
  * Placeholders in output: {DEC} {PRM} {HEX} {TIME} {N} {ANY}; `{name=DEC}` also remembers what stood there, and `{name}`
- * anywhere later is that text; `{dir}` is the working directory and `{root}` the checkout. `...` alone on a line stands for any number of lines. A line `| text` in a command's
+ * anywhere later is that text; `{dir}` is the working directory and `{root}` the checkout; `{libfaketime}` is that library, and a transcript that names it is skipped where there is none; `{tomorrow}` is this time tomorrow. `...` alone on a line stands for any number of lines. A line `| text` in a command's
  * output is taken literally. `$ANY` of the environment is not expanded: there is no shell.
  */
 
@@ -27,8 +31,10 @@ const PLACEHOLDERS: Record<string, string> = {
 
 export interface Step {
   line: number;
-  kind: 'run' | 'start' | 'stop' | 'kill';
+  kind: 'run' | 'await' | 'start' | 'stop' | 'kill' | 'later' | 'set';
   command: string;
+  /** Lines for its stdin. */
+  input: string[];
   expected: string[];
   code: number;
 }
@@ -37,14 +43,17 @@ export interface Step {
 export function readTranscript(path: string): Step[] {
   const steps: Step[] = [];
   for (const [at, line] of readFileSync(path, 'utf8').split('\n').entries()) {
-    const start = /^(\$|&|!9|!) (.*)$/.exec(line);
+    const start = /^(\$|\?|&|!9|!|@|%) (.*)$/.exec(line);
     const current = steps.at(-1);
     const code = /^\[(\d+)\]$/.exec(line);
     if (start !== null) {
-      const kind = ({ $: 'run', '&': 'start', '!': 'stop', '!9': 'kill' } as const)[start[1] as '$'];
-      steps.push({ line: at + 1, kind, command: start[2] ?? '', expected: [], code: 0 });
+      const kind = (
+        { $: 'run', '?': 'await', '&': 'start', '!': 'stop', '!9': 'kill', '@': 'later', '%': 'set' } as const
+      )[start[1] as '$'];
+      steps.push({ line: at + 1, kind, command: start[2] ?? '', input: [], expected: [], code: 0 });
     } else if (code !== null && current !== undefined) current.code = Number(code[1]);
     else if (line.startsWith('#')) continue;
+    else if (line.startsWith('< ') && current !== undefined) current.input.push(line.slice(2));
     else if (line.trim() !== '') {
       if (current === undefined) throw new Error(`${path}:${at + 1}: output before the first command`);
       current.expected.push(line.replace(/^\| ?/, ''));
