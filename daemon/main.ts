@@ -90,6 +90,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'emergencies: go ahead on record, have it reviewed; sealed grants',
     load: async () => (await import('./commands/breakglass.ts')).breakglassCommand(),
   },
+  anomalies: {
+    group: DECIDE,
+    summary: 'what was out of the ordinary about approvals and requests',
+    load: async () => (await import('./commands/anomalies.ts')).anomaliesCommand(),
+  },
   principals: {
     group: DECIDE,
     summary: 'people, agents and services of the active policy',

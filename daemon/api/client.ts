@@ -1,3 +1,4 @@
+import type { ShownAnomaly } from '../core/anomaly.ts';
 import type { DecisionStatus } from '../core/decision.ts';
 import type { ProvenEntry } from '../formats/approval-request.ts';
 import type { Entry } from '../formats/entry.ts';
@@ -195,6 +196,13 @@ export class ApiClient {
   /** Submits a signed suspension of a key or principal. */
   suspendKey(act: SignedActBody): Promise<JsonObject> {
     return this.#json({ verb: 'POST', path: '/v1/keys/suspend', body: act });
+  }
+
+  /** What was out of the ordinary, newest first, older than the entry `before`. */
+  anomalies(
+    query: { before?: number; limit?: number } = {},
+  ): Promise<{ anomalies: ShownAnomaly[]; next: number | null }> {
+    return this.#json({ verb: 'GET', path: '/v1/anomalies', query });
   }
 
   suspendedKeys(): Promise<{ suspended: SuspendedKey[] }> {

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import type { Problem } from '../engine/protocol.ts';
 import { parseTilePath } from '../formats/tile.ts';
+import { ANOMALY_METHODS } from './anomaly-methods.ts';
 import { BREAKGLASS_METHODS } from './breakglass-methods.ts';
 import { INCIDENT_METHODS } from './incident-methods.ts';
 import { KEY_METHODS } from './key-methods.ts';
@@ -164,6 +165,7 @@ export const METHODS: readonly Method[] = [
   },
   ...INCIDENT_METHODS,
   ...KEY_METHODS,
+  ...ANOMALY_METHODS,
   ...BREAKGLASS_METHODS,
   ...HELD_METHODS,
   ...OUTBOX_METHODS,

@@ -126,6 +126,7 @@ function facts(status: JsonObject): [string, string][] {
     ['policy', environments.map(policyLine).join('\n') || 'none: every request is denied'],
     ['waits', heldLine(object(status.held_update))],
     ['open', countsLine(object(status.decisions))],
+    ['anomalies', anomaliesLine(object(status.anomalies))],
     ['disk', diskLine(object(status.disk))],
     ['self-test', canaryLine(object(object(status.host).canary))],
     ['clock', clockLine(status)],
@@ -185,6 +186,16 @@ function heldLine({ id, serial, missing, wait_until, effective_at }: JsonObject)
   const then = text(effective_at) === null ? '' : `; takes effect ${instant(text(effective_at))}`;
   const what = needs.length > 0 ? `needs ${needs.join(' and ')}${until}` : 'released';
   return plain(`update of serial ${String(serial)} (${id.slice(0, 12)}) ${what}${then}`);
+}
+
+/** What was out of the ordinary within a day; nothing where nothing was. */
+function anomaliesLine({ last_day, newest }: JsonObject): string {
+  if (typeof last_day !== 'number' || last_day === 0) return '';
+  const { rule, principal, at } = object(newest);
+  const who = text(principal) === null ? '' : ` by ${text(principal)}`;
+  return plain(
+    `${last_day} within a day, the newest ${text(rule) ?? ''}${who} ${instant(text(at))} (holdfast anomalies list)`,
+  );
 }
 
 function diskLine({ free_bytes, held_bytes, level }: JsonObject): string {

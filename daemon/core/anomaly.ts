@@ -50,6 +50,21 @@ export interface Escalation extends AuthorityGroup {
   reason: string;
 }
 
+/** An `anomaly.detected` entry as it is shown. */
+export interface ShownAnomaly {
+  /** Log index of the entry. */
+  record_id: number;
+  at: string;
+  rule: string;
+  watch: string;
+  effect: string;
+  principal: string | null;
+  decision_id: string | null;
+  detail: string;
+  counts: JsonObject;
+  entries: number[];
+}
+
 const EVIDENCE_MAX = 20;
 /** More overrides are not counted: at the lowest ratio that means 100,000 decisions. */
 const OVERRIDES_MAX = 1_000;

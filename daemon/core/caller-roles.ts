@@ -63,6 +63,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'permits.open': ['audience', 'observer'],
   'keys.suspend': ['requester', 'operator'],
   'keys.suspended': ['observer'],
+  'anomalies.list': ['observer'],
   'policy.get': ['observer'],
   'policy.history': ['observer'],
   'policy.update': ['audience', 'observer'],

@@ -121,6 +121,14 @@ export function checkLifecycle(
   );
 }
 
+/** There is nothing to do it to. */
+export function noDecision(id: string | undefined): Refusal {
+  return refuse(
+    'decision.not_found',
+    `There is no decision ${id} at this site; nothing was done. Look it up: holdfast decision list`,
+  );
+}
+
 function permitRefusal(
   command: LifecycleCommand,
   id: string,

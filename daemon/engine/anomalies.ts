@@ -1,4 +1,10 @@
-import { type Anomaly, type AnomalyHistory, judgeAnomalies, type Watchable } from '../core/anomaly.ts';
+import {
+  type Anomaly,
+  type AnomalyHistory,
+  judgeAnomalies,
+  type ShownAnomaly,
+  type Watchable,
+} from '../core/anomaly.ts';
 import type { AnomalyRule } from '../core/bundle-anomalies.ts';
 import type { Decision } from '../core/decision.ts';
 import { durationMs } from '../core/duration.ts';
@@ -130,20 +136,6 @@ export function anomalySummary(state: EngineState | null, now: number): object |
   const last_day = newest.filter(({ at }) => at > now - DAY_MS).length;
   const [first] = listAnomalies(state, Number.MAX_SAFE_INTEGER, 1);
   return { last_day, newest: first ?? null };
-}
-
-/** An anomaly as it is shown. */
-export interface ShownAnomaly {
-  record_id: number;
-  at: string;
-  rule: string;
-  watch: string;
-  effect: string;
-  principal: string | null;
-  decision_id: string | null;
-  detail: string;
-  counts: JsonObject;
-  entries: number[];
 }
 
 /** Newest first, older than the cursor index. */

@@ -31,6 +31,7 @@ export type EngineMethod =
   | 'permits.open'
   | 'keys.suspend'
   | 'keys.suspended'
+  | 'anomalies.list'
   | 'peers.admit'
   | 'policy.get'
   | 'policy.history'

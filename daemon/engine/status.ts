@@ -1,4 +1,5 @@
 import { VERSION } from '../host/version.ts';
+import { anomalySummary } from './anomalies.ts';
 import { breakglassHealth, breakglassSummary } from './health/breakglass.ts';
 import { diskHealth } from './health/disk.ts';
 import { type HealthFacts, iso } from './health/facts.ts';
@@ -47,6 +48,7 @@ export function engineStatus(facts: HealthFacts): object {
     incidents: incidentSummary(state),
     disk: facts.disk,
     breakglass: breakglassSummary(state, time),
+    anomalies: anomalySummary(state, time.now),
     degraded,
   };
 }

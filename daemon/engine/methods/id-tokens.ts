@@ -1,7 +1,8 @@
 import type { AcceptedAct } from '../../core/approve.ts';
 import type { DecisionRecord } from '../../core/fold.ts';
 import { type CheckedIdToken, judgeIdToken } from '../../core/id-token.ts';
-import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
+import { noDecision } from '../../core/lifecycle.ts';
+import { isRefusal, type Refusal } from '../../core/refusal.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { type Batch, type EngineState, loadDecision } from '../context.ts';
 import type { LoadedPolicy } from '../policies.ts';
@@ -47,7 +48,7 @@ export function idTokenData({ id_token }: AcceptedAct): JsonObject {
 export function tokenRules(state: EngineState, { args }: EngineCall, time: Reading): EngineReply {
   const record = loadDecision(state, args.id ?? '');
   if (record === null) {
-    return problem(refuse('decision.not_found', `There is no decision ${args.id} at this site.`));
+    return problem(noDecision(args.id));
   }
   const policy = state.policies.active(record.decision.context.environment);
   const { oidc = null } = policy?.compiled.bundle ?? {};

@@ -1,5 +1,5 @@
 import type { DecisionRecord } from '../../core/fold.ts';
-import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
+import { assertTransition, checkLifecycle, noDecision } from '../../core/lifecycle.ts';
 import { type Refusal, refuse } from '../../core/refusal.ts';
 import { recordableText } from '../../core/scrub.ts';
 import type { EntryActor } from '../../formats/entry.ts';
@@ -18,7 +18,7 @@ const SYSTEM: EntryActor = { id: null, role: 'system' };
 /** The decision that a call names; a refusal when there is none. */
 export function findDecision(batch: Batch, id: string | undefined): DecisionRecord | Refusal {
   const record = id === undefined ? null : batch.decision(id);
-  return record ?? refuse('decision.not_found', `There is no decision ${id} at this site.`);
+  return record ?? noDecision(id);
 }
 
 /** Re-reads a decision after an entry was appended to it; the reply is rendered after the commit. */

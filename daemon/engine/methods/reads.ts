@@ -1,4 +1,5 @@
 import type { DecisionRecord } from '../../core/fold.ts';
+import { noDecision } from '../../core/lifecycle.ts';
 import { refuse } from '../../core/refusal.ts';
 import { toBase64 } from '../../formats/digest.ts';
 import { encodeEntryBundle, TILE_WIDTH } from '../../formats/tile.ts';
@@ -13,8 +14,7 @@ const ENTRIES_LIMIT = 256;
 export function getDecision(state: EngineState, call: EngineCall): EngineReply {
   const id = call.args.id ?? '';
   const record = loadDecision(state, id);
-  if (record === null)
-    return problem(refuse('decision.not_found', `There is no decision ${id} at this site.`));
+  if (record === null) return problem(noDecision(id));
   return decisionReply(state, record);
 }
 
@@ -27,8 +27,7 @@ export function getDecisionEntries(state: EngineState, call: EngineCall): Engine
   const { ledger } = state;
   const stream = ledger.stream(id);
   const checkpoint = ledger.checkpoint();
-  if (stream.length === 0 || checkpoint === null)
-    return problem(refuse('decision.not_found', `There is no decision ${id} at this site.`));
+  if (stream.length === 0 || checkpoint === null) return problem(noDecision(id));
   const decoder = new TextDecoder();
   const entries = stream.map(({ index, bytes }) => {
     const proof = JSON.stringify(ledger.inclusionProof(index).map(toBase64));

@@ -1,5 +1,6 @@
 import type { CompiledBundle } from '../../core/compile.ts';
 import type { FirstData } from '../../core/create.ts';
+import { noDecision } from '../../core/lifecycle.ts';
 import { refuse } from '../../core/refusal.ts';
 import { differences, replayDecision } from '../../core/replay.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
@@ -16,7 +17,7 @@ export function replayRecorded(state: EngineState, call: EngineCall): EngineRepl
   const id = call.args.id ?? '';
   const [first] = state.ledger.stream(id);
   if (first === undefined) {
-    return problem(refuse('decision.not_found', `There is no decision ${id} at this site.`));
+    return problem(noDecision(id));
   }
   const entry = decodeEntry(first.bytes);
   const { policy } = entry.data as unknown as FirstData;

@@ -3,6 +3,7 @@ import type { EngineCall, EngineMethod, EngineReply } from '../protocol.ts';
 import type { AfterCommit } from '../reply.ts';
 import type { Reading } from '../time.ts';
 import { approveDecision } from './acts.ts';
+import { anomalyPage } from './anomalies.ts';
 import {
   activateBreakglass,
   endBreakglass,
@@ -80,6 +81,7 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'grants.get': getGrant,
   'grants.list': listGrants,
   'keys.suspended': listSuspended,
+  'anomalies.list': anomalyPage,
   'policy.get': getPolicy,
   'policy.held': getHeld,
   'policy.prepare': preparePolicy,
