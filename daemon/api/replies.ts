@@ -93,6 +93,16 @@ export const Status = literals(
   'cancelled',
 );
 
+const ShadowRuling = Type.Object({
+  result: literals('allow', 'deny', 'queue', 'escalate'),
+  band: nullable(Type.String()),
+  score: nullable(Type.Number()),
+  gates: Type.Array(Type.String()),
+  authority: Type.Object({ route: nullable(Type.String()), required: Type.Array(Group) }),
+});
+/** What was judged beside a decision and not enforced. */
+const Shadow = Type.Object({ class: Type.Optional(ShadowRuling) });
+
 export const Decision = Type.Object({
   decision_id: DecisionId,
   policy_version: nullable(Type.String()),
@@ -139,6 +149,7 @@ export const Decision = Type.Object({
   linked_to: nullable(DecisionId),
   time_trust: literals('trusted', 'floor', 'uncertain'),
   breakglass: Type.Optional(Type.Object({ id: Type.String(), until: Instant })),
+  shadow: Type.Optional(Shadow),
   permit_state: literals('none', 'issued', 'redeemed', 'succeeded', 'failed', 'unknown'),
   permit: Type.Optional(Permit),
   outcome: nullable(AnyObject),

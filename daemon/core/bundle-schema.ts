@@ -68,6 +68,8 @@ export const ActionClass = Type.Object(
     tool: name('tool'),
     /** What whoever asks must be able to do (`capabilities` of the principal), all of it. */
     requires_capabilities: Type.Optional(Type.Array(name('capability'), { minItems: 1, maxItems: 16 })),
+    /** In shadow: judged and recorded, and denied whatever the verdict is. */
+    shadow: Type.Optional(Type.Boolean()),
     pending_ttl: Type.Optional(duration),
     permit_ttl: Type.Optional(duration),
     /** What doubtful time means for this class; default `queue`. */

@@ -7,6 +7,7 @@ import type { DecisionStatus } from './decision.ts';
 import type { StalePolicy } from './freshness.ts';
 import type { RecordedPeer } from './peer.ts';
 import type { DecisionRequest, Target } from './request.ts';
+import type { RecordedShadow } from './shadow.ts';
 import type { SiteStop } from './site-stops.ts';
 import type { EnforcementResult, GateResult, RecordedBreakglass, Verdict } from './verdict.ts';
 
@@ -89,6 +90,7 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
     ...(waits ? { permit_ttl_ms: verdict.permit_ttl_ms } : {}),
     policy: facts.policy,
     risk: { band: verdict.risk.band, reasons: verdict.risk.reasons, score: verdict.risk.score },
+    ...(verdict.shadow === undefined ? {} : { shadow: { class: verdict.shadow } }),
     ...(facts.stops === undefined ? {} : { stops: facts.stops }),
     ...(waits ? { tool: facts.tool } : {}),
     transitions,
@@ -134,6 +136,7 @@ export interface FirstData {
   permit_ttl_ms?: number;
   policy: { digest: string; version: string } | null;
   risk: Verdict['risk'];
+  shadow?: RecordedShadow;
   stops?: readonly SiteStop[];
   tool?: string | null;
   transitions: DecisionStatus[];

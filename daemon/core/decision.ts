@@ -3,6 +3,7 @@ import type { JsonObject } from '../formats/json.ts';
 import type { Permit } from '../formats/permit.ts';
 import type { RecordedPeer } from './peer.ts';
 import type { Target } from './request.ts';
+import type { RecordedShadow } from './shadow.ts';
 import type { AuthorityGroup, EnforcementResult, RecordedBreakglass, RecordedGate } from './verdict.ts';
 
 export type DecisionStatus =
@@ -59,8 +60,8 @@ export type PermitState = 'none' | 'issued' | 'redeemed' | 'succeeded' | 'failed
 
 /**
  * Decision v1, the wire object (design: "The decision"). The ledger's entries are the truth; this is their fold. Fields
- * that do not apply yet are null, never absent, except `permit` (present only while a permit exists), `peer` and
- * `breakglass`.
+ * that do not apply yet are null, never absent, except `permit` (present only while a permit exists), `peer`,
+ * `breakglass` and `shadow`.
  */
 export interface Decision {
   decision_id: string;
@@ -92,6 +93,8 @@ export interface Decision {
   peer?: RecordedPeer;
   /** The break-glass session that was open for it, and until when; present only for what was asked under one. */
   breakglass?: RecordedBreakglass;
+  /** What was judged beside it and not enforced; present where class or site had something in shadow. */
+  shadow?: RecordedShadow;
   permit_state: PermitState;
   permit?: Permit;
   outcome: JsonObject | null;

@@ -32,6 +32,7 @@ import {
 } from './rules.ts';
 import { isRecordableName, withheldText } from './scrub.ts';
 import { secretScanner } from './secrets.ts';
+import { inShadow } from './shadow.ts';
 import { judgeStops, type SiteStop } from './site-stops.ts';
 import { deriveCall } from './template.ts';
 import type { AuthorityGroup, GateResult, RecordedBreakglass, Verdict } from './verdict.ts';
@@ -81,6 +82,16 @@ const NO_AUTHORITY: Verdict['authority'] = { route: null, required: [] };
 export function evaluateRequest(rules: Rules, request: DecisionRequest, facts: Facts): Verdict {
   const name = request.action.class;
   const actionClass = name === null ? null : rules.classOf(name);
+  const verdict = judge(rules, request, facts, actionClass);
+  return actionClass?.definition.shadow === true ? inShadow(actionClass.name, verdict) : verdict;
+}
+
+function judge(
+  rules: Rules,
+  request: DecisionRequest,
+  facts: Facts,
+  actionClass: ClassRules | null,
+): Verdict {
   const environment = request.context.environment ?? PRODUCTION;
   const principal = rules.principals.get(request.context.actor.id ?? '') ?? null;
   const setting = settingOf(request, actionClass, facts);

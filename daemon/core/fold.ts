@@ -87,6 +87,7 @@ function begin({ index, entry }: Recorded): DecisionRecord {
   };
   if (data.peer !== undefined) decision.peer = data.peer;
   if (data.breakglass !== undefined) decision.breakglass = data.breakglass;
+  if (data.shadow !== undefined) decision.shadow = data.shadow;
   if (permit !== undefined) decision.permit = permit;
   return {
     decision,

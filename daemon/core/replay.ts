@@ -5,7 +5,8 @@ import { evaluateWithoutPolicy, type Facts } from './evaluate.ts';
 import type { StalePolicy } from './freshness.ts';
 import type { DecisionRequest } from './request.ts';
 import { isWithholding } from './scrub.ts';
-import type { EnforcementResult, GateResult, Verdict } from './verdict.ts';
+import { gateNames } from './shadow.ts';
+import type { EnforcementResult, GateResult, ShadowRuling, Verdict } from './verdict.ts';
 
 /** The parts of a verdict that decide anything; sentences for people are not among them. */
 export interface Ruling {
@@ -16,6 +17,8 @@ export interface Ruling {
   score: number | null;
   authority: Verdict['authority'];
   call: Verdict['call'];
+  /** Of a class in shadow: what would have been. */
+  shadow?: ShadowRuling;
 }
 
 /** A recorded decision judged again. */
@@ -97,11 +100,12 @@ export function differences(recorded: Ruling, replayed: Ruling): string[] {
   compare('risk score', recorded.score, replayed.score);
   compare('authority', inOrder(recorded.authority), inOrder(replayed.authority));
   compare('call', inOrder(recorded.call), inOrder(replayed.call));
+  compare('shadow', inOrder(recorded.shadow ?? null), inOrder(replayed.shadow ?? null));
   return found;
 }
 
 function recordedRuling(data: FirstData): Ruling {
-  const { enforcement, gates, risk, authority, permit, call } = data;
+  const { enforcement, gates, risk, authority, permit, call, shadow } = data;
   // A denial and a request that waits for time have no call; an allowed one has it in its permit.
   return {
     result: enforcement.result,
@@ -110,10 +114,11 @@ function recordedRuling(data: FirstData): Ruling {
     score: risk.score,
     authority,
     call: permit?.call ?? call ?? null,
+    ...(shadow?.class === undefined ? {} : { shadow: shadow.class }),
   };
 }
 
-function rulingOf({ result, gates, risk, authority, call }: Verdict): Ruling {
+function rulingOf({ result, gates, risk, authority, call, shadow }: Verdict): Ruling {
   return {
     result,
     gates: gateNames(gates),
@@ -121,15 +126,8 @@ function rulingOf({ result, gates, risk, authority, call }: Verdict): Ruling {
     score: risk.score,
     authority,
     call: result === 'allow' || result === 'escalate' ? call : null,
+    ...(shadow === undefined ? {} : { shadow }),
   };
-}
-
-function gateNames(gates: readonly GateResult[]): string[] {
-  return gates
-    .filter(({ result }) => result !== 'pass')
-    .map(({ id, field, result }) => [id, field, result === 'fail' ? undefined : result])
-    .map((words) => words.filter((word) => word !== undefined).join(' '))
-    .sort();
 }
 
 /** What a withheld field was denied for cannot be seen in its mark, so its recorded gates stand in for the new ones. */
@@ -144,6 +142,10 @@ function withKept(verdict: Verdict, data: FirstData, kept: readonly GateResult[]
     risk: { band: null, score: null, reasons: [] },
     authority: { route: null, required: [] },
     result: 'deny',
+    // What it was denied for would have been seen there too.
+    ...(verdict.shadow === undefined || data.shadow?.class === undefined
+      ? {}
+      : { shadow: data.shadow.class }),
   };
 }
 

@@ -43,6 +43,18 @@ export interface Verdict {
   /** How long a pending decision waits for authority, and how long a permit lives, in milliseconds. */
   pending_ttl_ms: number;
   permit_ttl_ms: number;
+  /** What it would have been; present only where the class is in shadow, which denies. */
+  shadow?: ShadowRuling;
+}
+
+/** What a request would have got. */
+export interface ShadowRuling {
+  result: EnforcementResult;
+  band: string | null;
+  score: number | null;
+  /** Gates that did not pass, as `gateNames` writes them. */
+  gates: string[];
+  authority: Verdict['authority'];
 }
 
 /**

@@ -36,7 +36,7 @@ function allowedText(recorded: Recorded, data: FirstData, printed: PrintedData):
     `,"enforcement":{"default":"deny","result":"allow","allow_if":[],"reasons":${print(data.enforcement.reasons)}}` +
     `,"timestamps":{"created_at":${at},"updated_at":${at}},"expires_at":${text(permit?.expires_at)}` +
     `,"linked_to":${text(linked_to)},"time_trust":"${entry.time_trust}","permit_state":"issued"` +
-    `,"outcome":null,"reviews":[]${members.peer === undefined ? '' : `,"peer":${members.peer}`}${members.breakglass === undefined ? '' : `,"breakglass":${members.breakglass}`},"permit":${members.permit?.slice(0, -1)}`
+    `,"outcome":null,"reviews":[]${members.peer === undefined ? '' : `,"peer":${members.peer}`}${members.breakglass === undefined ? '' : `,"breakglass":${members.breakglass}`}${members.shadow === undefined ? '' : `,"shadow":${members.shadow}`},"permit":${members.permit?.slice(0, -1)}`
   );
 }
 

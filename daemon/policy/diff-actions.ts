@@ -19,7 +19,8 @@ function newClass(name: string, { actions, tools }: Bundle): string {
   const where = action?.environments === undefined ? '' : ` in ${listed(action.environments)}`;
   const tool = tools[action?.tool ?? ''];
   const runs = tool === undefined ? '' : `; it ${doing(tool)}`;
-  return `${name} may now be asked for${where} (target: ${action?.target.type}, base risk ${action?.base_risk})${runs}.`;
+  const only = action?.shadow === true ? ', in shadow: recorded, denied' : '';
+  return `${name} may now be asked for${where}${only} (target: ${action?.target.type}, base risk ${action?.base_risk})${runs}.`;
 }
 
 function classChanges(name: string, before: Bundle, after: Bundle): string[] {
@@ -32,6 +33,7 @@ function classChanges(name: string, before: Bundle, after: Bundle): string[] {
     ...payloadChanges(name, was, is),
     ...riskChange(name, was, is),
     ...ttlChanges(name, was, is),
+    ...shadowChange(name, was, is),
     ...(was.tool === is.tool ? [] : [`${name} is now carried out by the tool ${is.tool} (was ${was.tool}).`]),
   ];
 }
@@ -109,6 +111,13 @@ function riskChange(name: string, was: BundleActionClass, is: BundleActionClass)
   if (was.base_risk === is.base_risk) return [];
   const moves = is.base_risk > was.base_risk ? 'rises' : 'falls';
   return [`The base risk of ${name} ${moves} from ${was.base_risk} to ${is.base_risk}.`];
+}
+
+function shadowChange(name: string, was: BundleActionClass, is: BundleActionClass): string[] {
+  if ((was.shadow ?? false) === (is.shadow ?? false)) return [];
+  if (is.shadow === true)
+    return [`${name} goes into shadow: requests are judged and recorded, and every one is denied.`];
+  return [`${name} is in shadow no longer: what its rules say is enforced.`];
 }
 
 const TIME_WORDS = {

@@ -58,6 +58,7 @@ export function renderDecision(decision: DecisionReply, permitFile?: string): st
       [isWaiting(decision) ? 'have' : 'answered', received(decision)],
       ['exceptions', exceptionLines(decision)],
       ['break-glass', decision.breakglass === undefined ? '' : `session ${decision.breakglass.id}`],
+      ['in shadow', shadowLines(decision)],
       [isWaiting(decision) ? 'waits until' : '', isWaiting(decision) ? instant(expires_at) : ''],
       ['permit', permit === undefined ? '' : `${permit.id} for ${plain(permit.audience)}`],
       [
@@ -130,6 +131,12 @@ function loginWords({ issuer, subject, auth_time, amr }: Login): string {
   const when = auth_time === null ? '' : `, ${moment(auth_time)}`;
   const how = amr.length === 0 ? '' : `, by ${amr.join(', ')}`;
   return plain(`logged in at ${issuer} as ${subject}${when}${how}`);
+}
+
+/** What was judged beside it and not enforced. */
+function shadowLines({ shadow }: Decision): string {
+  if (shadow?.class === undefined) return '';
+  return plain(`its class; without that: ${shadow.class.result}`);
 }
 
 function reviewLines({ reviews }: Decision): string {

@@ -1,0 +1,39 @@
+import type { GateResult, ShadowRuling, Verdict } from './verdict.ts';
+
+/* Shadow mode: what was judged, recorded and not enforced. */
+
+/** Member `shadow` of a decision and of its first entry. */
+export interface RecordedShadow {
+  /** The action class is in shadow: what its policy would have said if it were not. */
+  class?: ShadowRuling;
+}
+
+/** The gate by which a class that is in shadow denies. */
+export const SHADOW_GATE = 'class.shadow';
+
+/** Gates that did not pass, as `id`, `id field` or `id field requires_exception`, sorted. */
+export function gateNames(gates: readonly GateResult[]): string[] {
+  return gates
+    .filter(({ result }) => result !== 'pass')
+    .map(({ id, field, result }) => [id, field, result === 'fail' ? undefined : result])
+    .map((words) => words.filter((word) => word !== undefined).join(' '))
+    .sort();
+}
+
+/**
+ * The verdict about a class that is in shadow: it denies, whatever the rest says, and nothing lifts that; what would have
+ * been goes with it for the record.
+ */
+export function inShadow(name: string, verdict: Verdict): Verdict {
+  const { gates, risk, authority, result, reasons } = verdict;
+  const reason = `${name} is in shadow: recorded, not enforced. Without that the answer would have been ${result}.`;
+  return {
+    ...verdict,
+    gates: [...gates, { id: SHADOW_GATE, result: 'fail', reason }],
+    authority: { route: null, required: [] },
+    call: null,
+    result: 'deny',
+    reasons: [reason, ...(result === 'deny' ? reasons : [])],
+    shadow: { result, band: risk.band, score: risk.score, gates: gateNames(gates), authority },
+  };
+}
