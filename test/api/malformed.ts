@@ -2,7 +2,7 @@ import { Agent } from 'node:http';
 import fc from 'fast-check';
 import { METHODS, type Method, methodsOf, type SocketKind } from '../../daemon/api/methods.ts';
 import { exchange, exchangeRaw, openStream } from './exchange.ts';
-import { decisionId, permitId } from './fake-engine.ts';
+import { decisionId } from './fake-engine.ts';
 
 /*
  * A generator of malformed requests, and floods of them at a socket. Everything that it makes is malformed by
@@ -46,6 +46,17 @@ const BODIES: Record<string, Record<string, unknown>> = {
   'decisions.reconcile': ACT,
   'permits.redeem': { audience: 'gateway', action_digest: 'ab'.repeat(32) },
   'permits.outcome': { audience: 'gateway', result: 'succeeded', detail: {} },
+  'breakglass.activate': { scope: '{}', ...ACT },
+  'breakglass.end': ACT,
+  'breakglass.review': ACT,
+  'grants.issue': { grant: '{}', ...ACT },
+  'grants.redeem': { code: 'x', actor: { id: 'olga' }, reason: 'r' },
+  'grants.revoke': ACT,
+  'incidents.open': { actor: { id: 'alice' }, target: null, detail: 'd' },
+  'incidents.resume': ACT,
+  'keys.suspend': ACT,
+  'policy.release': ACT,
+  'time.state': ACT,
   'policy.import': { path: '/media/stick' },
   'outbox.acknowledgements': { path: '/media/stick' },
   'peers.identify': { uid: 1_000, method: 'actions.execute', actor: 'agent:ops-1' },
@@ -83,8 +94,20 @@ function malformedText(body: Record<string, unknown>): fc.Arbitrary<string> {
   );
 }
 
+/** Prefixes of the ids that methods take, by the first word of their names. */
+const PREFIXES: Record<string, string> = {
+  permits: 'prm_',
+  breakglass: 'bg_',
+  grants: 'grant_',
+  incidents: 'inc_',
+};
+
+function idFor(name: string): string {
+  return decisionId(1).replace('dec_', PREFIXES[name.split('.')[0] ?? ''] ?? 'dec_');
+}
+
 function pathOf({ name, http }: Method): string {
-  const id = name.startsWith('permits.') ? permitId(1) : decisionId(1);
+  const id = idFor(name);
   return (http?.path ?? '').replace('{path+}', '0/000').replace('{index}', '1').replace('{id}', id);
 }
 
@@ -174,7 +197,9 @@ function badParameters(socket: SocketKind): fc.Arbitrary<MalformedRequest>[] {
 
 /** Requests that are proper HTTP and malformed in what they ask of this kind of socket. */
 export function malformedRequest(socket: SocketKind): fc.Arbitrary<MalformedRequest> {
-  const posts = methodsOf(socket).filter((method) => method.http?.verb === 'POST');
+  const posts = methodsOf(socket).filter(
+    (method) => method.http?.verb === 'POST' && method.body !== undefined,
+  );
   return fc.oneof(
     { weight: 6, arbitrary: fc.oneof(...posts.map(withBody)) },
     { weight: 2, arbitrary: elsewhereOrNowhere(socket) },
@@ -257,8 +282,7 @@ export function malformedFrame(socket: SocketKind): fc.Arbitrary<string> {
 
 /** The body of a method with its path parameters beside it, as a frame has them. */
 function parametersOf(method: Method): Record<string, unknown> {
-  const id =
-    method.path === undefined ? {} : { id: method.name.startsWith('permits.') ? permitId(1) : decisionId(1) };
+  const id = method.path === undefined ? {} : { id: idFor(method.name) };
   return { ...id, ...BODIES[method.name] };
 }
 
