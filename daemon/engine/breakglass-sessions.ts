@@ -1,6 +1,6 @@
-import { counting } from '../core/counting.ts';
 import { inScope } from '../core/breakglass.ts';
 import { type BreakglassSession, foldSession, type SessionEnd } from '../core/breakglass-session.ts';
+import { counting } from '../core/counting.ts';
 import { isoTime } from '../core/create.ts';
 import { coversPlace } from '../core/lift.ts';
 import type { DecisionRequest } from '../core/request.ts';
