@@ -18,7 +18,7 @@ function canRun(name: string): boolean {
 
 describe('transcripts', () => {
   for (const name of readdirSync(HERE).filter((file) => file.endsWith('.txt'))) {
-    it.skipIf(!canRun(name))(name, () => play(name), 180_000);
+    it.skipIf(!canRun(name))(name, () => play(name), 400_000);
   }
 });
 
