@@ -20,6 +20,7 @@ interface SignOptions extends SiteOptions, Outlets, IdTokenOptions {
   answer: 'approve' | 'reject';
   reason: string;
   exception?: boolean;
+  gate?: string;
   ttl?: string;
   trust?: string;
   actOnly?: boolean;
@@ -55,7 +56,11 @@ export function signCommand(): Command {
       new Option('--answer <answer>', 'the answer').choices(['approve', 'reject']).default('approve'),
     )
     .option('--reason <text>', 'why; it is signed and recorded', '')
-    .option('--exception', 'grant the exception that a gate asks for, instead of approving')
+    .option(
+      '--exception',
+      'grant the exception that a gate asks for, instead of approving; it ends with --ttl',
+    )
+    .option('--gate <id>', 'the gate to except (default: the only one that waits for the role)')
     .option(
       '--ttl <seconds>',
       'how long the signature may be submitted (default: 3600; of a request: as long as it waits)',
@@ -119,6 +124,7 @@ function wantedOf(options: SignOptions): OfflineSignRequest {
     role: options.role,
     yes: options.yes ?? false,
     ...(options.ttl === undefined ? {} : { ttlSeconds: parseTtl(options.ttl) }),
+    ...(options.gate === undefined ? {} : { gate: options.gate }),
   };
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
 import { type ApiClient, ApiProblem, type SignedActBody } from '../api/client.ts';
 import type { Decision } from '../core/decision.ts';
+import { gateDigest, openExceptions } from '../core/exception.ts';
 import { checkLifecycle } from '../core/lifecycle.ts';
 import { REFUSALS } from '../core/refusal.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -27,6 +28,8 @@ export interface SignRequest {
   /** Sign without asking again on a terminal. */
   yes: boolean;
   ttlSeconds?: number;
+  /** Of an exception: the gate it is for; absent where only one waits for the signer's role. */
+  gate?: string;
 }
 
 /** A signed act is for submitting now; long enough for a walk to the other machine. */
@@ -53,6 +56,7 @@ export async function signAbout(
     ...request,
     site: site.config.site,
     role: signer.role,
+    gate: chosenGate(decision, request, signer.role),
     ttlSeconds: request.ttlSeconds ?? DEFAULT_TTL_SECONDS,
     seen: await seenCheckpoint(client, site),
   });
@@ -96,6 +100,8 @@ function digestShown({ action }: Decision): string {
 export interface ActParts extends Pick<SignRequest, 'kind' | 'answer' | 'reason'> {
   site: string;
   role: string;
+  /** Of an exception: the gate it is for. */
+  gate: string | null;
   ttlSeconds: number;
   /** Text of the checkpoint that the signer saw, verified. */
   seen: string | null;
@@ -109,7 +115,11 @@ export function buildAct(decision: Decision, parts: ActParts): SignedAct {
     kind: parts.kind,
     site: parts.site,
     subject: decision.decision_id,
-    subject_digest: { action: decision.action_digest, ...(policy === null ? {} : { policy }) },
+    subject_digest: {
+      action: decision.action_digest,
+      ...(policy === null ? {} : { policy }),
+      ...(parts.gate === null ? {} : { gate: gateDigest(parts.gate) }),
+    },
     answer: parts.answer,
     role: parts.role,
     reason: parts.reason,
@@ -118,6 +128,34 @@ export function buildAct(decision: Decision, parts: ActParts): SignedAct {
     nonce: randomBytes(NONCE_BYTES).toString('base64url'),
     seen_checkpoint: parts.seen,
   };
+}
+
+/**
+ * The gate that an exception is for: the one that is named, or the only one that waits for the role. Null for other
+ * acts. Throws BoundaryError `gate.unknown`, `gate.several`.
+ */
+export function chosenGate(
+  decision: Decision,
+  { kind, gate }: Pick<SignRequest, 'kind' | 'gate'>,
+  role: string,
+): string | null {
+  if (kind !== 'exception') return null;
+  const open = openExceptions(decision, ({ counts }) => counts !== false);
+  const mine = open.filter((one) => one.exception_role === role).map(({ id }) => id);
+  if (gate !== undefined) {
+    if (open.some(({ id }) => id === gate)) return gate;
+    throw new BoundaryError(
+      'gate.unknown',
+      `No exception is open for the gate ${gate}; nothing was signed. ${open.length === 0 ? 'None is open.' : `Open: ${open.map(({ id }) => id).join(', ')}.`}`,
+      { at: '--gate' },
+    );
+  }
+  if (mine.length <= 1) return mine[0] ?? null;
+  throw new BoundaryError(
+    'gate.several',
+    `${mine.join(' and ')} wait for an exception by ${role}. Say which with --gate, and sign one for each; nothing was signed.`,
+    { at: '--gate' },
+  );
 }
 
 /** Text of the ledger's newest checkpoint, verified; null where the socket does not give it out. */

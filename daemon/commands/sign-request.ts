@@ -11,7 +11,15 @@ import { formatAct, type SignedAct } from '../formats/signed-act.ts';
 import { renderStatement } from './render/act.ts';
 import { say } from './render/output.ts';
 import { type Checked, renderRequest } from './render/request.ts';
-import { assertOpen, assertShown, buildAct, confirm, type SignRequest, signAct } from './sign-act.ts';
+import {
+  assertOpen,
+  assertShown,
+  buildAct,
+  chosenGate,
+  confirm,
+  type SignRequest,
+  signAct,
+} from './sign-act.ts';
 import { chooseSigner, type KeyOwner, type Signer } from './signer-role.ts';
 import { openSigningKey, type SigningKey } from './ssh-key.ts';
 import { readTrustFile } from './trust.ts';
@@ -121,6 +129,7 @@ function prepareAct(opened: OpenedRequest, wanted: OfflineSignRequest, key: Sign
     ...wanted,
     site: request.site,
     role: signer.role,
+    gate: chosenGate(decision, wanted, signer.role),
     ttlSeconds: wanted.ttlSeconds ?? patience(decision.expires_at),
     seen: checkpoint?.text ?? null,
   });

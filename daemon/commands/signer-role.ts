@@ -78,7 +78,9 @@ function choicesOf(asked: readonly string[] | null, held: readonly string[] | nu
 /** Roles that the decision waits for in acts of this kind; null when any will do. */
 export function askedRoles(decision: Decision, kind: string): string[] | null {
   if (kind === 'exception')
-    return unique(openExceptions(decision).flatMap((gate) => gate.exception_role ?? []));
+    return unique(
+      openExceptions(decision, ({ counts }) => counts !== false).flatMap((gate) => gate.exception_role ?? []),
+    );
   if (kind !== 'approval') return null;
   const { required, received } = decision.authority;
   const roles = unique(required.flatMap((group) => group.roles));

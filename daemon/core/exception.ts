@@ -1,7 +1,6 @@
 import { sha256Hex } from '../formats/digest.ts';
 import type { SignedAct } from '../formats/signed-act.ts';
-import type { Given } from './counting.ts';
-import type { Decision } from './decision.ts';
+import type { Decision, GrantedException } from './decision.ts';
 import { type Refusal, refuse } from './refusal.ts';
 import type { RecordedGate } from './verdict.ts';
 
@@ -16,7 +15,7 @@ export function gateDigest(gate: string): string {
  */
 export function openExceptions(
   decision: Decision,
-  counts: (granted: Given) => boolean = () => true,
+  counts: (granted: GrantedException) => boolean = () => true,
 ): RecordedGate[] {
   return decision.policy.gates.filter(
     (gate) =>
@@ -63,7 +62,7 @@ function waitingWords(open: readonly RecordedGate[]): string {
 }
 
 /** Instant until which all exceptions hold that carry the decision, in milliseconds since 1970; infinite without any. */
-export function exceptionsUntil(decision: Decision, counts: (granted: Given) => boolean): number {
+export function exceptionsUntil(decision: Decision, counts: (granted: GrantedException) => boolean): number {
   const ends = decision.policy.gates.flatMap(({ id, result }) => {
     if (result !== 'requires_exception') return [];
     const granted = decision.policy.exceptions.filter((one) => one.gate === id && counts(one));

@@ -1,4 +1,5 @@
 import type { Decision } from '../../core/decision.ts';
+import { gateDigest } from '../../core/exception.ts';
 import type { SignedAct } from '../../formats/signed-act.ts';
 import type { Signer } from '../signer-role.ts';
 import { fitted, folded, inline, moment, paint, plain, span } from './text.ts';
@@ -25,7 +26,7 @@ export function renderAct(act: SignedAct, decision: Decision, signer: Signer): s
       ['intent', plain(action.intent ?? '')],
       ['asked by', plain(context.actor.id ?? '(nobody named)')],
       ['risk', plain([risk.band ?? 'not computed', ...risk.reasons].join('; '))],
-      ['exceptions', act.kind === 'exception' ? exceptions(decision) : ''],
+      ['exception', act.kind === 'exception' ? exceptions(act, decision) : ''],
       ['because', plain(act.reason)],
     ]),
     renderBound(act, decision, signer),
@@ -35,7 +36,7 @@ export function renderAct(act: SignedAct, decision: Decision, signer: Signer): s
 /** The same where the decision stands on the screen already: only what the signature says about it. */
 export function renderStatement(act: SignedAct, decision: Decision, signer: Signer): string {
   const about = fitted([
-    ['exceptions', act.kind === 'exception' ? exceptions(decision) : ''],
+    ['exception', act.kind === 'exception' ? exceptions(act, decision) : ''],
     ['because', plain(act.reason)],
   ]);
   return [statement(act), ...(about === '' ? [] : [about]), renderBound(act, decision, signer)].join('\n');
@@ -65,9 +66,12 @@ function renderBound(act: SignedAct, decision: Decision, signer: Signer): string
   ].join('\n');
 }
 
-function exceptions({ policy }: Decision): string {
+/** The gate that the act names; where it names none, all that could be meant. */
+function exceptions(act: SignedAct, { policy }: Decision): string {
+  const named = act.subject_digest.gate;
   return policy.gates
     .filter((gate) => gate.result === 'requires_exception')
+    .filter(({ id }) => named === undefined || gateDigest(id) === named)
     .map((gate) => plain(`${gate.id}: ${gate.reason}`))
     .join('\n');
 }

@@ -147,7 +147,11 @@ function reviewLines({ reviews }: Decision): string {
 
 function exceptionLines({ policy }: Decision): string {
   return policy.exceptions
-    .map(({ gate, principal, reason, at }) => plain(`${gate} by ${principal}, ${moment(at)}: ${reason}`))
+    .map(({ gate, principal, reason, at, expires_at, counts }) =>
+      plain(
+        `${gate} by ${principal}, ${moment(at)}, until ${moment(expires_at)}${counts === false ? ' (counts no longer)' : ''}: ${reason}`,
+      ),
+    )
     .join('\n');
 }
 

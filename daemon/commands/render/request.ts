@@ -72,7 +72,8 @@ function haveLines({ authority, policy }: Given): string {
       `${answer} by ${principal} as ${role}, ${moment(at)}${counts === false ? ' (counts no longer)' : ''}`,
   );
   const exceptions = policy.exceptions.map(
-    ({ gate, principal, reason, at }) => `exception for ${gate} by ${principal}, ${moment(at)}: ${reason}`,
+    ({ gate, principal, reason, at, expires_at, counts }) =>
+      `exception for ${gate} by ${principal}, ${moment(at)}, until ${moment(expires_at)}${counts === false ? ' (counts no longer)' : ''}: ${reason}`,
   );
   return [...votes, ...exceptions].map((line) => plain(line)).join('\n') || 'nothing yet';
 }
