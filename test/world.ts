@@ -66,15 +66,17 @@ export class World {
     this.work = join(this.root, 'work');
   }
 
-  /** Makes a dev site with a policy directory, in whose tools `WORK` stands for the world's own directory. */
+  /** Makes a dev site with a policy directory, in which `WORK` stands for the world's own directory. */
   static async make(policy = join(ROOT, 'test/crash/policy')): Promise<World> {
     const world = new World();
     try {
       world.#makeTools();
       const source = join(world.root, 'policy');
       cpSync(policy, source, { recursive: true });
-      const tools = join(source, 'tools.yaml');
-      writeFileSync(tools, readFileSync(tools, 'utf8').replaceAll(/\bWORK\b/g, world.work));
+      for (const name of readdirSync(source).filter((name) => name.endsWith('.yaml'))) {
+        const file = join(source, name);
+        writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/\bWORK\b/g, world.work));
+      }
       const made = await world.holdfast(
         'init',
         '--site',
