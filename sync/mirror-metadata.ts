@@ -1,6 +1,7 @@
 import { BoundaryError } from '../daemon/formats/boundary-error.ts';
 import type { Json, JsonObject } from '../daemon/formats/json.ts';
 import {
+  bundlesNamed,
   isRegionName,
   isTargetName,
   parseSiteTarget,
@@ -63,8 +64,7 @@ export function targetFile(targets: Uint8Array, name: string): Wanted {
 
 /** Target names of the bundles that a site's file pins, each once. */
 export function bundlesOf(siteFile: Uint8Array): string[] {
-  const pinned = Object.values(parseSiteTarget(siteFile).environments);
-  return [...new Set(pinned.map(({ path }) => path))];
+  return [...new Set(bundlesNamed(parseSiteTarget(siteFile)).map(([, { path }]) => path))];
 }
 
 /** The version of a root file, such as the pinned one (TUF §5.3). */

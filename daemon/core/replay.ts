@@ -34,6 +34,9 @@ export interface Replay {
   withheld: boolean;
 }
 
+/** What of a decision's first entry it takes to judge it again. */
+export type DecisionEntry = Pick<Entry, 'site' | 'stream' | 'at' | 'time_trust' | 'actor' | 'data'>;
+
 /** Whether an entry is the first of a decision, which is what can be replayed. */
 export function isDecisionEntry(entry: Entry): boolean {
   return entry.seq === 0 && entry.stream.startsWith('dec_');
@@ -45,7 +48,7 @@ export function isDecisionEntry(entry: Entry): boolean {
  * force. `freshness`: as recorded, unless another is to be assumed (null: a fresh policy).
  */
 export function replayDecision(
-  entry: Entry,
+  entry: DecisionEntry,
   policy: CompiledBundle | null,
   freshness: StalePolicy | null = (entry.data as unknown as FirstData).freshness ?? null,
 ): Replay {
@@ -72,7 +75,7 @@ export function replayDecision(
 }
 
 /** The request as it may be known from its entry: commitments and withheld marks where values were. */
-export function recordedRequest(entry: Entry): DecisionRequest {
+export function recordedRequest(entry: DecisionEntry): DecisionRequest {
   const { action, context, environment_assumed, linked_to } = entry.data as unknown as FirstData;
   return {
     action: { class: action.class, intent: action.intent, target: action.target, payload: action.payload },

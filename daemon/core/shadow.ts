@@ -1,4 +1,4 @@
-import type { GateResult, ShadowRuling, Verdict } from './verdict.ts';
+import type { EnforcementResult, GateResult, ShadowRuling, Verdict } from './verdict.ts';
 
 /* Shadow mode: what was judged, recorded and not enforced. */
 
@@ -6,6 +6,30 @@ import type { GateResult, ShadowRuling, Verdict } from './verdict.ts';
 export interface RecordedShadow {
   /** The action class is in shadow: what its policy would have said if it were not. */
   class?: ShadowRuling;
+  /** The site has another bundle in shadow: what that said. */
+  candidate?: ShadowCandidate;
+}
+
+/** A bundle as decisions name it. */
+export interface PolicyName {
+  digest: string;
+  /** `name@version`. */
+  version: string;
+}
+
+/** What a bundle in shadow said about a decision, or why it could not. */
+export type ShadowCandidate = { policy: PolicyName } & (CandidateRuling | { failed: string });
+
+/** What would have been; gates and authority only where they differ from the decision's own. */
+export interface CandidateRuling {
+  result: EnforcementResult;
+  band: string | null;
+  score: number | null;
+  /** Gates that did not pass, here alone and there alone. */
+  gates?: { added: string[]; gone: string[] };
+  authority?: Verdict['authority'];
+  /** How many gates and groups differ, where naming them would have made the entry too long. */
+  dropped?: { gates: number; groups: number };
 }
 
 /** The gate by which a class that is in shadow denies. */

@@ -5,6 +5,7 @@ import type { FreshnessStep } from '../core/freshness.ts';
 import { PRODUCTION } from '../core/minimum.ts';
 import { hasIdentity } from '../core/peer.ts';
 import { type Roster, rosterOf } from '../core/roster.ts';
+import type { PolicyName } from '../core/shadow.ts';
 import { type Suspended, underSuspensions } from '../core/suspended.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { sha256Hex } from '../formats/digest.ts';
@@ -46,13 +47,26 @@ export interface SiteTarget {
   issued_at: string;
   effective_at?: string;
   profile?: string;
-  environments: Record<string, PinnedBundle & { path: string }>;
+  environments: Record<string, PinnedBundle & { path: string; shadow?: ShadowPin }>;
 }
+
+/** A bundle in shadow, and the classes that it is asked about; absent: all. */
+type ShadowPin = PinnedBundle & { path: string; classes?: string[] };
 
 /** A bundle ready to judge, with its roster. */
 export interface LoadedPolicy {
   compiled: CompiledBundle;
   roster: Roster;
+}
+
+/** A bundle in shadow: judged beside the one in force, never enforced. */
+export interface ShadowPolicy {
+  name: PolicyName;
+  /** Null: every class. */
+  classes: ReadonlySet<string> | null;
+  compiled: CompiledBundle | null;
+  /** Why it could not be loaded; null when it was. */
+  failure: unknown;
 }
 
 /** A bundle on its way to being in force. */
@@ -76,6 +90,7 @@ export class Policies {
   readonly #preparing = new Map<string, Preparation>();
   #applied: AppliedPolicy | null = null;
   #failures = new Map<string, string>();
+  readonly #shadows = new Map<string, ShadowPolicy>();
   #inForce: readonly LoadedPolicy[] = [];
   #identities = 0;
   /** How old what is in force has become. */
@@ -111,6 +126,7 @@ export class Policies {
         this.#failures.set(environment, error instanceof Error ? error.message : String(error));
       }
     }
+    this.#followShadows(applied);
     this.#preparing.clear();
     this.#forgetOld();
     this.#inForce = [
@@ -120,9 +136,37 @@ export class Policies {
     this.age.follow(bundles, applied?.site_target.issued_at ?? null, steps);
   }
 
+  /** What cannot be loaded into shadow is told by every decision that it should have judged, and changes nothing else. */
+  #followShadows(applied: AppliedPolicy | null): void {
+    this.#shadows.clear();
+    for (const [environment, { shadow }] of Object.entries(applied?.site_target.environments ?? {})) {
+      if (shadow === undefined) continue;
+      const { name, version, digest, classes } = shadow;
+      const about = {
+        name: { digest, version: `${name}@${version}` },
+        classes: classes === undefined ? null : new Set(classes),
+      };
+      try {
+        const { compiled } = this.admit(digest, true);
+        this.#shadows.set(environment, { ...about, compiled, failure: null });
+      } catch (failure) {
+        this.#shadows.set(environment, { ...about, compiled: null, failure });
+      }
+    }
+  }
+
+  /** What is in shadow for a request of this class; undefined, nearly always, when nothing is. */
+  shadowFor(environment: string, actionClass: string | null): ShadowPolicy | undefined {
+    if (this.#shadows.size === 0) return undefined;
+    const shadow = this.#shadows.get(environment);
+    if (shadow === undefined || shadow.classes === null) return shadow;
+    return actionClass !== null && shadow.classes.has(actionClass) ? shadow : undefined;
+  }
+
   /** What nobody runs is not kept for ever; it is read again when it is asked for. */
   #forgetOld(): void {
     const active = new Set(Object.values(this.#applied?.environments ?? {}).map(({ digest }) => digest));
+    for (const { name } of this.#shadows.values()) active.add(name.digest);
     const old = [...this.#loaded.keys()].filter((digest) => !active.has(digest));
     for (const digest of old.slice(0, Math.max(0, old.length - OLD_BUNDLES))) this.#loaded.delete(digest);
   }

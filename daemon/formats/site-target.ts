@@ -24,6 +24,17 @@ export interface PinnedTarget {
   path: string;
 }
 
+/** A bundle that is judged beside the one in force, recorded and never enforced. */
+export interface ShadowTarget extends PinnedTarget {
+  /** Action classes that it is asked about; absent: all. */
+  classes?: string[];
+}
+
+/** What an environment runs, and what it has in shadow. */
+export interface EnvironmentTarget extends PinnedTarget {
+  shadow?: ShadowTarget;
+}
+
 export interface SiteTarget {
   schema: 'holdfast/site/v1';
   site: string;
@@ -35,7 +46,7 @@ export interface SiteTarget {
   effective_at?: string;
   /** Stamp of a local 1-of-1 publisher; absent for a real one. */
   profile?: 'dev';
-  environments: Record<string, PinnedTarget>;
+  environments: Record<string, EnvironmentTarget>;
 }
 
 export function siteTargetName(site: string): string {
@@ -93,14 +104,41 @@ export function parseSiteTarget(bytes: Uint8Array): SiteTarget {
     environments: Object.fromEntries(
       environments.map(([name, pinned]) => [
         environmentName(name),
-        parsePinned(pinned, `/environments/${name}`),
+        parseEnvironment(pinned, `/environments/${name}`),
       ]),
     ),
   };
 }
 
-function parsePinned(value: Json, at: string): PinnedTarget {
-  const pinned = members(value, at);
+/** Every bundle that a site's file names, in force or in shadow, with the environment that it is named for. */
+export function bundlesNamed({ environments }: SiteTarget): [string, PinnedTarget][] {
+  return Object.entries(environments).flatMap(([environment, pinned]): [string, PinnedTarget][] =>
+    pinned.shadow === undefined
+      ? [[environment, pinned]]
+      : [
+          [environment, pinned],
+          [environment, pinned.shadow],
+        ],
+  );
+}
+
+function parseEnvironment(value: Json, at: string): EnvironmentTarget {
+  const { shadow, ...pinned } = members(value, at);
+  const parsed = parsePinned(pinned, at);
+  return shadow === undefined ? parsed : { ...parsed, shadow: parseShadow(shadow, `${at}/shadow`) };
+}
+
+function parseShadow(value: Json, at: string): ShadowTarget {
+  const { classes, ...pinned } = members(value, at);
+  const parsed = parsePinned(pinned, at);
+  if (classes === undefined) return parsed;
+  if (!Array.isArray(classes) || classes.length === 0 || classes.length > 256)
+    throw malformed(`${at}/classes`, '1 to 256 action classes');
+  const names = classes.map((name) => matching(name, /^[a-z][a-z0-9_]{0,63}$/, `${at}/classes`));
+  return { ...parsed, classes: names };
+}
+
+function parsePinned(pinned: JsonObject, at: string): PinnedTarget {
   only(pinned, ['name', 'version', 'digest', 'path'], at);
   const name = matching(pinned.name, /^[a-z][a-z0-9_.-]{0,63}$/, `${at}/name`);
   const version = positive(pinned.version, `${at}/version`);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type EngineHandle, type EngineMethod, type EngineReply, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
+import { bundlesNamed } from '../formats/site-target.ts';
 import type { Clock } from '../host/clock.ts';
 import type { SitePaths } from '../host/site.ts';
 import { acceptedResult, type ImportResult, recordOf } from './import-result.ts';
@@ -114,7 +115,7 @@ async function judge(
 
 /** The engine makes the bundles ready between decisions; what it cannot prepare it says when it is to apply it. */
 async function prepare(engine: EngineHandle, { siteTarget }: GoodUpdate): Promise<void> {
-  const digests = new Set(Object.values(siteTarget.environments).map(({ digest }) => digest));
+  const digests = new Set(bundlesNamed(siteTarget).map(([, { digest }]) => digest));
   for (const digest of digests) {
     let ready = false;
     while (!ready) {

@@ -3,6 +3,7 @@ import { type Bundle, parseBundle } from '../core/bundle.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { sha256Hex } from '../formats/digest.ts';
 import {
+  bundlesNamed,
   isTargetName,
   type PinnedTarget,
   parseSiteTarget,
@@ -70,14 +71,14 @@ export function readSiteTarget(
   return { value, file };
 }
 
-/** The bundles pinned for this site, each once, each agreeing with its pin. Throws BoundaryError `update.*`. */
+/** The bundles pinned for this site, in force or in shadow, each once, each agreeing with its pin. Throws BoundaryError `update.*`. */
 export function readBundles(
   source: UpdateSource,
   targets: Targets,
   siteTarget: SiteTarget,
 ): { digest: string; file: NamedFile }[] {
   const bundles = new Map<string, { digest: string; file: NamedFile; bundle: Bundle }>();
-  for (const [environment, pinned] of Object.entries(siteTarget.environments)) {
+  for (const [environment, pinned] of bundlesNamed(siteTarget)) {
     const file =
       bundles.get(pinned.digest)?.file ?? readTarget(source, targets, pinned.path, BUNDLE_MAX_BYTES);
     if (sha256Hex(file.bytes) !== pinned.digest)

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Metadata, type Root, type TargetFile, type Targets } from '@tufjs/models';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
-import { parseSiteTarget, type SiteTarget } from '../../daemon/formats/site-target.ts';
+import { bundlesNamed, parseSiteTarget, type SiteTarget } from '../../daemon/formats/site-target.ts';
 import { readBounded } from '../../daemon/host/durable-file.ts';
 import type { RoleName } from './keys.ts';
 import { expiry, type Lifetimes } from './metadata.ts';
@@ -186,7 +186,8 @@ function replaced(draft: Draft, before: RepositoryState): Map<string, Uint8Array
         draftSiteFile(draft, name, list),
         oldBytes === undefined ? null : parseSiteTarget(oldBytes),
       ];
-      for (const { path } of sites.flatMap((site) => Object.values(site?.environments ?? {}))) keep(path);
+      for (const [, { path }] of sites.flatMap((site) => (site === null ? [] : bundlesNamed(site))))
+        keep(path);
     }
   }
   return files;

@@ -20,7 +20,13 @@ import { ROLES, type RoleName } from './keys.ts';
 import type { Lifetimes } from './metadata.ts';
 import { keyName, type Region, type RoleKeys, regionsOf, rolesOf } from './roles.ts';
 import { writeSettings } from './settings.ts';
-import { assertVersionFree, type BundleFile, type EffectiveAt, nextSiteTarget } from './site-file.ts';
+import {
+  assertVersionFree,
+  type BundleFile,
+  type EffectiveAt,
+  nextSiteTarget,
+  type ShadowFile,
+} from './site-file.ts';
 import type { StagedFile } from './staging.ts';
 
 /*
@@ -68,13 +74,16 @@ export function proposePublication(
     environments: readonly string[];
     now: number;
     effective_at?: EffectiveAt;
+    shadow?: ShadowFile | undefined;
   },
 ): Proposal {
-  const { bundle, site, environments, now } = change;
+  const { bundle, site, environments, now, shadow } = change;
   const draft = openDraft(dir, now);
-  const path = bundleTargetName(bundle.name, bundle.version);
-  assertVersionFree(bundle, draftTargets(draft).targets[path]);
-  if (!Object.hasOwn(draftTargets(draft).targets, path)) addTarget(draft, null, path, bundle.bytes);
+  for (const file of [bundle, ...(shadow === undefined ? [] : [shadow.bundle])]) {
+    const path = bundleTargetName(file.name, file.version);
+    assertVersionFree(file, draftTargets(draft).targets[path]);
+    if (!Object.hasOwn(draftTargets(draft).targets, path)) addTarget(draft, null, path, file.bytes);
+  }
   const name = siteTargetName(site);
   const region = regionsOf(draftTargets(draft)).find(({ sites }) => sites.includes(site))?.name ?? null;
   const list = region === null ? draftTargets(draft) : draftRegion(draft, region);
@@ -82,6 +91,7 @@ export function proposePublication(
     site,
     environments,
     bundle,
+    shadow,
     profile: null,
     now,
     effective_at: change.effective_at,

@@ -16,7 +16,13 @@ import {
   signTargets,
   signTimestamp,
 } from './metadata.ts';
-import { assertVersionFree, type BundleFile, type EffectiveAt, nextSiteTarget } from './site-file.ts';
+import {
+  assertVersionFree,
+  type BundleFile,
+  type EffectiveAt,
+  nextSiteTarget,
+  type ShadowFile,
+} from './site-file.ts';
 import { profileOf, readSiteFile, readState, targetPath } from './state.ts';
 
 /*
@@ -72,6 +78,8 @@ export interface Publication {
   lifetimes: Lifetimes;
   now: number;
   effective_at?: EffectiveAt;
+  /** What these environments have in shadow from now on; nothing when absent. */
+  shadow?: ShadowFile | undefined;
 }
 
 export interface Published {
@@ -86,7 +94,7 @@ export interface Published {
  * the environment runs) or `repository.*`; nothing that readers see has changed then.
  */
 export function publish(dir: string, publication: Publication): Published {
-  const { bundle, site, environments, signers, lifetimes, now, effective_at } = publication;
+  const { bundle, site, environments, signers, lifetimes, now, effective_at, shadow } = publication;
   const current = readState(dir);
   const listed = current.targets.signed.targets;
   const profile = profileOf(current.root);
@@ -96,14 +104,27 @@ export function publish(dir: string, publication: Publication): Published {
       'Regions sign for sites of this repository, so it is published by ceremony only; nothing was published.',
     );
   const digest = sha256Hex(bundle.bytes);
-  const path = bundleTargetName(bundle.name, bundle.version);
-  assertVersionFree(bundle, listed[path]);
+  const bundles = new Map(
+    [bundle, ...(shadow === undefined ? [] : [shadow.bundle])].map((file) => [
+      bundleTargetName(file.name, file.version),
+      file,
+    ]),
+  );
+  for (const [path, file] of bundles) assertVersionFree(file, listed[path]);
   const before = readSiteFile(dir, current.targets.signed, siteTargetName(site));
-  const siteTarget = nextSiteTarget(before, { site, environments, bundle, profile, now, effective_at });
+  const siteTarget = nextSiteTarget(before, {
+    site,
+    environments,
+    bundle,
+    shadow,
+    profile,
+    now,
+    effective_at,
+  });
   const siteBytes = Buffer.from(formatSiteTarget(siteTarget), 'utf8');
   const targets = {
     ...listed,
-    [path]: writeTarget(dir, path, bundle.bytes),
+    ...Object.fromEntries([...bundles].map(([path, { bytes }]) => [path, writeTarget(dir, path, bytes)])),
     [siteTargetName(site)]: writeTarget(dir, siteTargetName(site), siteBytes),
   };
   const versions = {

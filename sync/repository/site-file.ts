@@ -1,6 +1,12 @@
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
-import { bundleTargetName, SERIAL_MAX, type SiteTarget } from '../../daemon/formats/site-target.ts';
+import {
+  bundleTargetName,
+  type PinnedTarget,
+  SERIAL_MAX,
+  type ShadowTarget,
+  type SiteTarget,
+} from '../../daemon/formats/site-target.ts';
 import { tufTime } from './metadata.ts';
 
 /** A canonical bundle file; name and version are those of its metadata. */
@@ -15,8 +21,15 @@ export interface BundleFile {
  */
 export type EffectiveAt = number | 'now' | undefined;
 
+/** A bundle to be judged beside what a site runs, and the classes that it is asked about; null: all. */
+export interface ShadowFile {
+  bundle: BundleFile;
+  classes: readonly string[] | null;
+}
+
 /**
- * A site's file with `bundle` for some of its environments; the others keep theirs, and the serial grows. Throws
+ * A site's file with `bundle` for some of its environments; the others keep theirs, and the serial grows.
+ * What they had in shadow ends, unless `shadow` says what they have. Throws
  * BoundaryError `publish.not_newer` when the bundle is older than what one of the environments runs, and
  * `publish.scheduled` or `publish.effective_at` when it is not clear, or cannot be, when all of it takes effect.
  */
@@ -26,6 +39,7 @@ export function nextSiteTarget(
     site: string;
     environments: readonly string[];
     bundle: BundleFile;
+    shadow?: ShadowFile | undefined;
     profile: 'dev' | null;
     now: number;
     effective_at?: EffectiveAt;
@@ -35,8 +49,9 @@ export function nextSiteTarget(
   const effective = effectiveAt(before, change.effective_at, now);
   assertNotOlder(before, environments, bundle);
   if ((before?.serial ?? 0) >= SERIAL_MAX) throw serialTooHigh(site);
-  const { name, version } = bundle;
-  const pinned = { name, version, digest: sha256Hex(bundle.bytes), path: bundleTargetName(name, version) };
+  if (change.shadow !== undefined) assertAnother(bundle, change.shadow.bundle);
+  const shadow = change.shadow === undefined ? {} : { shadow: shadowOf(change.shadow) };
+  const pinned = { ...pinOf(bundle), ...shadow };
   return {
     schema: 'holdfast/site/v1',
     site,
@@ -49,6 +64,24 @@ export function nextSiteTarget(
       ...Object.fromEntries(environments.map((environment) => [environment, pinned])),
     },
   };
+}
+
+/** One name and version for two contents: nobody could tell later which of them was meant. */
+function assertAnother(bundle: BundleFile, shadow: BundleFile): void {
+  if (bundle.name !== shadow.name || bundle.version !== shadow.version) return;
+  throw new BoundaryError(
+    'publish.shadow_same',
+    `What is to run and what is to be in shadow are both ${bundle.name} version ${bundle.version}; nothing was published. Give the one in shadow a metadata.version of its own.`,
+    { at: '--shadow' },
+  );
+}
+
+function pinOf({ name, version, bytes }: BundleFile): PinnedTarget {
+  return { name, version, digest: sha256Hex(bytes), path: bundleTargetName(name, version) };
+}
+
+function shadowOf({ bundle, classes }: ShadowFile): ShadowTarget {
+  return { ...pinOf(bundle), ...(classes === null ? {} : { classes: [...classes] }) };
 }
 
 /**

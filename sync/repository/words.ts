@@ -3,7 +3,12 @@ import { type Bundle, parseBundle } from '../../daemon/core/bundle.ts';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { canonicalText } from '../../daemon/formats/canonical-json.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
-import { parseSiteTarget, type SiteTarget, siteTargetName } from '../../daemon/formats/site-target.ts';
+import {
+  type EnvironmentTarget,
+  parseSiteTarget,
+  type SiteTarget,
+  siteTargetName,
+} from '../../daemon/formats/site-target.ts';
 import { ROLES } from './keys.ts';
 import { buildRoot, buildTargets, keyIdOf, keyName, type RoleKeys, regionsOf, rolesOf } from './roles.ts';
 import { readStagedTarget, type StagedFile, type Staging } from './staging.ts';
@@ -161,7 +166,8 @@ function siteWords(staging: Staging, name: string, now: TargetFile, describe: De
       const from = before?.environments[environment];
       const to = after.environments[environment];
       if (to === undefined) return [`    ${environment} gets no policy any more: everything is denied there`];
-      if (from?.digest === to.digest) return [];
+      const shadow = shadowWords(staging, after.site, environment, from, to);
+      if (from?.digest === to.digest) return shadow;
       const next = bundleOf(staging, to.path, listed(staging, to.path));
       assertMeantFor(after.site, environment, next, to);
       const previous = from === undefined ? null : bundleOf(staging, from.path, listed(staging, from.path));
@@ -169,8 +175,29 @@ function siteWords(staging: Staging, name: string, now: TargetFile, describe: De
       return [
         `    ${environment}: ${title} → ${to.name}@${to.version} (SHA-256 ${to.digest})`,
         ...describe(previous, next).map((line) => `      ${line}`),
+        ...shadow,
       ];
     }),
+  ];
+}
+
+/** What an environment has in shadow from now on, where that changes. */
+function shadowWords(
+  staging: Staging,
+  site: string,
+  environment: string,
+  from: EnvironmentTarget | undefined,
+  { shadow }: EnvironmentTarget,
+): string[] {
+  const text = (target: object | undefined): string => canonicalText((target ?? null) as JsonObject | null);
+  if (text(from?.shadow) === text(shadow)) return [];
+  if (shadow === undefined)
+    return [`    ${environment}: ${from?.shadow?.name}@${from?.shadow?.version} is in shadow no longer`];
+  assertMeantFor(site, environment, bundleOf(staging, shadow.path, listed(staging, shadow.path)), shadow);
+  const asked = shadow.classes === undefined ? 'every action class' : shadow.classes.join(', ');
+  return [
+    `    ${environment}: ${shadow.name}@${shadow.version} in shadow (SHA-256 ${shadow.digest})`,
+    `      judged beside what is in force for ${asked}, recorded, never enforced`,
   ];
 }
 

@@ -1,4 +1,4 @@
-import { type DecisionFacts, draftDecision } from '../../core/create.ts';
+import { type DecisionFacts, type Draft, draftDecision, isoTime } from '../../core/create.ts';
 import { evaluateWithoutPolicy, scrubRequest } from '../../core/evaluate.ts';
 import { foldDecision } from '../../core/fold.ts';
 import { type StalePolicy, staleOf } from '../../core/freshness.ts';
@@ -8,6 +8,7 @@ import type { PeerFacts } from '../../core/peer.ts';
 import { refuse } from '../../core/refusal.ts';
 import type { DecisionRequest } from '../../core/request.ts';
 import { redactPayload, type SealedValues } from '../../core/sensitive.ts';
+import { failedCandidate, judgeCandidate, withCandidate } from '../../core/shadow-candidate.ts';
 import type { SiteStop } from '../../core/site-stops.ts';
 import type { RecordedBreakglass, Verdict } from '../../core/verdict.ts';
 import { decodeEntry } from '../../formats/entry.ts';
@@ -69,13 +70,37 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   if (breakglass !== undefined) facts.breakglass = breakglass;
   if (stops !== undefined) facts.stops = stops;
   if (peer !== undefined) facts.peer = batch.state.peers.recorded(peer, policy);
-  const draft = draftDecision(recordable, verdict, facts);
+  const draft = besideShadow(batch, draftDecision(recordable, verdict, facts), { decision_id, recordable });
   assertTransition('create', draft.type, draft.transitions);
   const { actor } = recordable.context;
   const recorded = batch.recordFirst(decision_id, draft.type, actor, draft.data, draft.printed.text);
   if (sealed !== null && verdict.result !== 'deny') sealValues(batch, decision_id, sealed);
   if (breakglass !== undefined) noteOverride(batch, policy, decision_id, verdict, request);
   return (state) => firstReply(state, recorded, draft.printed);
+}
+
+/** With what a bundle in shadow says of it, where there is one: a part of the record, and of nothing else. */
+function besideShadow(
+  batch: Batch,
+  draft: Draft,
+  { decision_id, recordable }: { decision_id: string; recordable: DecisionRequest },
+): Draft {
+  const environment = recordable.context.environment ?? PRODUCTION;
+  const shadow = batch.state.policies.shadowFor(environment, recordable.action.class);
+  if (shadow === undefined) return draft;
+  const entry = {
+    site: batch.state.site,
+    stream: decision_id,
+    at: isoTime(batch.now),
+    time_trust: batch.trust,
+    actor: recordable.context.actor,
+    data: draft.data,
+  };
+  const { compiled, name, failure } = shadow;
+  return withCandidate(
+    draft,
+    compiled === null ? failedCandidate(name, failure) : judgeCandidate(entry, compiled),
+  );
 }
 
 /**

@@ -3,8 +3,9 @@ import type { FirstData } from '../../core/create.ts';
 import { noDecision } from '../../core/lifecycle.ts';
 import { refuse } from '../../core/refusal.ts';
 import { differences, replayDecision } from '../../core/replay.ts';
+import { candidateDifferences } from '../../core/shadow-candidate.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
-import { decodeEntry } from '../../formats/entry.ts';
+import { decodeEntry, type Entry } from '../../formats/entry.ts';
 import type { EngineState } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { problem, reply } from '../reply.ts';
@@ -39,6 +40,18 @@ export function replayRecorded(state: EngineState, call: EngineCall): EngineRepl
     recorded,
     replayed,
     withheld,
-    differences: differences(recorded, replayed),
+    differences: [...differences(recorded, replayed), ...shadowDifferences(state, entry)],
   });
+}
+
+/** What was in shadow then is judged again too, while its bundle is here: it decided nothing, so nothing hangs on it. */
+function shadowDifferences({ policies }: EngineState, entry: Entry): string[] {
+  const { shadow } = entry.data as unknown as FirstData;
+  if (shadow?.candidate === undefined) return [];
+  try {
+    return candidateDifferences(entry, policies.load(shadow.candidate.policy.digest).compiled);
+  } catch (error) {
+    if (error instanceof BoundaryError) return [];
+    throw error;
+  }
 }
