@@ -101,7 +101,23 @@ const ShadowRuling = Type.Object({
   authority: Type.Object({ route: nullable(Type.String()), required: Type.Array(Group) }),
 });
 /** What was judged beside a decision and not enforced. */
-const Shadow = Type.Object({ class: Type.Optional(ShadowRuling) });
+const Shadow = Type.Object({
+  class: Type.Optional(ShadowRuling),
+  candidate: Type.Optional(
+    Type.Object({
+      policy: Type.Object({ digest: Digest, version: Type.String() }),
+      result: Type.Optional(ShadowRuling.properties.result),
+      band: Type.Optional(ShadowRuling.properties.band),
+      score: Type.Optional(ShadowRuling.properties.score),
+      gates: Type.Optional(
+        Type.Object({ added: Type.Array(Type.String()), gone: Type.Array(Type.String()) }),
+      ),
+      authority: Type.Optional(ShadowRuling.properties.authority),
+      dropped: Type.Optional(Type.Object({ gates: Type.Integer(), groups: Type.Integer() })),
+      failed: Type.Optional(Type.String()),
+    }),
+  ),
+});
 
 export const Decision = Type.Object({
   decision_id: DecisionId,

@@ -12,6 +12,7 @@ import { policyStatusCommand } from './policy-in-force.ts';
 import { policyLintCommand } from './policy-lint.ts';
 import { policyNewCommand } from './policy-new.ts';
 import { policyReleaseCommand } from './policy-release.ts';
+import { policyShadowCommand } from './policy-shadow.ts';
 import { policyShowCommand } from './policy-show.ts';
 import { policySimulateCommand } from './policy-simulate.ts';
 import { orReport, renderPolicy, summary } from './policy-subject.ts';
@@ -44,6 +45,7 @@ export function policyCommand(): Command {
     .addCommand(buildCommand())
     .addCommand(policyDiffCommand())
     .addCommand(policySimulateCommand())
+    .addCommand(policyShadowCommand())
     .addCommand(schemaCommand())
     .addCommand(policyStatusCommand())
     .addCommand(policyShowCommand())

@@ -5,7 +5,7 @@ import { readPublicKey } from '../../../sync/repository/key-file.ts';
 import { proposeDelegation, proposePublication, proposeReturn } from '../../../sync/repository/propose.ts';
 import { publishFrom, repositoryDir } from '../../../sync/repository/publisher.ts';
 import { namedKey } from '../../../sync/repository/roles.ts';
-import type { EffectiveAt } from '../../../sync/repository/site-file.ts';
+import type { EffectiveAt, ShadowFile } from '../../../sync/repository/site-file.ts';
 import { type Bundle, parseBundle } from '../../core/bundle.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { isRegionName } from '../../formats/site-target.ts';
@@ -24,6 +24,8 @@ interface PublishOptions extends SiteOptions {
   site: string;
   env?: string[];
   effectiveAt?: string;
+  shadow?: string;
+  shadowClass?: string[];
 }
 
 interface DelegateOptions extends SiteOptions {
@@ -38,8 +40,12 @@ every change: a version is published once.
 A publisher made by "repo init" stages the next metadata for its signers: repo sign, repo finish. The one of a dev site (in
 publisher/) holds all keys and publishes at once.
 
-Example:
+With --shadow another bundle is judged beside the one in force: recorded with every decision, never enforced. It stays
+in shadow until the next publication for that environment; "policy shadow" at the site counts what it would have changed.
+
+Examples:
   holdfast repo publish .holdfast/publisher .holdfast/publisher/policy --site outpost-7.example
+  holdfast repo publish hq active.json --site outpost-7.example --env production --shadow next.json
   holdfast import .holdfast/publisher/repository`;
 
 const DELEGATE_HELP = `
@@ -65,6 +71,8 @@ export function publishCommand(): Command {
     .requiredOption('--site <origin>', 'the site it is for')
     .option('--env <name...>', 'environments that shall run it (default: all that the bundle knows)')
     .option('--effective-at <time>', 'when it takes effect: RFC 3339 such as 2026-12-01T06:00:00Z, or now')
+    .option('--shadow <bundle>', 'bundle to judge beside it in these environments, and never to enforce')
+    .option('--shadow-class <class...>', 'action classes that it is asked about (default: all)')
     .addHelpText('after', PUBLISH_HELP)
     .action((dir: string, bundle: string, options: PublishOptions) =>
       runPublish(resolve(dir), resolve(bundle), options),
@@ -122,7 +130,15 @@ function runPublish(dir: string, bundlePath: string, options: PublishOptions): v
   assertMeantFor(bundle, site, environments);
   const { name, version } = bundle.metadata;
   const effective_at = parseEffectiveAt(options.effectiveAt);
-  const change = { bundle: { name, version, bytes }, site, environments, now: Date.now(), effective_at };
+  const shadow = readShadow(options, site, environments);
+  const change = {
+    bundle: { name, version, bytes },
+    site,
+    environments,
+    now: Date.now(),
+    effective_at,
+    shadow,
+  };
   if (isByCeremony(dir)) {
     const { digest, serial, region } = proposePublication(dir, change);
     showStaged(dir, options, { site, environments, bundle: { name, version, digest }, serial, region });
@@ -134,6 +150,7 @@ function runPublish(dir: string, bundlePath: string, options: PublishOptions): v
     site,
     environments,
     bundle: { name, version, digest: published.digest },
+    ...(shadow === undefined ? {} : { shadow: named(shadow) }),
     serial: published.serial,
     versions: published.versions,
   };
@@ -143,9 +160,40 @@ function runPublish(dir: string, bundlePath: string, options: PublishOptions): v
       `${paint('bold', 'PUBLISHED')}  ${name}@${version} for ${site}\n${rows([
         ['environments', environments.join(', ')],
         ['digest', published.digest],
+        ['in shadow', shadow === undefined ? '' : named(shadow)],
         ['serial', String(published.serial)],
       ])}\n\nNext:\n  holdfast import ${report.repository}`,
     );
+}
+
+/** What is to be in shadow, as the site would take it: meant for it, and for each of the environments. */
+function readShadow(
+  { shadow: path, shadowClass }: PublishOptions,
+  site: string,
+  environments: readonly string[],
+): ShadowFile | undefined {
+  if (path === undefined && shadowClass !== undefined)
+    throw new BoundaryError(
+      'publish.shadow_missing',
+      'Classes were named for a bundle in shadow, and no bundle; nothing was published. Name it with --shadow.',
+      { at: '--shadow-class' },
+    );
+  if (path === undefined) return undefined;
+  const { bundle, bytes } = readBundle(resolve(path));
+  assertMeantFor(bundle, site, environments);
+  const unknown = shadowClass?.find((name) => !Object.hasOwn(bundle.actions, name));
+  if (unknown !== undefined)
+    throw new BoundaryError(
+      'publish.shadow_class',
+      `The bundle for the shadow has no action class ${unknown}; nothing was published.`,
+      { at: '--shadow-class' },
+    );
+  const { name, version } = bundle.metadata;
+  return { bundle: { name, version, bytes }, classes: shadowClass ?? null };
+}
+
+function named({ bundle, classes }: ShadowFile): string {
+  return `${bundle.name}@${bundle.version}${classes === null ? '' : ` for ${classes.join(', ')}`}`;
 }
 
 function parseEffectiveAt(text: string | undefined): EffectiveAt {
