@@ -59,8 +59,9 @@ function withoutRulesOf({
   failure,
   issued_at,
   description,
+  shadow = null,
 }: RulesInForce) {
-  return { environment, name, version, digest, loaded, failure, issued_at, description };
+  return { environment, name, version, digest, loaded, failure, issued_at, description, shadow };
 }
 
 function renderStatus({ update_id, serial, repository, environments }: PolicyInForce): string {
@@ -78,6 +79,13 @@ function renderStatus({ update_id, serial, repository, environments }: PolicyInF
   ].join('\n');
 }
 
+function shadowLine({ shadow }: PolicyEnvironment): string {
+  if (shadow === null || shadow === undefined) return '';
+  const asked = shadow.classes === null ? '' : ` for ${shadow.classes.join(', ')}`;
+  const state = shadow.loaded ? ', not enforced' : ', NOT LOADED: import the update again';
+  return plain(`${shadow.policy.version}${asked}${state}`);
+}
+
 function renderEnvironment(env: PolicyEnvironment): string {
   const state = env.loaded ? paint('green', 'in force') : paint('red', 'not loaded: every request is denied');
   return [
@@ -88,6 +96,7 @@ function renderEnvironment(env: PolicyEnvironment): string {
       ['digest', env.digest],
       ['issued', instant(env.issued_at)],
       ['about', plain(env.description ?? '')],
+      ['in shadow', shadowLine(env)],
       ['because', plain(env.failure ?? '')],
     ]),
   ].join('\n');

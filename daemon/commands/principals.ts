@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { BundleBreakGlass, BundlePrincipal } from '../core/bundle.ts';
+import type { PolicyName } from '../core/shadow.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { systemClock } from '../host/clock.ts';
@@ -29,6 +30,8 @@ export interface PolicyEnvironment {
   /** Who may suspend keys and principals; null where the policy says nothing of it. */
   suspension?: { roles: string[] } | null;
   breakglass: BundleBreakGlass | null;
+  /** What it has in shadow: judged beside, never enforced. */
+  shadow?: { policy: PolicyName; classes: string[] | null; loaded: boolean } | null;
 }
 
 /** `holdfast principals …`: who may act and approve under the policy in force. */

@@ -155,6 +155,11 @@ export class Policies {
     }
   }
 
+  /** What an environment has in shadow; undefined when nothing is. */
+  shadowIn(environment: string): ShadowPolicy | undefined {
+    return this.#shadows.get(environment);
+  }
+
   /** What is in shadow for a request of this class; undefined, nearly always, when nothing is. */
   shadowFor(environment: string, actionClass: string | null): ShadowPolicy | undefined {
     if (this.#shadows.size === 0) return undefined;

@@ -1,6 +1,7 @@
 import type { DecisionReply } from '../../api/client.ts';
 import { anyOf } from '../../core/authority.ts';
 import type { Decision, Login } from '../../core/decision.ts';
+import type { CandidateRuling } from '../../core/shadow.ts';
 import type { AuthorityGroup } from '../../core/verdict.ts';
 import { inline, instant, moment, paint, plain, rows, type Style, span, table } from './text.ts';
 
@@ -135,8 +136,29 @@ function loginWords({ issuer, subject, auth_time, amr }: Login): string {
 
 /** What was judged beside it and not enforced. */
 function shadowLines({ shadow }: Decision): string {
-  if (shadow?.class === undefined) return '';
-  return plain(`its class; without that: ${shadow.class.result}`);
+  const lines: string[] = [];
+  if (shadow?.class !== undefined) lines.push(`its class; without that: ${shadow.class.result}`);
+  const { candidate } = shadow ?? {};
+  if (candidate !== undefined)
+    lines.push(
+      `${candidate.policy.version}: ${'failed' in candidate ? `could not judge (${candidate.failed})` : candidateWords(candidate)}`,
+    );
+  return lines.map(plain).join('\n');
+}
+
+/** `deny, high 0.8; fails no-wipe`. */
+function candidateWords({ result, band, score, gates, authority, dropped }: CandidateRuling): string {
+  const groups = authority?.required ?? [];
+  const parts = [
+    band === null ? result : `${result}, ${band} ${score ?? '(not computed)'}`,
+    ...(gates === undefined || gates.added.length === 0 ? [] : [`fails ${gates.added.join(', ')}`]),
+    ...(gates === undefined || gates.gone.length === 0 ? [] : [`does not fail ${gates.gone.join(', ')}`]),
+    ...(authority === undefined
+      ? []
+      : [groups.length === 0 ? 'needs nobody' : `needs ${groups.map(groupLine).join(' and ')}`]),
+    ...(dropped === undefined ? [] : [`${dropped.gates} gates and ${dropped.groups} groups differ`]),
+  ];
+  return parts.join('; ');
 }
 
 function reviewLines({ reviews }: Decision): string {

@@ -1,6 +1,7 @@
 import { type Refusal, refuse } from '../../core/refusal.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { decodeEntry } from '../../formats/entry.ts';
+import type { JsonObject } from '../../formats/json.ts';
 import { SERIAL_STEP_MAX } from '../../formats/site-target.ts';
 import type { Batch, EngineState } from '../context.ts';
 import { proofOf } from '../context.ts';
@@ -127,6 +128,7 @@ export function getPolicy(state: EngineState, call: EngineCall): EngineReply {
       ...pinned,
       loaded: bundle !== null,
       failure: failures.get(environment) ?? null,
+      shadow: shadowOf(state, environment),
       issued_at: bundle?.metadata.issued_at ?? null,
       description: bundle?.metadata.description ?? null,
       freshness: bundle?.metadata.freshness ?? null,
@@ -147,6 +149,18 @@ export function getPolicy(state: EngineState, call: EngineCall): EngineReply {
     repository: applied?.repository ?? null,
     environments,
   });
+}
+
+/** The bundle that an environment has in shadow, for people; null when there is none. */
+function shadowOf({ policies }: EngineState, environment: string): JsonObject | null {
+  const shadow = policies.shadowIn(environment);
+  if (shadow === undefined) return null;
+  const { name, classes, compiled } = shadow;
+  return {
+    policy: { ...name },
+    classes: classes === null ? null : [...classes],
+    loaded: compiled !== null,
+  };
 }
 
 const HISTORY_LIMIT = 200;
