@@ -84,7 +84,7 @@ const toolCommon = {
   description: Type.Optional(sentence),
   audience: Type.Optional(name('audience')),
   timeout: Type.Optional(duration),
-  output_limit_bytes: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_048_576 })),
+  output_limit_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_048_576 })),
 };
 /** Templates: `{{target.id}}`, `{{target.type}}`, `{{payload.FIELD}}`, `{{environment}}`, `{{decision_id}}`; never a shell string. */
 export const Tool = Type.Union([

@@ -140,8 +140,9 @@ export class Projections {
     return this.#sql.page.all(after, limit);
   }
 
-  withPermit(state: 'redeemed' | 'unknown', limit: number): DecisionRow[] {
-    return this.#sql.withPermit.all(state, limit);
+  /** By the order of their ids, from behind the cursor on. */
+  withPermit(state: 'redeemed' | 'unknown', after: string, limit: number): DecisionRow[] {
+    return this.#sql.withPermit.all(state, after, limit);
   }
 
   /** How many decisions wait (`evaluated`: queued, `pending_authority`) or need a look (`redeemed`, `unknown`). */
@@ -200,7 +201,8 @@ function prepareAll(database: Database) {
       ORDER BY expires_at LIMIT ?`),
     page: row('SELECT * FROM decisions WHERE id > ? ORDER BY id LIMIT ?'),
     withPermit: row(
-      `SELECT * FROM decisions WHERE permit = ? AND permit IN ('redeemed', 'unknown') ORDER BY id LIMIT ?`,
+      `SELECT * FROM decisions WHERE permit = ? AND permit IN ('redeemed', 'unknown') AND id > ?
+      ORDER BY id LIMIT ?`,
     ),
     counts: row<{ state: string; n: number }>(COUNTS),
     kept: row<{ request: string; decision: string }>(

@@ -3,6 +3,7 @@ import { type Bundle, parseBundle } from '../core/bundle.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { fromBase64 } from '../formats/digest.ts';
 import { type VerifiedUpdate, verifyUpdate } from '../policy/verify-update.ts';
+import type { SeenRoots } from './seen-roots.ts';
 import type { GatewayTrust } from './trust.ts';
 
 const MAX_BUNDLES = 16;
@@ -23,17 +24,20 @@ export class BundleCache {
   #fetch: (digest: string, environment: string) => Promise<PolicyUpdate>;
   #trust: GatewayTrust;
   #now: () => number;
+  #roots: Pick<SeenRoots, 'note'>;
   #known = new Map<string, VerifiedBundle>();
   #newest: { id: string; bundles: readonly Bundle[] } | null = null;
 
   constructor(options: {
     fetch: (digest: string, environment: string) => Promise<PolicyUpdate>;
     trust: GatewayTrust;
+    roots: Pick<SeenRoots, 'note'>;
     now: () => number;
   }) {
     this.#fetch = options.fetch;
     this.#trust = options.trust;
     this.#now = options.now;
+    this.#roots = options.roots;
   }
 
   /**
@@ -99,6 +103,7 @@ export class BundleCache {
     if ((verified.profile === 'dev') !== (profile === 'dev')) {
       throw new BoundaryError('update.profile', `The update's publisher is not one for a ${profile} site.`);
     }
+    this.#roots.note(verified.files);
     return verified;
   }
 }

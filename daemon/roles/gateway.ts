@@ -17,6 +17,7 @@ import { OutcomeReporter } from '../gateway/outcomes.ts';
 import { Programs } from '../gateway/programs.ts';
 import { recover } from '../gateway/recover.ts';
 import { runTool } from '../gateway/run-tool.ts';
+import { SeenRoots } from '../gateway/seen-roots.ts';
 import { loadTrust } from '../gateway/trust.ts';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig, type SiteConfig } from '../host/config.ts';
@@ -97,7 +98,8 @@ async function openDesk(parts: {
   const clock = systemClock;
   const reporter = new OutcomeReporter({ engine, journal, clock, log });
   const fetch: EnginePort['policyUpdate'] = (digest, environment) => engine.policyUpdate(digest, environment);
-  const bundles = new BundleCache({ fetch, trust, now: clock.now });
+  const roots = SeenRoots.open(join(paths.gateway, 'roots.json'), trust.root);
+  const bundles = new BundleCache({ fetch, trust, roots, now: clock.now });
   const run: Gatekeeper['run'] = (call) => runTool(call, config.gateway.path, ending);
   const programs = new Programs();
   const alarm = new Alarm(engine, log);

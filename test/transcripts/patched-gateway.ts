@@ -34,6 +34,7 @@ const engine = engineOverSockets(paths, 'gateway');
 const bundles = new BundleCache({
   fetch: (digest, environment) => engine.policyUpdate(digest, environment),
   trust: loadTrust(paths, config),
+  roots: { note: () => {} },
   now: () => Date.now(),
 });
 

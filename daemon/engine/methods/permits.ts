@@ -105,21 +105,42 @@ export function reportOutcome(batch: Batch, call: EngineCall): AfterCommit {
 }
 
 const OPEN_PERMITS_LIMIT = 1_000;
+const OPEN_PERMITS_PAGE = 200;
+/** What of other audiences is read past at most: some hundred milliseconds. */
+const OPEN_PERMITS_READ = 10_000;
 
-/** `permits.open`: permits of an audience that were redeemed and have no outcome yet, for its recovery at start. */
+/**
+ * `permits.open`: permits of an audience that were redeemed and have no outcome yet, for its recovery at start; the oldest
+ * 1,000. Those of other audiences take no place from them.
+ */
 export function openPermits(
   state: EngineState,
   call: EngineCall,
   load: (id: string) => DecisionRecord | null,
 ): EngineReply {
-  const rows = state.projections.withPermit('redeemed', OPEN_PERMITS_LIMIT);
-  const permits = rows.flatMap(({ id }) => {
-    const record = load(id);
-    const permit = record?.decision.permit;
-    if (permit === undefined || permit.audience !== call.args.audience) return [];
-    return [{ permit_id: permit.id, decision_id: id, redeemed_at: record?.decision.timestamps.updated_at }];
-  });
-  return reply(200, { permits });
+  const permits: OpenPermit[] = [];
+  let after = '';
+  for (let read = 0; read < OPEN_PERMITS_READ && permits.length < OPEN_PERMITS_LIMIT; ) {
+    const rows = state.projections.withPermit('redeemed', after, OPEN_PERMITS_PAGE);
+    permits.push(...rows.flatMap(({ id }) => openPermit(load(id), call.args.audience)));
+    if (rows.length < OPEN_PERMITS_PAGE) break;
+    after = rows.at(-1)?.id ?? after;
+    read += rows.length;
+  }
+  return reply(200, { permits: permits.slice(0, OPEN_PERMITS_LIMIT) });
+}
+
+interface OpenPermit {
+  permit_id: string;
+  decision_id: string;
+  redeemed_at: string;
+}
+
+function openPermit(record: DecisionRecord | null, audience: string | undefined): OpenPermit[] {
+  const permit = record?.decision.permit;
+  if (record === null || permit === undefined || permit.audience !== audience) return [];
+  const { decision_id, timestamps } = record.decision;
+  return [{ permit_id: permit.id, decision_id, redeemed_at: timestamps.updated_at }];
 }
 
 function findPermit(batch: Batch, permitId: string | undefined, audience: string): Held | Refusal {
