@@ -10,6 +10,7 @@ import { PRODUCTION } from '../core/minimum.ts';
 import { type Roster, rosterAt } from '../core/roster.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type Entry } from '../formats/entry.ts';
+import { bundlesNamed } from '../formats/site-target.ts';
 import type { AppliedPolicy, Policies, SiteTarget } from './policies.ts';
 import type { Reading } from './time.ts';
 
@@ -173,10 +174,10 @@ export class Holds {
     return step === 'apply' ? this.#ready : step !== null;
   }
 
-  #prepare({ environments }: HeldData, policies: Policies): void {
+  #prepare({ site_target }: HeldData, policies: Policies): void {
     if (this.#ready) return;
     try {
-      const digests = [...new Set(Object.values(environments).map(({ digest }) => digest))];
+      const digests = [...new Set(bundlesNamed(site_target).map(([, { digest }]) => digest))];
       let steps = STEPS_PER_TICK;
       this.#ready = digests.every((digest) => {
         while (steps > 0) {

@@ -111,6 +111,11 @@ export class Policies {
     return this.#failures;
   }
 
+  /** Whether something of the update in force could not be loaded, to run or to be in shadow. */
+  get isIncomplete(): boolean {
+    return this.#failures.size > 0 || [...this.#shadows.values()].some(({ compiled }) => compiled === null);
+  }
+
   /**
    * Puts a recorded policy in force; `steps` are those of its age that are on record. Never throws: an environment whose
    * bundle does not load, or has defects, simply has no policy.

@@ -111,7 +111,7 @@ export function parseSiteTarget(bytes: Uint8Array): SiteTarget {
 }
 
 /** Every bundle that a site's file names, in force or in shadow, with the environment that it is named for. */
-export function bundlesNamed({ environments }: SiteTarget): [string, PinnedTarget][] {
+export function bundlesNamed({ environments }: Pick<SiteTarget, 'environments'>): [string, PinnedTarget][] {
   return Object.entries(environments).flatMap(([environment, pinned]): [string, PinnedTarget][] =>
     pinned.shadow === undefined
       ? [[environment, pinned]]

@@ -164,6 +164,11 @@ describe('a bundle in shadow', () => {
     });
     const replayed = fixture.call('decisions.replay', { args: { id: decision.decision_id } });
     expect(replayed).toMatchObject({ status: 200, body: { differences: [] } });
+    // The same update once more brings it back.
+    shade(fixture, stricter());
+    expect(shadowIn(fixture, ask('read_telemetry', 'sensor:t-1'))).toMatchObject({
+      candidate: { result: 'escalate' },
+    });
   });
 
   test('that says very much is recorded in numbers', () => {

@@ -35,7 +35,7 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
   }
   if (before?.update_id === update.update_id) {
     // Its files were just verified and stored again: what could not be loaded from them before may load now.
-    if (policies.failures.size > 0) {
+    if (policies.isIncomplete) {
       policies.activate(before, policies.age.steps());
       policies.age.advance(batch);
     }
