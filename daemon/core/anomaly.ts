@@ -178,7 +178,7 @@ function judgeOverrides(
   const before = history.overrides(OVERRIDES_MAX).filter(({ at }) => at > since);
   const overrides = before.length + (overriding ? 1 : 0);
   if (overrides < (rule.at_least ?? DEFAULT_OVERRIDES)) return null;
-  const enough = Math.ceil(overrides / rule.above);
+  const enough = Math.floor(overrides / rule.above) + 1;
   const decisions = history.decisions(since, enough);
   if (overrides <= decisions * rule.above) return null;
   return {
