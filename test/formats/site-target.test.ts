@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import {
+  bundlesNamed,
   bundleTargetName,
   formatSiteTarget,
   isTargetName,
@@ -20,9 +21,20 @@ const target: SiteTarget = {
   environments: { production: pinned },
 };
 
+/** The target with another bundle in shadow. */
+function shaded(more: object): SiteTarget {
+  const shadow = { ...pinned, version: 4, path: 'bundles/base/4.json', ...more };
+  return { ...target, environments: { production: { ...pinned, shadow } } };
+}
+
 describe('site target', () => {
   it('reads what it writes, with and without the dev stamp', () => {
-    for (const one of [target, { ...target, profile: 'dev' as const }])
+    for (const one of [
+      target,
+      { ...target, profile: 'dev' as const },
+      shaded({}),
+      shaded({ classes: ['reboot'] }),
+    ])
       expect(parseSiteTarget(bytes(formatSiteTarget(one)))).toEqual(one);
   });
 
@@ -31,6 +43,12 @@ describe('site target', () => {
     ['an unknown member', { ...target, extra: 1 }],
     ['another profile', { ...target, profile: 'node' }],
     ['a serial of 0', { ...target, serial: 0 }],
+    ['a shadow of another path', shaded({ path: 'bundles/base/3.json' })],
+    ['a shadow of a shadow', shaded({ shadow: pinned })],
+    ['a shadow for no class', shaded({ classes: [] })],
+    ['a shadow for what is no class', shaded({ classes: ['../x'] })],
+    ['a shadow for a class that is a number', shaded({ classes: [1] })],
+    ['an unknown member of a shadow', shaded({ enforce: true })],
     ['a fractional serial', { ...target, serial: 1.5 }],
     ['a local time', { ...target, issued_at: '2026-11-20T12:00:00+01:00' }],
     ['no environments', { ...target, environments: {} }],
@@ -49,6 +67,14 @@ describe('site target', () => {
     ],
   ])('refuses %s', (_what, value) => {
     expect(() => parseSiteTarget(bytes(JSON.stringify(value)))).toThrow(BoundaryError);
+  });
+
+  it('names every bundle with its environment, those in shadow too', () => {
+    const names = bundlesNamed(shaded({})).map(([environment, { version }]) => [environment, version]);
+    expect(names).toEqual([
+      ['production', 3],
+      ['production', 4],
+    ]);
   });
 
   it('throws only boundary errors', () => {
