@@ -72,13 +72,24 @@ it('runs what was allowed beside a shadow: the gateway takes the update as it is
   await gateway.kill('SIGTERM');
 });
 
+it('authorizes nothing: no update gives the bundle in shadow to anybody', async () => {
+  const { decision_id, policy_digest, shadow } = await decide('mark', 'm-none');
+  expect(decision_id).toMatch(/^dec_/);
+  const client = world.client('redeem');
+  const found = await client.policyUpdate(policy_digest ?? '');
+  expect(found.files).toHaveProperty(['metadata/timestamp.json']);
+  const { digest } = shadow?.candidate?.policy ?? { digest: '' };
+  expect(digest).toMatch(/^[0-9a-f]{64}$/);
+  await expect(client.policyUpdate(digest)).rejects.toMatchObject({ status: 404 });
+});
+
 it('counts from the ledger what would have been', async () => {
   await decide('forbidden_mark', 'm-2');
   const { shadows } = (await world.json('policy', 'shadow')) as unknown as { shadows: JsonObject[] };
   expect(shadows).toMatchObject([{ policy: { version: expect.stringMatching(/@100$/) }, failed: 0 }]);
-  expect(shadows[0]).toMatchObject({ decisions: 3, unchanged: 1, counts: { 'allow→escalate': 2 } });
+  expect(shadows[0]).toMatchObject({ decisions: 4, unchanged: 1, counts: { 'allow→escalate': 3 } });
   const { stdout } = await world.holdfast('policy', 'shadow');
-  expect(stdout).toMatch(/2 flips {2}\S+@100: of 3 decisions since .*, allow→escalate 2/);
+  expect(stdout).toMatch(/3 flips {2}\S+@100: of 4 decisions since .*, allow→escalate 3/);
 });
 
 it('asks about some classes only, and ends with the next publication', async () => {
@@ -105,5 +116,5 @@ it('leaves a ledger that holds together', async () => {
   await daemon.kill('SIGTERM');
   const { entries } = checkLedger(world.paths, world.trust());
   const shaded = entries.filter(({ data }) => data.shadow !== undefined);
-  expect(shaded).toHaveLength(4);
+  expect(shaded).toHaveLength(5);
 });
