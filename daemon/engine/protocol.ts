@@ -12,7 +12,7 @@ export interface Peer {
 }
 
 /**
- * Everything that can be asked of the engine. Writes append exactly one entry each (or are refused and append none);
+ * Everything that can be asked of the engine. Writes append one entry each, named after the result (or are refused and append none);
  * reads see only committed state. `body` is the JSON text of the HTTP body or ws params, already schema-checked.
  */
 export type EngineMethod =
