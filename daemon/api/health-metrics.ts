@@ -8,6 +8,7 @@ interface Status {
   incidents?: { open: number; site_halted: boolean } | null;
   disk?: { free_bytes: number | null; held_bytes: number; level: string };
   decisions?: { unknown: number } | null;
+  anomalies?: { last_day: number } | null;
 }
 
 /** How long one look at the status serves: a scrape reads many gauges. */
@@ -53,6 +54,11 @@ export function measureHealth(registry: Registry, read: () => Promise<JsonObject
     'holdfast_outcomes_unknown',
     'Executions that ended nobody knows how, and wait to be reconciled.',
     ({ decisions }) => decisions?.unknown ?? null,
+  );
+  gauge(
+    'holdfast_anomalies_last_day',
+    'Anomalies of approvals and limits that were announced within a day.',
+    ({ anomalies }) => anomalies?.last_day ?? null,
   );
   gauge(
     'holdfast_disk_free_bytes',

@@ -62,6 +62,7 @@ test('health is told as status tells it, and silence as not ready', async () => 
     degraded: [{ component: 'disk' }, { component: 'incident' }],
     incidents: { open: 2, site_halted: true },
     disk: { free_bytes: 5_000, held_bytes: 300, level: 'low' },
+    anomalies: { last_day: 4 },
     decisions: { unknown: 1 },
   };
   measureHealth(metrics.registry, async () => status);
@@ -70,6 +71,7 @@ test('health is told as status tells it, and silence as not ready', async () => 
   expect(series(body, 'holdfast_site_halted')).toBe(1);
   expect(series(body, 'holdfast_incidents_open')).toBe(2);
   expect(series(body, 'holdfast_outcomes_unknown')).toBe(1);
+  expect(series(body, 'holdfast_anomalies_last_day')).toBe(4);
   expect(series(body, 'holdfast_disk_free_bytes')).toBe(5_000);
   expect(series(body, 'holdfast_disk_reserve_bytes')).toBe(300);
   expect(series(body, 'holdfast_degraded{component="disk"}')).toBe(1);
