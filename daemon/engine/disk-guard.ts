@@ -77,11 +77,12 @@ export class DiskGuard {
     if (this.#held === 0) return false;
     try {
       this.#giveBack();
-      this.#free = this.#disk.free();
+      const free = this.#disk.free();
+      // Where the system counts more room than it gives (a quota), only what was given back can help.
+      if (free !== null) this.#judge(free);
     } catch {
       return false;
     }
-    this.#stand(this.#held <= this.#part() ? 'critical' : 'low');
     return true;
   }
 
@@ -91,11 +92,14 @@ export class DiskGuard {
     // Half a part is room for the entries of the second until the next look.
     if (free < part / 2 && this.#held > 0) this.#giveBack();
     else if (this.#held < this.#reserve) this.#take(free);
-    const left = this.#disk.free() ?? free;
-    this.#free = left;
+    this.#judge(this.#disk.free() ?? free);
+  }
+
+  #judge(free: number): void {
+    this.#free = free;
     const limit = this.#level === 'ok' ? this.#low : this.#low * RECOVERED;
-    if (left >= limit) this.#stand('ok');
-    else this.#stand(this.#held <= part ? 'critical' : 'low');
+    if (free >= limit) this.#stand('ok');
+    else this.#stand(this.#held <= this.#part() ? 'critical' : 'low');
   }
 
   #giveBack(): void {
