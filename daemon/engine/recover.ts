@@ -82,7 +82,7 @@ export class LedgerKeeper {
       this.#storedFloor = head?.floorMs ?? 0;
       this.#heard = head?.size ?? 0;
       this.time = new TimeKeeper(options.clock, this.#storedFloor);
-      this.#state = this.#start();
+      this.#start();
     } catch (error) {
       this.#lock.release();
       throw error;
@@ -90,13 +90,16 @@ export class LedgerKeeper {
   }
 
   /** A disk that is full must not keep a site from starting while there is a reserve to give back. */
-  #start(): EngineState {
+  #start(): void {
     for (;;) {
       try {
         const state = this.#open();
+        this.#state = state;
         this.#recordStart(state);
-        return state;
+        return;
       } catch (error) {
+        this.#state?.ledger.close();
+        this.#state = null;
         if (!isFull(error) || !this.disk.full()) throw error;
       }
     }
