@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type EngineHandle, type EngineMethod, type EngineReply, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
@@ -113,14 +114,17 @@ async function judge(
   return run(job, onGood);
 }
 
+/** Between two steps of preparation the engine has so long for everybody else. */
+const BREATH_MS = 1;
+
 /** The engine makes the bundles ready between decisions; what it cannot prepare it says when it is to apply it. */
 async function prepare(engine: EngineHandle, { siteTarget }: GoodUpdate): Promise<void> {
   const digests = new Set(bundlesNamed(siteTarget).map(([, { digest }]) => digest));
   for (const digest of digests) {
-    let ready = false;
-    while (!ready) {
+    for (;;) {
       const { status, body } = await ask(engine, 'policy.prepare', null, { digest });
-      ready = status !== 200 || body.ready === true;
+      if (status !== 200 || body.ready === true) break;
+      await pause(BREATH_MS);
     }
   }
 }
