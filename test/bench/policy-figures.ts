@@ -48,7 +48,7 @@ export async function policyFigures(bench: PolicyBench): Promise<Figure[]> {
   await makeSite(dir);
   const decisions = growLedger(dir, questions, SIMULATED);
   const publisher = new LargeUpdates(sitePaths(dir), scratch);
-  bench.own(await startRole(dir, 'daemon'));
+  const daemon = bench.own(await startRole(dir, 'daemon'));
   const alone: number[] = [];
   const before: number[] = [];
   const during: number[] = [];
@@ -62,6 +62,7 @@ export async function policyFigures(bench: PolicyBench): Promise<Figure[]> {
       `import ${round} of ${plan.imports}: ${timed.toFixed(0)} ms; under load ${noticed.ms.toFixed(0)} ms, p99 ${noticed.before.toFixed(2)} → ${noticed.during.toFixed(2)} ms, worst ${noticed.worst.toFixed(1)} ms`,
     );
   }
+  await daemon.stop();
   const name = `import of a ${publisher.bytes.toLocaleString('en')} B bundle`;
   return [
     {
