@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import type { SiteTime } from '../api/client.ts';
+import type { ApiClient, SiteTime } from '../api/client.ts';
+import { PRODUCTION } from '../core/minimum.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { siteOrigin } from '../host/config.ts';
 import { connect, openSite, type SiteOptions } from './access.ts';
@@ -11,12 +12,11 @@ import { print, printJson } from './render/output.ts';
 import { moment } from './render/text.ts';
 import { renderStated, renderTime } from './render/time.ts';
 import { type SiteActRequest, signSiteAct } from './sign-site-act.ts';
+import { readEnvironments } from './signer-role.ts';
 
 /** What a statement of the time is about, and what it answers (`engine/methods/time.ts`). */
 const SUBJECT = 'time';
 const ANSWER = 'state';
-/** The environment whose roster says whose key it is: the one that speaks for the site. */
-const ENVIRONMENT = 'production';
 const DEFAULT_REASON = 'read off a clock that I believe';
 /** Time to type, read and sign; on another machine, to walk there and back. */
 const TTL_SECONDS = { here: 600, elsewhere: 3_600 } as const;
@@ -106,6 +106,7 @@ async function stateHere(stated: () => number, options: StateOptions): Promise<v
   const request = requestOf(stated, challenge, options, {
     ttlSeconds: TTL_SECONDS.here,
     roles: rules?.state_roles ?? [],
+    environment: await speakingEnvironment(client),
   });
   report(await client.stateTime(await signSiteAct({ client, site }, request)), options);
 }
@@ -119,7 +120,11 @@ async function stateElsewhere(stated: () => number, challenge: string, options: 
     );
   }
   assertOutlets(options);
-  const request = requestOf(stated, challenge, options, { ttlSeconds: TTL_SECONDS.elsewhere, roles: [] });
+  const request = requestOf(stated, challenge, options, {
+    ttlSeconds: TTL_SECONDS.elsewhere,
+    roles: [],
+    environment: PRODUCTION,
+  });
   const origin = siteOrigin(options.site);
   const signed = await signSiteAct({ client: null, origin }, request);
   const files = await carry('S', JSON.stringify(signed), options);
@@ -142,7 +147,7 @@ function requestOf(
   stated: () => number,
   challenge: string,
   { key, role, reason, yes }: StateOptions,
-  terms: Pick<SiteActRequest, 'ttlSeconds' | 'roles'>,
+  terms: Pick<SiteActRequest, 'ttlSeconds' | 'roles' | 'environment'>,
 ): SiteActRequest {
   const at = stated();
   return {
@@ -154,13 +159,18 @@ function requestOf(
     key,
     role,
     yes: yes ?? false,
-    environment: ENVIRONMENT,
     statement: 'STATE THE TIME',
     issuedAt: at,
     reasonLabel: 'known from',
     about: [['it is now', moment(new Date(at).toISOString())]],
     ...terms,
   };
+}
+
+/** The environment whose roster says whose key it is: the one whose policy speaks for the site. */
+async function speakingEnvironment(client: ApiClient): Promise<string> {
+  const known = ((await readEnvironments(client)) ?? []).map(({ environment }) => environment);
+  return known.includes(PRODUCTION) ? PRODUCTION : (known[0] ?? PRODUCTION);
 }
 
 function report(time: SiteTime, options: SiteOptions): void {
