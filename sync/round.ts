@@ -10,10 +10,10 @@ import { Budget } from './download.ts';
 import { Link } from './link.ts';
 import { mirrorRepository } from './mirror.ts';
 
-/** What the daemon made of a mirror; null when it could not be asked and the mirror waits in inbox. */
+/** What the daemon made of a mirror: in force, accepted and waiting (`held`), or refused; null when it could not be asked and the mirror waits in inbox. */
 export type Judgement =
   | { applied: true; unchanged: boolean }
-  | { applied: false; code: string; reason: string };
+  | { applied: false; held?: true; code: string; reason: string };
 
 export interface RoundOptions {
   config: SyncConfig;
@@ -104,7 +104,7 @@ async function bring(
     (!report.imported.applied && /^(ledger|engine)\./.test(report.imported.code))
   )
     return;
-  const offered = { digest, applied: report.imported.applied, at: now() };
+  const offered = { digest, applied: isAccepted(report.imported), at: now() };
   writeDurable(memory, Buffer.from(`${JSON.stringify(offered)}\n`, 'utf8'), 0o600);
 }
 
@@ -123,6 +123,11 @@ async function carry(
     budget: new Budget(config.limits, signal),
   });
   for (const { code, message } of report.carried.failures) report.failures.push({ code, message });
+}
+
+/** What waits is the site's own business from now on: nothing about the files is left to be judged. */
+function isAccepted(imported: Judgement): boolean {
+  return imported.applied || imported.held === true;
 }
 
 /** What was offered last; null when nothing was, or the memory is not readable: then it is offered again. */

@@ -17,7 +17,7 @@ const SYNC_HELP = `
 Needs the section "sync" of holdfast.json (docs/operate/sync.md). Mirrors the signed policy repository into inbox/mirror and
 has the daemon verify and import it; carries what lies in outbox upstream. Logs JSON lines to stderr; ends on SIGTERM or SIGINT.
 
-Exit codes of --once: 0 done · 3 the daemon refused what came · 5 something could not be fetched or carried`;
+Exit codes of --once: 0 done · 3 the daemon refused what came · 4 it was accepted and waits · 5 something could not be fetched or carried`;
 
 /** `holdfast daemon`: the engine, the ledger and their sockets; runs until it is told to stop. */
 export function daemonCommand(): Command {
@@ -55,6 +55,7 @@ export function syncCommand(): Command {
       if (options.json) printJson(report);
       else print(renderRound(report));
       if (report.failures.length > 0) endWith(EXIT.unavailable);
-      else if (report.imported?.applied === false) endWith(EXIT.refused);
+      else if (report.imported?.applied === false)
+        endWith(report.imported.held === true ? EXIT.pending : EXIT.refused);
     });
 }

@@ -36,8 +36,8 @@ interface Recorded {
 }
 
 /**
- * Receipts of what became of updates. They are made from the ledger's entries alone, after these were committed, so that a crash between
- * entry and receipt loses nothing: the next start, or the next import, makes the one that is missing.
+ * Receipts of what became of updates. They are made from the ledger's entries alone, after these were committed, so that a
+ * crash between entry and receipt loses nothing: the next start, or the next import, makes what is missing.
  */
 export class ReceiptBook {
   readonly #options: ReceiptOptions;

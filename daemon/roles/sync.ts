@@ -84,7 +84,8 @@ async function offerTo(paths: SitePaths, path: string, tls: ClientTls | null): P
   try {
     const answer = await client.importPolicy(path);
     if (answer.applied === true) return { applied: true, unchanged: answer.unchanged === true };
-    return { applied: false, code: String(answer.code), reason: String(answer.reason) };
+    const held = answer.held === true ? { held: true as const } : {};
+    return { applied: false, ...held, code: String(answer.code), reason: String(answer.reason) };
   } catch (error) {
     if (error instanceof ApiUnreachable) return null;
     if (!(error instanceof ApiProblem)) throw error;

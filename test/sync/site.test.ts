@@ -127,4 +127,26 @@ describe.skipIf(!hasNginx)('holdfast sync with nginx (skipped where it is not in
     expect(await ended).toBe(0);
     expect(log).not.toContain('"level":50');
   });
+
+  it('says of an update that it waits, and does not offer it again', async () => {
+    await stage.start('daemon');
+    const source = join(stage.paths.publisher, 'policy');
+    const path = join(source, 'metadata.yaml');
+    writeFileSync(path, readFileSync(path, 'utf8').replace(/^version: \d+$/m, 'version: 9'));
+    const at = `${new Date(Date.now() + 86_400_000).toISOString().slice(0, 19)}Z`;
+    const site = ['--site', SITE, '--effective-at', at];
+    const published = await stage.holdfast('repo', 'publish', stage.paths.publisher, source, ...site);
+    must(published.code === 0, published.stderr);
+    const ran = await once();
+    expect([ran.code, JSON.parse(ran.stdout).imported]).toMatchObject([
+      4,
+      {
+        applied: false,
+        held: true,
+        code: 'policy.scheduled',
+        reason: expect.stringContaining('takes effect at'),
+      },
+    ]);
+    expect(JSON.parse((await once()).stdout).imported).toBeNull();
+  });
 });

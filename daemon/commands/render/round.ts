@@ -19,6 +19,8 @@ function importLine(mirror: NonNullable<RoundReport['mirror']>, imported: RoundR
     return mirror.new
       ? `The daemon could not be asked; the mirror waits. Import it with: holdfast import ${mirror.path}`
       : 'The daemon judged these very files before; they were not offered again.';
+  if (!imported.applied && imported.held === true)
+    return `${paint('yellow', paint('bold', 'ACCEPTED'))}  not in force yet. ${plain(imported.reason)}`;
   if (!imported.applied)
     return `${paint('red', paint('bold', 'REFUSED'))}  ${plain(imported.reason)} [${imported.code}]`;
   return paint('green', imported.unchanged ? 'UNCHANGED' : 'APPLIED');
