@@ -99,7 +99,7 @@ describe('defects', () => {
       'tools.yaml',
       '/usr/bin/tail',
       'tail',
-      /^tools\.yaml:11: found the program "tail"; write the absolute path/,
+      /^tools\.yaml:14: found the program "tail"; write the absolute path/,
     ],
     ['metadata.yaml', 'warn_after: 30d', 'warn_after: 300d', /^metadata\.yaml:10: found 300d, 60d, 120d/],
     ['risk.yaml', 'below: 1.01', 'below: 1.0', /^risk\.yaml:\d+: found 1; write more than 1/],
