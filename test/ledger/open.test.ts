@@ -161,7 +161,7 @@ describe('opening', () => {
       files.ledger,
       'not a database, but long enough to have what could be a header of one hundred bytes, as here',
     );
-    expect(code(() => open(files))).toBe('ledger.damaged');
+    expect(code(() => open(files))).toBe('database.unreadable');
     writeFileSync(files.ledger, '');
     expect(code(() => open(files))).toBe('ledger.damaged');
     writeFileSync(files.ledger, whole);
