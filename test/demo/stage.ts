@@ -64,6 +64,13 @@ export class Stage {
       .replaceAll(/\bTOOLS\b/g, TOOLS)
       .replaceAll(/\bWORK\b/g, this.work);
     writeFileSync(join(policy, 'tools.yaml'), tools);
+    // Step 11 asks as fast as the machine can; a site would not let one agent do so.
+    const limits = join(policy, 'limits.yaml');
+    const many = readFileSync(limits, 'utf8').replace(
+      /^requests_per_second: .*$/m,
+      'requests_per_second: 1000000',
+    );
+    writeFileSync(limits, many);
     return policy;
   }
 
