@@ -1,7 +1,7 @@
-import { type Logger as CronLogger, createTask, validateDetailed } from 'node-cron';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { writeDurable } from '../host/durable-file.ts';
 import type { Logger } from '../host/log.ts';
+import { runBySchedule } from '../host/schedule.ts';
 import type { SitePaths } from '../host/site.ts';
 import { identityFile, readIdentity, type SiteRole, type TlsIdentity } from './files.ts';
 import { certificateIn } from './tls.ts';
@@ -15,15 +15,6 @@ export async function renewOnSchedule(
   renew: () => Promise<void>,
   log: Logger,
 ): Promise<() => Promise<void>> {
-  const { valid, errors } = validateDetailed(schedule);
-  if (!valid) {
-    const fields = errors.map(({ field }) => field).join(', ');
-    throw new BoundaryError(
-      'config.wrong_value',
-      `/peers/rotate is not a schedule (${fields}); write five cron fields, such as "23 4 1 * *". Nothing was started.`,
-      { at: '/peers/rotate' },
-    );
-  }
   const round = async (): Promise<void> => {
     try {
       await renew();
@@ -32,15 +23,7 @@ export async function renewOnSchedule(
       log.warn({ err: error }, 'the certificate could not be renewed; the one before stays in use');
     }
   };
-  const task = createTask(schedule, round, {
-    timezone: 'UTC',
-    logger: quiet(log),
-    suppressMissedWarning: true,
-  });
-  await task.start();
-  return async () => {
-    await task.destroy();
-  };
+  return runBySchedule(schedule, '/peers/rotate', round, log);
 }
 
 /**
@@ -65,9 +48,4 @@ export async function renewIdentity(
   }
   writeDurable(identityFile(paths, role), Buffer.from(`${certificate}${key}`, 'utf8'), 0o600);
   return readIdentity(paths, role);
-}
-
-function quiet(log: Logger): CronLogger {
-  const words = (text: unknown): void => log.debug(String(text));
-  return { info: words, warn: words, debug: () => {}, error: (text: unknown) => log.error(String(text)) };
 }
