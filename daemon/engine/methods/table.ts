@@ -12,7 +12,8 @@ import {
   reviewBreakglass,
 } from './breakglass.ts';
 import { createDecision } from './create.ts';
-import { getGrant, issueGrant, listGrants, redeemGrant, revokeGrant } from './grants.ts';
+import { getGrant, listGrants } from './grant-views.ts';
+import { issueGrant, redeemGrant, revokeGrant } from './grants.ts';
 import { getHeld } from './hold.ts';
 import { tokenRules } from './id-tokens.ts';
 import { getIncident, listIncidents, openIncident, resumeIncident } from './incidents.ts';
