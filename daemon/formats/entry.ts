@@ -33,6 +33,13 @@ export type EntryType =
   | 'policy.rejected'
   | 'policy.lapsed'
   | 'outbox.acknowledged'
+  | 'anchor.exported'
+  | 'anchor.cosigned'
+  | 'ledger.read'
+  | 'ledger.pruned'
+  | 'envelope.shredded'
+  | 'backup.created'
+  | 'backup.restored'
   | 'key.rotated'
   | 'key.suspended'
   | 'key.reinstated'
@@ -102,6 +109,13 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'policy.rejected': true,
   'policy.lapsed': true,
   'outbox.acknowledged': true,
+  'anchor.exported': true,
+  'anchor.cosigned': true,
+  'ledger.read': true,
+  'ledger.pruned': true,
+  'envelope.shredded': true,
+  'backup.created': true,
+  'backup.restored': true,
   'key.rotated': true,
   'key.suspended': true,
   'key.reinstated': true,
