@@ -1,4 +1,5 @@
 import type { Entry, EntryType } from '../formats/entry.ts';
+import type { JsonObject } from '../formats/json.ts';
 
 /** What outlasts the entry that began it, beside decisions: each is followed until an entry closes it. */
 export type StandingKind =
@@ -8,7 +9,9 @@ export type StandingKind =
   | 'grant'
   | 'hold'
   | 'incident'
-  | 'suspension';
+  | 'shredded'
+  | 'suspension'
+  | 'withheld';
 
 /** How one such thing stands after an entry. `closed` means that nothing waits for it any more. */
 export interface Standing {
@@ -58,6 +61,9 @@ const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
       id: sha256,
       state: 'closed',
     })),
+  'envelope.shredded': ({ data }) => envelopes('shredded', data, 'closed'),
+  'envelope.withheld': ({ data }) => envelopes('withheld', data, 'withheld'),
+  'envelope.released': ({ data }) => envelopes('withheld', data, 'closed'),
   'key.suspended': ({ data }) => ({ kind: 'suspension', id: String(data.suspended), state: 'suspended' }),
   'key.reinstated': ({ data }) => ({ kind: 'suspension', id: String(data.reinstated), state: 'closed' }),
 };
@@ -67,6 +73,14 @@ function activated({ stream, data }: Entry): Standing[] {
   const session: Standing = { kind: 'breakglass', id: stream, state: 'active' };
   const grant = data.grant as { id: string } | undefined;
   return grant === undefined ? [session] : [session, { kind: 'grant', id: grant.id, state: 'closed' }];
+}
+
+/** Envelopes by decision, or by `decision/field` where an entry names fields. What is shredded waits for nothing more. */
+function envelopes(kind: 'shredded' | 'withheld', data: JsonObject, state: string): Standing[] {
+  const fields = data.fields as string[] | null;
+  return (data.decisions as string[]).flatMap((id): Standing[] =>
+    fields === null ? [{ kind, id, state }] : fields.map((field) => ({ kind, id: `${id}/${field}`, state })),
+  );
 }
 
 const NOTHING: readonly Standing[] = [];

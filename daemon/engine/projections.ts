@@ -98,6 +98,12 @@ export class Projections {
     return this.#sql.standingPage.all(kind, after, limit);
   }
 
+  /** What stands of a kind about single fields of a decision (`decision/field`). */
+  standingFields(kind: StandingKind, decision: string): { field: string; state: string }[] {
+    // The character behind the slash ends the range.
+    return this.#sql.standingFields.all(decision.length + 2, kind, `${decision}/`, `${decision}0`);
+  }
+
   /** The decisions that were asked for under a break-glass session, oldest first. */
   underBreakglass(session: string, limit: number): string[] {
     return this.#sql.listUnder.all(session, limit);
@@ -184,6 +190,15 @@ export class Projections {
   sealed(decision: string): Uint8Array | null {
     return this.#sql.sealed.get(decision) ?? null;
   }
+
+  unseal(decision: string): void {
+    this.#sql.unseal.run(decision);
+  }
+
+  /** Decisions with sealed values, oldest first, behind one id and before another; ids are in the order of time. */
+  sealedPage(after: string, before: string, limit: number): string[] {
+    return this.#sql.sealedPage.all(after, before, limit);
+  }
 }
 
 function prepareAll(database: Database) {
@@ -221,6 +236,9 @@ function prepareAll(database: Database) {
       `SELECT * FROM standing WHERE kind = ? AND state <> 'closed' ORDER BY first_idx LIMIT ?`,
     ),
     standingPage: row<StandingRow>('SELECT * FROM standing WHERE kind = ? AND id > ? ORDER BY id LIMIT ?'),
+    standingFields: row<{ field: string; state: string }>(
+      'SELECT substr(id, ?) AS field, state FROM standing WHERE kind = ? AND id > ? AND id < ? ORDER BY id LIMIT 64',
+    ),
     under: row('INSERT INTO under_breakglass (session, decision) VALUES (?, ?)'),
     listUnder: database.prepareColumn<string>(
       'SELECT decision FROM under_breakglass WHERE session = ? ORDER BY decision LIMIT ?',
@@ -236,6 +254,10 @@ function prepareAll(database: Database) {
       'SELECT count(*) FROM (SELECT 1 FROM decisions WHERE id > ? LIMIT ?)',
     ),
     sealed: database.prepareColumn<Uint8Array>('SELECT bytes FROM sealed WHERE decision = ?'),
+    unseal: row('DELETE FROM sealed WHERE decision = ?'),
+    sealedPage: database.prepareColumn<string>(
+      'SELECT decision FROM sealed WHERE decision > ? AND decision < ? ORDER BY decision LIMIT ?',
+    ),
     seal: row('INSERT INTO sealed (decision, bytes) VALUES (?, ?)'),
   };
 }

@@ -38,6 +38,8 @@ export type EntryType =
   | 'ledger.read'
   | 'ledger.pruned'
   | 'envelope.shredded'
+  | 'envelope.withheld'
+  | 'envelope.released'
   | 'backup.created'
   | 'backup.restored'
   | 'key.rotated'
@@ -114,6 +116,8 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'ledger.read': true,
   'ledger.pruned': true,
   'envelope.shredded': true,
+  'envelope.withheld': true,
+  'envelope.released': true,
   'backup.created': true,
   'backup.restored': true,
   'key.rotated': true,

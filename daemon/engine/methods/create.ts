@@ -16,6 +16,7 @@ import type { JsonObject } from '../../formats/json.ts';
 import { noteBreakglass } from '../anomalies.ts';
 import type { Batch } from '../context.ts';
 import { diskFull } from '../disk-routine.ts';
+import { sealEnvelope } from '../envelopes.ts';
 import { firstReply } from '../first-reply.ts';
 import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall } from '../protocol.ts';
@@ -74,7 +75,7 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   assertTransition('create', draft.type, draft.transitions);
   const { actor } = recordable.context;
   const recorded = batch.recordFirst(decision_id, draft.type, actor, draft.data, draft.printed.text);
-  if (sealed !== null && verdict.result !== 'deny') sealValues(batch, decision_id, sealed);
+  if (sealed !== null && verdict.result !== 'deny') sealEnvelope(batch, decision_id, sealed);
   if (breakglass !== undefined) noteOverride(batch, policy, decision_id, verdict, request);
   return (state) => firstReply(state, recorded, draft.printed);
 }
@@ -212,11 +213,6 @@ function noteOverride(
 ): void {
   if (policy === null || result !== 'allow') return;
   noteBreakglass(batch, policy, decision_id, { class: action.class ?? '', environment });
-}
-
-function sealValues(batch: Batch, decision_id: string, sealed: SealedValues): void {
-  const { sealer, projections } = batch.state;
-  projections.seal(decision_id, sealer.seal(Buffer.from(JSON.stringify(sealed)), decision_id));
 }
 
 /** The key belongs to the actor; the request is remembered as a keyed digest, since a bare one would leak a PIN. */

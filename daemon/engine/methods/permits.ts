@@ -8,6 +8,7 @@ import { rosterAt } from '../../core/roster.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Permit } from '../../formats/permit.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
+import { openEnvelope } from '../envelopes.ts';
 import { grantState } from '../grants.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
@@ -55,7 +56,7 @@ export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
       ...callerData(batch, call),
     },
   );
-  const sensitive = openSealed(batch.state, permit.decision_id);
+  const sensitive = openEnvelope(batch.state, permit.decision_id);
   const redeemed_at = isoTime(batch.now);
   return (state) =>
     reply(200, {
@@ -202,10 +203,4 @@ function checkStillAuthorized(batch: Batch, { decision }: DecisionRecord): Refus
     return refuse('permit.revoked', `${requester}, who asked for it, is no longer active. Nothing may run.`);
   }
   return null;
-}
-
-function openSealed(state: EngineState, decision: string): JsonObject | null {
-  const sealed = state.projections.sealed(decision);
-  if (sealed === null) return null;
-  return JSON.parse(Buffer.from(state.sealer.open(sealed, decision)).toString('utf8')) as JsonObject;
 }
