@@ -26,11 +26,13 @@ import type {
   SuspendedKey,
 } from './client-bodies.ts';
 import type { ClientTls } from './client-identity.ts';
+import type { Disclosed, DisclosureBody } from './client-reading.ts';
 import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
 import { durationMs } from './duration.ts';
 
 export type * from './client-bodies.ts';
 export { type ClientTls, clientTlsFor } from './client-identity.ts';
+export type * from './client-reading.ts';
 export { ApiProblem, ApiUnreachable, type CallOptions, type UnreachableReason } from './client-transport.ts';
 
 /** Beyond a long-poll's own time: how long the answer may take to come. */
@@ -288,6 +290,11 @@ export class ApiClient {
 
   revokeGrant(id: string, act: SignedActBody): Promise<GrantRecord> {
     return this.#json({ verb: 'POST', path: `/v1/grants/${part(id)}/revoke`, body: act });
+  }
+
+  /** Puts a read of payload values, or an export, on record. Call it before showing anything of either. */
+  disclose(body: DisclosureBody): Promise<Disclosed> {
+    return this.#json({ verb: 'POST', path: '/v1/ledger/disclose', body });
   }
 
   /** The newest checkpoint, a signed note. */

@@ -9,6 +9,7 @@ import type { Method, SocketKind } from './method.ts';
 import { OUTBOX_METHODS } from './outbox-methods.ts';
 import { HELD_METHODS } from './policy-methods.ts';
 import { problem } from './problem.ts';
+import { READING_METHODS } from './reading-methods.ts';
 import * as reply from './replies.ts';
 import * as schema from './schemas.ts';
 
@@ -169,6 +170,7 @@ export const METHODS: readonly Method[] = [
   ...BREAKGLASS_METHODS,
   ...HELD_METHODS,
   ...OUTBOX_METHODS,
+  ...READING_METHODS,
   {
     name: 'policy.get',
     kind: 'engine',

@@ -91,6 +91,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'time.get': ['observer'],
   'time.state': ['carrier'],
   'metrics.get': ['observer'],
+  'ledger.disclose': ['observer'],
   'ledger.checkpoint': ['audience', 'observer'],
   'ledger.proof': ['audience', 'observer'],
   'ledger.tile': ['observer'],

@@ -6,6 +6,7 @@ import { checkHeadquarters } from './check-headquarters.ts';
 import { checkIncidents } from './check-incidents.ts';
 import { checkOidc } from './check-oidc.ts';
 import { checkPrincipals } from './check-principals.ts';
+import { checkReading } from './check-reading.ts';
 import { checkReferences } from './check-references.ts';
 import { checkConditions, checkFields } from './check-rules.ts';
 import { checkTemplates } from './check-templates.ts';
@@ -92,6 +93,7 @@ function checkBundle(
     ...checkOidc(bundle),
     ...checkHeadquarters(bundle),
     ...checkIncidents(bundle),
+    ...checkReading(bundle),
     ...checkAnomalies(bundle),
     ...defects,
   ];

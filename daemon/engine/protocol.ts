@@ -60,6 +60,7 @@ export type EngineMethod =
   | 'time.state'
   | 'status.get'
   | 'ledger.checkpoint'
+  | 'ledger.disclose'
   | 'ledger.entries'
   | 'ledger.proof'
   | 'ledger.tile'

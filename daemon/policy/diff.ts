@@ -8,6 +8,7 @@ import { breakglassChanges } from './diff-breakglass.ts';
 import { headquartersChanges } from './diff-headquarters.ts';
 import { incidentChanges } from './diff-incidents.ts';
 import { peopleChanges } from './diff-people.ts';
+import { readingChanges } from './diff-reading.ts';
 import { gateChanges, riskChanges } from './diff-rules.ts';
 import { timeChanges } from './diff-time.ts';
 import { wordingChanges } from './diff-wording.ts';
@@ -53,6 +54,7 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...anomalyChanges(old, after),
     ...activationChanges(old, after),
     ...incidentChanges(old, after),
+    ...readingChanges(old, after),
     ...breakglassChanges(old, after),
     ...timeChanges(old, after),
     ...headquartersChanges(old, after),

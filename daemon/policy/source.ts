@@ -25,6 +25,7 @@ const OPTIONAL = [
   'labels',
   'limits',
   'oidc',
+  'reading',
   'secrets',
   'suspension',
   'time',

@@ -12,6 +12,7 @@ import {
   reviewBreakglass,
 } from './breakglass.ts';
 import { createDecision } from './create.ts';
+import { discloseLedger } from './disclose.ts';
 import { getGrant, listGrants } from './grant-views.ts';
 import { issueGrant, redeemGrant, revokeGrant } from './grants.ts';
 import { getHeld } from './hold.ts';
@@ -62,6 +63,7 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'grants.issue': issueGrant,
   'grants.redeem': redeemGrant,
   'grants.revoke': revokeGrant,
+  'ledger.disclose': discloseLedger,
   'time.state': stateTime,
   'system.tick': tick,
   'system.stopped': systemStopped,

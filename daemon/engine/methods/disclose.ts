@@ -1,0 +1,115 @@
+import { inScope } from '../../core/breakglass.ts';
+import { isoTime } from '../../core/create.ts';
+import type { Decision } from '../../core/decision.ts';
+import { judgeReading, type Reader, type ReadingSession, type RecordedRight } from '../../core/reading.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
+import { recordableText } from '../../core/scrub.ts';
+import { entryHash } from '../../formats/entry.ts';
+import type { JsonObject } from '../../formats/json.ts';
+import type { Batch } from '../context.ts';
+import type { EngineCall } from '../protocol.ts';
+import { type AfterCommit, reply } from '../reply.ts';
+import { sitePolicy } from '../site-acts.ts';
+import { findDecision, type NamedActor, refused } from './lifecycle.ts';
+
+/** The stream of everything that was opened or taken away. */
+export const READING_STREAM = 'reading';
+
+/** What is to be read: a decision, or entries from an index on; `what` names the thing that it goes into. */
+export interface ReadingSubject {
+  /** `decision`, `entries`, `evidence`, `tiles`, `ledger`, `proof`, …: a short name. */
+  what: string;
+  decision_id?: string;
+  /** First index and number of entries. */
+  from?: number;
+  size?: number;
+}
+
+interface DisclosureBody {
+  right: RecordedRight;
+  subject: ReadingSubject;
+  reason: string;
+  breakglass?: string;
+  actor?: NamedActor;
+}
+
+/**
+ * `ledger.disclose`: puts a read of payload values, or an export, on record before anything of it is shown. What is it
+ * about → who asks → may they → one `ledger.read` entry → the entry's place, by which what was asked for is then fetched.
+ */
+export function discloseLedger(batch: Batch, call: EngineCall): AfterCommit {
+  const body = JSON.parse(call.body ?? '{}') as DisclosureBody;
+  const { right, subject } = body;
+  const found = subject.decision_id === undefined ? null : findDecision(batch, subject.decision_id);
+  if (isRefusal(found)) return refused(found);
+  const count = countOf(batch, subject);
+  if (isRefusal(count)) return refused(count);
+  const policy = sitePolicy(batch.state.policies);
+  const reader = readerOf(batch, call, body.actor);
+  if (isRefusal(reader)) return refused(reader);
+  const session = sessionOf(batch, body.breakglass, found?.decision ?? null);
+  const admitted = judgeReading(policy?.compiled.bundle.reading, { right, reader, session }, batch);
+  if (isRefusal(admitted)) return refused(admitted);
+  const { index, bytes } = batch.record(READING_STREAM, 'ledger.read', admitted, {
+    right,
+    subject: { ...subject },
+    reason: recordableText(body.reason, policy?.compiled.secrets),
+    count,
+    reader: readerData(reader, call),
+    ...(session === null ? {} : { breakglass: session.id }),
+  });
+  return () => reply(200, { index, entry_id: entryHash(bytes), at: isoTime(batch.now), right, count });
+}
+
+/** How many entries it is about. */
+function countOf(batch: Batch, { decision_id, from, size }: ReadingSubject): number | Refusal {
+  const { ledger } = batch.state;
+  if (decision_id !== undefined) return ledger.streamHead(decision_id).seq;
+  const held = ledger.size;
+  const first = from ?? 0;
+  if (first < held) return Math.min(size ?? held, held - first);
+  return refuse(
+    'ledger.entry_not_found',
+    `The ledger has ${held} entries; there is no index ${first}. Nothing was shown or recorded.`,
+  );
+}
+
+/** Who asks: by the socket's word where callers are told apart, by the name they give where they are not. */
+function readerOf(batch: Batch, { peer }: EngineCall, actor: NamedActor | undefined): Reader | Refusal {
+  const { peers, policies, profile } = batch.state;
+  const roster = sitePolicy(policies)?.roster ?? null;
+  const named = (id: string | null, proof: Reader['proof']): Reader => ({
+    id,
+    principal: id === null ? null : (roster?.principal(id) ?? null),
+    proof,
+  });
+  if (peers.inUse && peer.socket !== 'internal') {
+    const caller = peers.caller(peer, batch);
+    if ('refused' in caller) return caller;
+    const wrong = actor === undefined ? null : peers.nameRefusal(peer, actor.id, batch);
+    if (wrong !== null) return wrong;
+    // A bare name opens nothing where others have to show who they are.
+    return named(caller.principal === null ? null : (actor?.id ?? caller.principal), 'identity');
+  }
+  if (actor !== undefined) return named(actor.id, 'name');
+  return named(null, profile === 'dev' ? 'none' : 'name');
+}
+
+/** How the reader was known, and as whom the kernel and the certificate know the caller. */
+function readerData({ proof }: Reader, { peer }: EngineCall): JsonObject {
+  return {
+    known_by: proof,
+    ...(peer.uid === null ? {} : { uid: peer.uid }),
+    ...(peer.certificate === undefined ? {} : { certificate: peer.certificate }),
+  };
+}
+
+function sessionOf(batch: Batch, id: string | undefined, decision: Decision | null): ReadingSession | null {
+  if (id === undefined) return null;
+  const session = batch.state.breakglass.openNow(batch).find((one) => one.id === id);
+  const in_place =
+    session !== undefined &&
+    decision !== null &&
+    inScope({ ...session.scope, actor: null }, decision, decision.context.environment);
+  return { id, open: session !== undefined, in_place };
+}
