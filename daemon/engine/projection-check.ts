@@ -3,6 +3,7 @@ import { watchedBy } from '../core/watched.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { Database, Statement } from '../ledger/database.ts';
 import { type Finding, tampered } from '../ledger/finding.ts';
+import { AnchorChain, type AnchorRow } from './anchor-rows.ts';
 import { PROJECTION_OBJECTS, REBUILT } from './projection-tables.ts';
 import {
   type DecisionRow,
@@ -37,6 +38,7 @@ export function checkProjections(database: Database): Finding[] {
   const check = new RowCheck(database, findings);
   check.everyDecision();
   if (!findings.full) check.everythingStanding();
+  if (!findings.full) check.everyAnchor();
   if (!findings.full) check.everyKeyCounter();
   if (!findings.full) check.counts();
   return findings.all;
@@ -135,9 +137,11 @@ class RowCheck {
     standing: 0,
     under_breakglass: 0,
     watched: 0,
+    anchors: 0,
   };
   readonly #counters = new Map<string, number>();
   readonly #standing = new Map<string, StandingRow>();
+  readonly #anchors = new AnchorChain();
   #site: string | null = null;
 
   constructor(database: Database, findings: Found) {
@@ -167,6 +171,7 @@ class RowCheck {
         this.#nonce(entry, index);
         this.#watch(entry, index);
         this.#follow(entry, index);
+        this.#anchors.follow(index, entry);
       } catch (error) {
         this.#findings.add(
           'standing',
@@ -193,6 +198,16 @@ class RowCheck {
       if (row.get(key) !== counter) this.#findings.add(`key_counters[${key}]`, `it is not ${counter}`);
     }
     this.#expected.key_counters = this.#counters.size;
+  }
+
+  everyAnchor(): void {
+    const row = this.#database.prepare<AnchorRow>('SELECT * FROM anchors WHERE size = ?');
+    for (const { size, old, idx, at, departed } of this.#anchors.rows.values()) {
+      const found = row.get(size);
+      const same = found?.old === old && found.idx === idx && found.at === at && found.departed === departed;
+      if (!same) this.#findings.add(`anchors[${size}]`, 'the row is not what the entries say', idx);
+    }
+    this.#expected.anchors = this.#anchors.rows.size;
   }
 
   #follow(entry: Entry, index: number): void {

@@ -82,6 +82,14 @@ export const PROJECTION_OBJECTS: readonly { type: 'table' | 'index'; name: strin
   },
   {
     type: 'table',
+    // The chain of anchors: a row for each.
+    name: 'anchors',
+    sql: `CREATE TABLE anchors (
+  size INTEGER PRIMARY KEY, old INTEGER NOT NULL, idx INTEGER NOT NULL, at INTEGER NOT NULL, departed INTEGER
+) STRICT`,
+  },
+  {
+    type: 'table',
     name: 'sealed',
     sql: 'CREATE TABLE sealed (decision TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID',
   },
@@ -96,4 +104,5 @@ export const REBUILT = [
   'standing',
   'under_breakglass',
   'watched',
+  'anchors',
 ] as const;

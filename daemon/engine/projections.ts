@@ -4,6 +4,7 @@ import { type WatchedKind, watchedBy } from '../core/watched.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { Permit } from '../formats/permit.ts';
 import type { Database, Statement } from '../ledger/database.ts';
+import { type AnchorRow, departedBy, exportedBy } from './anchor-rows.ts';
 import { PROJECTION_OBJECTS } from './projection-tables.ts';
 
 /** The WHERE terms repeat those of the partial indexes, or SQLite would scan the table instead. */
@@ -81,6 +82,20 @@ export class Projections {
     for (const { kind, id, state } of standingAfter(entry)) {
       this.#sql.stand.run(kind, id, state, index, index);
     }
+    const anchor = exportedBy(index, entry);
+    if (anchor !== null) this.#sql.anchor.run(anchor.size, anchor.old, anchor.idx, anchor.at);
+    const departed = departedBy(entry);
+    if (departed !== null) this.#sql.depart.run(index, departed);
+  }
+
+  /** Links of the chain of anchors below a size, newest first. */
+  anchors(below: number, limit: number): AnchorRow[] {
+    return this.#sql.anchors.all(below, limit);
+  }
+
+  /** The newest link; `departed`: of those that are known outside. Null while there is none. */
+  newestAnchor(departed = false): AnchorRow | null {
+    return (departed ? this.#sql.newestDeparted : this.#sql.newestAnchor).get() ?? null;
   }
 
   /** How one thing stands; null when no entry ever began it. */
@@ -252,6 +267,14 @@ function prepareAll(database: Database) {
     ),
     countAfter: database.prepareColumn<number>(
       'SELECT count(*) FROM (SELECT 1 FROM decisions WHERE id > ? LIMIT ?)',
+    ),
+    anchor: row('INSERT INTO anchors (size, old, idx, at) VALUES (?, ?, ?, ?)'),
+    depart: row(`UPDATE anchors SET departed = ? WHERE departed IS NULL
+      AND size = (SELECT max(size) FROM anchors WHERE size <= ?)`),
+    anchors: row<AnchorRow>('SELECT * FROM anchors WHERE size < ? ORDER BY size DESC LIMIT ?'),
+    newestAnchor: row<AnchorRow>('SELECT * FROM anchors ORDER BY size DESC LIMIT 1'),
+    newestDeparted: row<AnchorRow>(
+      'SELECT * FROM anchors WHERE departed IS NOT NULL ORDER BY size DESC LIMIT 1',
     ),
     sealed: database.prepareColumn<Uint8Array>('SELECT bytes FROM sealed WHERE decision = ?'),
     unseal: row('DELETE FROM sealed WHERE decision = ?'),

@@ -35,6 +35,8 @@ export type EntryType =
   | 'outbox.acknowledged'
   | 'anchor.exported'
   | 'anchor.cosigned'
+  | 'anchor.carried'
+  | 'anchor.overdue'
   | 'ledger.read'
   | 'ledger.pruned'
   | 'envelope.shredded'
@@ -113,6 +115,8 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'outbox.acknowledged': true,
   'anchor.exported': true,
   'anchor.cosigned': true,
+  'anchor.carried': true,
+  'anchor.overdue': true,
   'ledger.read': true,
   'ledger.pruned': true,
   'envelope.shredded': true,

@@ -55,6 +55,8 @@ export interface Ledger {
 
   /** Newest committed checkpoint (signed note); null only before the first seal. */
   checkpoint(): string | null;
+  /** The committed note of the tree of exactly `size` entries; null where none was signed. */
+  checkpointAt(size: number): string | null;
   /** RFC 6962 inclusion proof of `index` in the tree of `size` (default: newest checkpoint), leaf sibling first. */
   inclusionProof(index: number, size?: number): Uint8Array[];
   consistencyProof(from: number, to?: number): Uint8Array[];

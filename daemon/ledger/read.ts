@@ -62,6 +62,11 @@ export class LedgerReader implements LedgerView {
     return this.committed.note;
   }
 
+  /** The signed note of the tree of exactly `size` entries; null where none was signed. */
+  checkpointAt(size: number): string | null {
+    return this.#sql.checkpoint.get(size) ?? null;
+  }
+
   /** RFC 6962 root of the first `size` entries. */
   root(size = this.provableSize()): Uint8Array {
     return this.tree.root(size);
@@ -119,6 +124,7 @@ function prepareReads(database: Database) {
   return {
     stream: database.prepare<StreamRow>('SELECT stream, seq, last_idx FROM streams WHERE stream = ?'),
     entry: database.prepareColumn<Uint8Array>('SELECT bytes FROM entries WHERE idx = ?'),
+    checkpoint: database.prepareColumn<string>('SELECT note FROM checkpoints WHERE size = ?'),
     entries: database.prepare<StoredEntry>(
       'SELECT idx AS "index", bytes FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
     ),
