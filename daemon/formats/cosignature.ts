@@ -8,7 +8,6 @@ import {
   parseNote,
   parseVkey,
   TYPE_COSIGNATURE,
-  TYPE_ED25519,
   type Vkey,
 } from './signed-note.ts';
 
@@ -71,7 +70,7 @@ export function openCosigned(
   if (note.length > COSIGNED_MAX_BYTES) throw malformed(`has more than ${COSIGNED_MAX_BYTES} bytes`);
   const { text } = parseNote(note);
   const lines = linesOf(note);
-  const logLines = lines.filter((line) => holds(text, line, log.vkeys.map(keyOf).filter(isLogKey)));
+  const logLines = lines.filter((line) => attempt(() => openCheckpoint(join(text, [line]), log)) !== null);
   const { origin, size, root } = openCheckpoint(logLines.length === 0 ? note : join(text, logLines), log);
   const newest = new Map<string, Cosignature>();
   const bad = new Set<string>();
@@ -140,15 +139,16 @@ function cosignatureOf(text: string, line: string, witnesses: readonly Vkey[]): 
   const { name, keyId } = signatureOn(line);
   const vkey = witnesses.find((one) => one.name === name && one.keyId === keyId);
   if (vkey === undefined) return null;
-  const time = holds(text, line, [vkey])?.timestamp ?? null;
+  const time = attempt(() => openNote(join(text, [line]), [vkey]))?.verified[0]?.timestamp ?? null;
   return time === null ? name : { witness: name, vkey: vkey.text, time, line };
 }
 
-function holds(text: string, line: string, keys: readonly Vkey[]) {
+/** Null where what is looked at does not hold. */
+function attempt<T>(open: () => T): T | null {
   try {
-    return openNote(join(text, [line]), keys).verified[0];
+    return open();
   } catch (error) {
-    if (error instanceof BoundaryError) return undefined;
+    if (error instanceof BoundaryError) return null;
     throw error;
   }
 }
@@ -157,14 +157,6 @@ function signatureOn(line: string): { name: string; keyId: string } {
   const [signature] = parseNote(join('\n', [line])).signatures;
   if (signature === undefined) throw malformed('has a line that is no signature');
   return signature;
-}
-
-function keyOf(like: string | Vkey): Vkey {
-  return typeof like === 'string' ? parseVkey(like) : like;
-}
-
-function isLogKey({ type }: Vkey): boolean {
-  return type === TYPE_ED25519;
 }
 
 /** The signature lines of a note that `parseNote` accepts, each with its newline. */
