@@ -64,6 +64,8 @@ export type EngineMethod =
   | 'ledger.entries'
   | 'ledger.proof'
   | 'ledger.tile'
+  | 'evidence.mentions'
+  | 'evidence.gather'
   | 'system.stopped'
   | 'system.tick';
 

@@ -13,6 +13,7 @@ import {
 } from './breakglass.ts';
 import { createDecision } from './create.ts';
 import { discloseLedger } from './disclose.ts';
+import { gatherForExport, mentionedIn } from './evidence.ts';
 import { getGrant, listGrants } from './grant-views.ts';
 import { issueGrant, redeemGrant, revokeGrant } from './grants.ts';
 import { getHeld } from './hold.ts';
@@ -95,4 +96,6 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'ledger.entries': getEntries,
   'ledger.proof': getProof,
   'ledger.tile': getTile,
+  'evidence.mentions': mentionedIn,
+  'evidence.gather': gatherForExport,
 };

@@ -1,0 +1,242 @@
+import { toBase64 } from '../formats/digest.ts';
+import { decodeEntry, type Entry } from '../formats/entry.ts';
+import type { JsonObject } from '../formats/json.ts';
+import { parseSeen } from '../formats/seen-checkpoint.ts';
+
+/*
+ * Which entries of a ledger belong to the evidence about one decision. Pure, so that a running daemon and a copied file
+ * give the same answer.
+ */
+
+/** Why an entry is among the evidence. */
+export type EvidenceRole =
+  /** The decision itself, whole. */
+  | 'decision'
+  /** A decision that it links to, or that links to it, whole. */
+  | 'linked'
+  /** The break-glass session that it was asked under, whole; the sealed grant that opened that, whole. */
+  | 'breakglass'
+  | 'grant'
+  /** An incident that held it back, or that names it, whole. */
+  | 'incident'
+  /** What put its policy in force, with the signed acts that released that. */
+  | 'policy'
+  /** Changes of the ledger's key; keys and people suspended that signed here. */
+  | 'keys'
+  /** Anything else on record that names the decision: reads, anomalies, shredded values. */
+  | 'mention';
+
+/** As much of a ledger as this needs. All of it is one snapshot. */
+export interface EvidenceLedger {
+  readonly origin: string;
+  readonly size: number;
+  checkpoint(): string | null;
+  entry(index: number): Uint8Array | null;
+  stream(id: string, newest?: number): { index: number; bytes: Uint8Array }[];
+  inclusionProof(index: number): Uint8Array[];
+  consistencyProof(from: number): Uint8Array[];
+}
+
+/** An entry as it is handed on: plain values, so that they pass between threads and through JSON. */
+export interface GatheredEntry {
+  index: number;
+  role: EvidenceRole;
+  /** The entry's exact bytes, which are JSON text. */
+  text: string;
+  /** Inclusion proof under the checkpoint, base64, leaf's sibling first. */
+  proof: string[];
+}
+
+/** Everything that the ledger has about a decision, under one checkpoint. */
+export interface Gathered {
+  decision: string;
+  origin: string;
+  /** Size of the tree. */
+  size: number;
+  /** The newest signed note: everything here is proved under it. */
+  checkpoint: string;
+  /** By index. */
+  entries: GatheredEntry[];
+  /** Consistency proofs (base64) from the checkpoints that signers had seen to this one. */
+  consistency: { old: number; proof: string[] }[];
+  /** Entries that name the decision and are left out, because there are too many. */
+  omitted: number;
+}
+
+/** More is no evidence about one decision. */
+export const MENTIONS_MAX = 256;
+const LINKS_MAX = 32;
+const POLICY_MAX = 10_000;
+const KEYS_MAX = 1_000;
+
+interface Found {
+  index: number;
+  bytes: Uint8Array;
+  entry: Entry;
+}
+
+/**
+ * Gathers what belongs to a decision. `mentions`: indexes of entries of other streams that name it (`mentionedIn`). Null
+ * when there is no such decision, or no checkpoint yet.
+ */
+export function gatherEvidence(
+  ledger: EvidenceLedger,
+  decision: string,
+  mentions: readonly number[],
+): Gathered | null {
+  const checkpoint = ledger.checkpoint();
+  const own = decision.startsWith('dec_') ? read(ledger, decision) : [];
+  if (own.length === 0 || checkpoint === null) return null;
+  const scope = new Scope(ledger);
+  scope.add('decision', own);
+  scope.followSession(own);
+  scope.followStops(own);
+  scope.followLinks(own, LINKS_MAX);
+  for (const index of mentions.slice(0, MENTIONS_MAX)) scope.addMention(index, decision);
+  scope.addPolicy(own);
+  scope.addKeys();
+  const found = scope.entries();
+  return {
+    decision,
+    origin: ledger.origin,
+    size: ledger.size,
+    checkpoint,
+    entries: found.map(({ role, index, bytes }) => ({
+      index,
+      role,
+      text: new TextDecoder().decode(bytes),
+      proof: ledger.inclusionProof(index).map(toBase64),
+    })),
+    consistency: sizesSeen(
+      found.map(({ entry }) => entry),
+      ledger.size,
+    ).map((old) => ({ old, proof: ledger.consistencyProof(old).map(toBase64) })),
+    omitted: Math.max(0, mentions.length - MENTIONS_MAX),
+  };
+}
+
+/** The part of a decision's id that its permit shares: an entry that holds it speaks of the decision. */
+export function uniquePart(decision: string): string {
+  return decision.slice(decision.indexOf('_') + 1);
+}
+
+/** Collects entries, each once, in the first role that it was found in. */
+class Scope {
+  readonly #ledger: EvidenceLedger;
+  readonly #found = new Map<number, Found & { role: EvidenceRole }>();
+  readonly #streams = new Set<string>();
+
+  constructor(ledger: EvidenceLedger) {
+    this.#ledger = ledger;
+  }
+
+  add(role: EvidenceRole, entries: readonly Found[]): void {
+    for (const found of entries) {
+      this.#streams.add(found.entry.stream);
+      if (!this.#found.has(found.index)) this.#found.set(found.index, { ...found, role });
+    }
+  }
+
+  /** A stream with everything in it, once. */
+  #whole(role: EvidenceRole, stream: string): Found[] {
+    if (this.#streams.has(stream)) return [];
+    const entries = read(this.#ledger, stream);
+    this.add(role, entries);
+    return entries;
+  }
+
+  /** The break-glass session of a decision, and the sealed grant that opened it. */
+  followSession(decision: readonly Found[]): void {
+    const session = (decision[0]?.entry.data.breakglass as JsonObject | undefined)?.id;
+    if (typeof session !== 'string') return;
+    const [opened] = this.#whole('breakglass', session);
+    const grant = (opened?.entry.data.grant as JsonObject | undefined)?.id;
+    if (typeof grant === 'string') this.#whole('grant', grant);
+  }
+
+  /** The incidents that held a decision back. */
+  followStops(decision: readonly Found[]): void {
+    const stops = (decision[0]?.entry.data.stops ?? []) as JsonObject[];
+    for (const { incident } of stops) if (typeof incident === 'string') this.#whole('incident', incident);
+  }
+
+  /** The chain of decisions that this one goes back to. */
+  followLinks(decision: readonly Found[], most: number): void {
+    const link = decision[0]?.entry.data.linked_to;
+    if (typeof link !== 'string' || most === 0) return;
+    const linked = this.#whole('linked', link);
+    this.followSession(linked);
+    this.followLinks(linked, most - 1);
+  }
+
+  /** An entry that names the decision: with its whole stream where that is about it, alone otherwise. */
+  addMention(index: number, decision: string): void {
+    const bytes = this.#ledger.entry(index);
+    if (bytes === null || this.#found.has(index)) return;
+    const entry = decodeEntry(bytes);
+    const { stream, data } = entry;
+    if (stream.startsWith('dec_')) {
+      if (data.linked_to === decision) this.#whole('linked', stream);
+    } else if (stream.startsWith('inc_')) this.#whole('incident', stream);
+    else this.add('mention', [{ index, bytes, entry }]);
+  }
+
+  /** The entry that put the decision's policy in force for its environment, and what is on record of its release. */
+  addPolicy(decision: readonly Found[]): void {
+    const [first] = decision;
+    const { policy, context } = (first?.entry.data ?? {}) as {
+      policy?: { digest: string } | null;
+      context?: { environment: string };
+    };
+    if (first === undefined || policy === null || policy === undefined) return;
+    const history = read(this.#ledger, 'policy', POLICY_MAX).filter(({ index }) => index < first.index);
+    const applied = history.findLast(
+      ({ entry: { type, data } }) =>
+        type === 'policy.applied' && pinned(data, context?.environment ?? '') === policy.digest,
+    );
+    if (applied === undefined) return;
+    const hold = holdOf(applied.entry);
+    const released = hold === null ? [] : history.filter(({ entry }) => holdOf(entry) === hold);
+    this.add('policy', [...released, applied]);
+  }
+
+  /** Changes of the ledger's key, and suspensions of whoever signed something here. */
+  addKeys(): void {
+    const signers = new Set(
+      [...this.#found.values()].flatMap(({ entry: { data } }) => [data.key, data.principal]),
+    );
+    const about = ({ entry: { type, data } }: Found): boolean => {
+      if (type === 'key.rotated') return data.name === undefined || data.name === 'ledger';
+      return signers.has(data.suspended ?? null) || signers.has(data.reinstated ?? null);
+    };
+    signers.delete(null);
+    signers.delete(undefined);
+    this.add('keys', read(this.#ledger, 'keys', KEYS_MAX).filter(about));
+  }
+
+  entries(): (Found & { role: EvidenceRole })[] {
+    return [...this.#found.values()].sort((a, b) => a.index - b.index);
+  }
+}
+
+function read(ledger: EvidenceLedger, stream: string, newest?: number): Found[] {
+  return ledger
+    .stream(stream, newest)
+    .map(({ index, bytes }) => ({ index, bytes, entry: decodeEntry(bytes) }));
+}
+
+function pinned(data: JsonObject, environment: string): unknown {
+  const environments = (data.environments ?? {}) as Record<string, JsonObject | undefined>;
+  return Object.hasOwn(environments, environment) ? environments[environment]?.digest : undefined;
+}
+
+function holdOf({ data }: Entry): string | null {
+  const id = (data.hold as JsonObject | undefined)?.id;
+  return typeof id === 'string' ? id : null;
+}
+
+/** Sizes of the checkpoints that the signers of these entries had seen, each once, as far as this tree reaches. */
+function sizesSeen(entries: readonly Entry[], size: number): number[] {
+  const sizes = entries.flatMap(({ data }) => parseSeen(data)?.size ?? []);
+  return [...new Set(sizes)].filter((one) => one > 0 && one < size).sort((a, b) => a - b);
+}
