@@ -13,6 +13,7 @@ export type HostMethod =
   | 'policy.update'
   | 'policy.import'
   | 'outbox.acknowledgements'
+  | 'anchors.export'
   | 'peers.identify'
   | 'tls.renew'
   | 'canary.run'

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import type { Problem } from '../engine/protocol.ts';
 import { parseTilePath } from '../formats/tile.ts';
+import { ANCHOR_METHODS } from './anchor-methods.ts';
 import { ANOMALY_METHODS } from './anomaly-methods.ts';
 import { BREAKGLASS_METHODS } from './breakglass-methods.ts';
 import { INCIDENT_METHODS } from './incident-methods.ts';
@@ -170,6 +171,7 @@ export const METHODS: readonly Method[] = [
   ...BREAKGLASS_METHODS,
   ...HELD_METHODS,
   ...OUTBOX_METHODS,
+  ...ANCHOR_METHODS,
   ...READING_METHODS,
   {
     name: 'policy.get',

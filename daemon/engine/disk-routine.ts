@@ -10,6 +10,8 @@ export const ROUTINE: ReadonlySet<EngineMethod> = new Set<EngineMethod>([
   'decisions.approve',
   'decisions.cancel',
   'decisions.review',
+  'anchors.export',
+  'anchors.carried',
   'policy.apply',
   'policy.refuse',
 ]);

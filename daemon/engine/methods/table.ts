@@ -3,6 +3,7 @@ import type { EngineCall, EngineMethod, EngineReply } from '../protocol.ts';
 import type { AfterCommit } from '../reply.ts';
 import type { Reading } from '../time.ts';
 import { approveDecision } from './acts.ts';
+import { anchorFrom, carriedAnchors, exportNext, listAnchors } from './anchors.ts';
 import { anomalyPage } from './anomalies.ts';
 import {
   activateBreakglass,
@@ -56,6 +57,8 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'incidents.resume': resumeIncident,
   'policy.apply': applyPolicy,
   'policy.refuse': refusePolicy,
+  'anchors.export': exportNext,
+  'anchors.carried': carriedAnchors,
   'outbox.acknowledge': acknowledgeOutbox,
   'policy.release': releasePolicy,
   'breakglass.activate': activateBreakglass,
@@ -90,6 +93,8 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'policy.held': getHeld,
   'policy.prepare': preparePolicy,
   'policy.history': getPolicyHistory,
+  'anchors.list': listAnchors,
+  'anchors.from': anchorFrom,
   'outbox.keys': outboxKeys,
   'time.get': getTime,
   'ledger.checkpoint': getCheckpoint,
