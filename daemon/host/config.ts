@@ -8,6 +8,7 @@ import { DISK_SETTINGS, type DiskConfig, parseDisk } from './disk-config.ts';
 import { readBounded } from './durable-file.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import { PEERS_SETTINGS, type PeersConfig, parsePeers } from './peers-config.ts';
+import { parseSiem, SIEM_SETTINGS, type SiemConfig } from './siem-config.ts';
 import { type Profile, sitePaths } from './site.ts';
 import { parseSync, SYNC_SETTINGS, type SyncConfig } from './sync-config.ts';
 import { parseWatch, WATCH_SETTINGS, type WatchConfig } from './watch-config.ts';
@@ -37,6 +38,8 @@ export interface SiteConfig {
   disk: DiskConfig;
   /** Heartbeat and self-test. */
   watch: WatchConfig;
+  /** What a SIEM is told. */
+  siem: SiemConfig;
   log: { level: LogLevel };
   /** Actor that the command line names when none is given; null: none is sent (a recorded denial). */
   operator_actor: string | null;
@@ -89,6 +92,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
     'limits',
     'disk',
     'watch',
+    'siem',
     'log',
     'operator_actor',
     'sync',
@@ -126,6 +130,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
     limits: parseLimits(top.section('limits', Object.keys(DEFAULT_LIMITS))),
     disk: parseDisk(top.section('disk', DISK_SETTINGS), profile),
     watch: parseWatch(top.section('watch', WATCH_SETTINGS), profile),
+    siem: parseSiem(top.section('siem', SIEM_SETTINGS)),
     log: { level: top.section('log', ['level']).choice('level', LOG_LEVELS, 'info') },
     operator_actor: top.optionalText(
       'operator_actor',

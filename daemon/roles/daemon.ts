@@ -22,6 +22,7 @@ import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { openOutbox } from './daemon-outbox.ts';
 import { openPeers } from './daemon-peers.ts';
+import { openSiem } from './daemon-siem.ts';
 import { openWatch } from './daemon-watch.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
@@ -54,6 +55,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const outbox = openOutbox(config, paths, engine, receipts, log);
   const peers = await openPeers(config, paths, engine, log);
   const watch = openWatch(config, paths, engine, log);
+  const siem = openSiem(config, paths, loadSigner(join(paths.keys, LEDGER_KEY)).name, log);
   const parts: DaemonParts = {
     engine,
     policyUpdate: async (digest, environment) =>
@@ -77,8 +79,9 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       peers: peers.status(),
       outbox: outbox.status(),
       canary: watch.status(),
+      siem: siem.status(),
     }),
-    extraDegraded: () => watch.degraded().map((one) => ({ ...one })),
+    extraDegraded: () => [...watch.degraded(), ...siem.degraded()].map((one) => ({ ...one })),
   };
   measureHealth(metrics.registry, () => readStatus(parts));
   const host = { ...daemonServices(parts), ...peers.services, ...outbox.services, ...watch.services };
@@ -97,6 +100,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   await endWatch();
   await endRotation();
   await outbox.stop();
+  await siem.stop();
   await stop(servers, engine, signal, log);
 }
 

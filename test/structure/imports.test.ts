@@ -21,6 +21,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'daemon/identity',
     'daemon/engine/protocol.ts',
   ],
+  'daemon/siem': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/ledger'],
   'daemon/gateway': [
     'daemon/formats',
     'daemon/core',

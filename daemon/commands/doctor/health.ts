@@ -12,6 +12,7 @@ const WELL: Readonly<Record<Component, string>> = {
   gateway: 'the self-test found nothing wrong with the gateway, or was not made',
   incident: 'no incident is open, nothing is halted',
   breakglass: 'no break-glass session is open or unreviewed',
+  siem: 'SIEM feeds, where there are any, go on',
 };
 
 /** What the daemon says of its own components. */

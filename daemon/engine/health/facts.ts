@@ -30,7 +30,8 @@ export type Component =
   | 'disk'
   | 'gateway'
   | 'incident'
-  | 'breakglass';
+  | 'breakglass'
+  | 'siem';
 
 /** One thing that is wrong, what it does to decisions, and what a person can do about it. */
 export interface Degraded {

@@ -1,0 +1,28 @@
+import { openDatabase } from './database.ts';
+import type { StoredEntry } from './ledger.ts';
+import { LEDGER_KIND } from './schema.ts';
+
+/** Committed entries as another thread sees them, while the writer goes on. */
+export interface LedgerFollower {
+  origin: string;
+  /** How many entries are committed. */
+  size(): number;
+  /** At most `limit` committed entries from an index on, in order. */
+  entries(from: number, limit: number): StoredEntry[];
+  close(): void;
+}
+
+/** Follows the ledger in a file, by a connection of its own that holds no snapshot between calls. */
+export function followLedger(path: string, origin: string): LedgerFollower {
+  const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true });
+  const size = database.prepareColumn<number>('SELECT coalesce(max(size), 0) FROM checkpoints');
+  const entries = database.prepare<StoredEntry>(
+    'SELECT idx AS "index", bytes FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
+  );
+  return {
+    origin,
+    size: () => size.get() ?? 0,
+    entries: (from, limit) => entries.all(from, limit),
+    close: () => database.close(),
+  };
+}
