@@ -17,7 +17,7 @@ import { print, printJson } from './render/output.ts';
 import { assertOpen, assertShown } from './sign-act.ts';
 import { type OpenedRequest, renderOpened } from './sign-request.ts';
 import { askedRoles, readEnvironments } from './signer-role.ts';
-import { trustOf } from './site.ts';
+import { ownLogTrust } from './site.ts';
 
 /** What there is to judge: what was asked, and what others have said to it. Refused acts say nothing about it. */
 const TELLING: readonly EntryType[] = ['decision.pending_authority', 'approval.added', 'exception.granted'];
@@ -75,7 +75,7 @@ async function buildRequest(
   const signers = await possibleSigners(client, record);
   const text = formatRequest({ site: site.config.site, decision: id, checkpoint, entries: telling, signers });
   const request = parseRequest(new TextEncoder().encode(text));
-  const { origin, vkeys } = trustOf(site);
+  const { origin, vkeys } = ownLogTrust(site);
   return { text, opened: { request, record, checkpoint: verifyRequest(request, { origin, vkeys }) } };
 }
 

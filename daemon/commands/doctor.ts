@@ -11,7 +11,7 @@ import { checkTools } from './doctor/tools.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { count, fitted, paint, plain, type Style } from './render/text.ts';
-import { trustOf } from './site.ts';
+import { ownLogTrust } from './site.ts';
 
 const HELP = `
 Changes nothing. Run it as the account of the daemon; what another account cannot see is said.
@@ -68,7 +68,7 @@ async function statusOf(site: Site, socket: 'operator' | 'gateway'): Promise<Jso
 async function checkLedger({ site }: Patient): Promise<Check[]> {
   const { viewLedger } = await import('../ledger/open.ts');
   try {
-    const { origin, vkeys } = trustOf(site);
+    const { origin, vkeys } = ownLogTrust(site);
     const view = viewLedger(site.paths.ledger, { origin, vkeys });
     view.close();
     return [pass('ledger.checkpoint', `${count(view.size, 'entry', 'entries')} under a signed checkpoint`)];

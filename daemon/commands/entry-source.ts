@@ -3,7 +3,7 @@ import { decodeEntry, type Entry } from '../formats/entry.ts';
 import type { SiteOptions } from './access.ts';
 import { connect, openSite, type Site } from './access.ts';
 import { say } from './render/output.ts';
-import { trustOf } from './site.ts';
+import { ownLogTrust } from './site.ts';
 
 /** An entry and its position in the log. */
 export interface IndexedEntry {
@@ -50,7 +50,7 @@ async function fromFile(site: Site): Promise<EntrySource> {
   // Only here: most commands never need the database driver.
   const { viewLedger } = await import('../ledger/open.ts');
   const { proveIndex } = await import('../ledger/export.ts');
-  const { origin, vkeys } = trustOf(site);
+  const { origin, vkeys } = ownLogTrust(site);
   const view = viewLedger(site.paths.ledger, { origin, vkeys });
   return {
     size: view.size,

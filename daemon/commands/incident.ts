@@ -25,7 +25,7 @@ import { print, printJson } from './render/output.ts';
 import { fitted, paint, plain } from './render/text.ts';
 import { signSiteAct } from './sign-site-act.ts';
 import { readEnvironments } from './signer-role.ts';
-import { trustOf } from './site.ts';
+import { ownLogTrust } from './site.ts';
 
 /** A resume is submitted at once. */
 const ACT_TTL_SECONDS = 900;
@@ -177,7 +177,7 @@ function assertOpen({ incident_id, state }: Incident): void {
 
 /** The words on the screen must be what the digest binds; else whoever shows them could get anything signed. */
 function assertShown(incident: Incident, site: Site): void {
-  const { leaf } = verifyProof(incident.proof ?? '', trustOf(site));
+  const { leaf } = verifyProof(incident.proof ?? '', ownLogTrust(site));
   const { stream, type, data } = decodeEntry(leaf);
   const shown = {
     cause: incident.cause,

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { isUnknownSigner } from '../formats/checkpoint.ts';
 import { type Permit, type VerifiedPermit, verifyPermit } from '../formats/permit.ts';
 import type { LogTrust } from '../formats/tlog-policy.ts';
 import { siteDir } from '../host/config.ts';
@@ -16,7 +17,7 @@ import {
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { inline, instant, paint, plain, rows } from './render/text.ts';
-import { readLogTrust } from './trust.ts';
+import { logTrust, readLogTrust } from './trust.ts';
 
 interface VerifyOptions extends TrustOptions {
   policy?: string;
@@ -61,7 +62,7 @@ async function believed(
   if (options.trust === undefined || options.policy !== undefined)
     return { trust: readLogTrust(options) ?? ownTrust(options), countersignature: null };
   const { trust, countersignature } = await readJudgedTrust(options.trust, options);
-  return { trust: { origin: trust.origin, vkeys: trust.vkeys }, countersignature };
+  return { trust: { vkeys: logTrust(trust).vkeys }, countersignature };
 }
 
 /** The tlog-policy of the site at hand, for the operator who is at home. */
@@ -111,22 +112,16 @@ function report(checked: Checked, countersignature: Countersignature | null, opt
   endWith(EXIT.done);
 }
 
-function reportFailure({ code, message }: BoundaryError, options: SiteOptions): void {
+function reportFailure(error: BoundaryError, options: SiteOptions): void {
+  const { code, message } = error;
   // A proof of an entry that grants nothing is a true statement, just no permit.
   const genuine = code === 'permit.none';
   if (options.json) printJson({ verified: false, code, message });
   else if (genuine) print(`${paint('yellow', paint('bold', 'NO PERMIT'))}  ${message} [${code}]`);
   else print(`${paint('red', paint('bold', 'NOT GENUINE'))}  ${message} [${code}]\nDo not act on it.`);
   if (genuine) endWith(EXIT.refused);
-  else endWith(UNKNOWN_KEY_CODES.includes(code) ? EXIT.unknownKey : EXIT.tampered);
+  else endWith(isUnknownSigner(error) ? EXIT.unknownKey : EXIT.tampered);
 }
-
-/** No signature by any key that the reader believes, as opposed to one that does not match. */
-const UNKNOWN_KEY_CODES: readonly string[] = [
-  'note.unknown_key',
-  'note.unverified',
-  'note.no_known_signature',
-];
 
 type Validity = 'valid' | 'not_yet_valid' | 'expired';
 

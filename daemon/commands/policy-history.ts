@@ -6,7 +6,7 @@ import { connect, openSite, parseLimit, type Site, type SiteOptions } from './ac
 import type { IndexedEntry } from './entry-source.ts';
 import { print, printJson, say } from './render/output.ts';
 import { moment, plain, table } from './render/text.ts';
-import { trustOf } from './site.ts';
+import { ownLogTrust } from './site.ts';
 
 /** `holdfast policy history`: what was put in force here, what was refused, how it aged. */
 export function policyHistoryCommand(): Command {
@@ -47,7 +47,7 @@ async function readHistory(site: Site, limit: number): Promise<History> {
 
 async function fromFile(site: Site, limit: number): Promise<History> {
   const { viewLedger } = await import('../ledger/open.ts');
-  const { origin, vkeys } = trustOf(site);
+  const { origin, vkeys } = ownLogTrust(site);
   const view = viewLedger(site.paths.ledger, { origin, vkeys });
   try {
     const stream = view.stream('policy');

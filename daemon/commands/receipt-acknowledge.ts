@@ -14,7 +14,7 @@ import { EXIT, endWith } from './exit.ts';
 import { type PassphraseOptions, passphrases } from './passphrase.ts';
 import { print, printJson } from './render/output.ts';
 import { paint, plain, table } from './render/text.ts';
-import { readTrustFile, type TrustFile } from './trust.ts';
+import { logTrust, readTrustFile, type TrustFile } from './trust.ts';
 
 interface AcknowledgeOptions extends SiteOptions, PassphraseOptions {
   trust: string;
@@ -120,11 +120,11 @@ function nameIn(name: string, sha256: string): string {
 function kindOf(text: string, trust: TrustFile): Kind | null {
   const anchored = /^old (?:0|[1-9]\d*)\n(?:[A-Za-z0-9+/]{43}=\n)*\n([\s\S]+)$/.exec(text)?.[1];
   if (anchored !== undefined) {
-    openCheckpoint(anchored, trust);
+    openCheckpoint(anchored, { vkeys: logTrust(trust).vkeys });
     return 'anchor';
   }
   if (!isReceipt(text)) return null;
-  verifyReceipt(text, trust);
+  verifyReceipt(text, { site: trust.site, ...logTrust(trust) });
   return 'receipt';
 }
 

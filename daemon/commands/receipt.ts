@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { isUnknownSigner } from '../formats/checkpoint.ts';
 import { RECEIPT_MAX_BYTES, type VerifiedReceipt, verifyReceipt } from '../formats/receipt.ts';
 import { readText, type SiteOptions } from './access.ts';
 import {
@@ -13,6 +14,7 @@ import { EXIT, endWith } from './exit.ts';
 import { acknowledgeCommand } from './receipt-acknowledge.ts';
 import { print, printJson } from './render/output.ts';
 import { paint, plain, rows } from './render/text.ts';
+import { logTrust } from './trust.ts';
 
 const HELP = `
 Headquarters' side: whether the site that the trust file is of really says so, and what. The receipt carries the entry of
@@ -33,7 +35,7 @@ export function receiptCommand(): Command {
       const { trust, countersignature } = await readJudgedTrust(options.trust, options);
       const text = readText(file, RECEIPT_MAX_BYTES);
       try {
-        report(verifyReceipt(text, trust), countersignature, options);
+        report(verifyReceipt(text, { site: trust.site, ...logTrust(trust) }), countersignature, options);
       } catch (error) {
         if (!(error instanceof BoundaryError)) throw error;
         reportFailure(error, options);
@@ -55,10 +57,11 @@ function report(
   endWith(EXIT.done);
 }
 
-function reportFailure({ code, message }: BoundaryError, options: SiteOptions): void {
+function reportFailure(error: BoundaryError, options: SiteOptions): void {
+  const { code, message } = error;
   if (options.json) printJson({ verified: false, code, message });
   else print(`${paint('red', paint('bold', 'NOT GENUINE'))}  ${message} [${code}]`);
-  endWith(code === 'receipt.unknown_key' ? EXIT.unknownKey : EXIT.tampered);
+  endWith(code === 'receipt.unknown_key' || isUnknownSigner(error) ? EXIT.unknownKey : EXIT.tampered);
 }
 
 function render(

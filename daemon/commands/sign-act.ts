@@ -14,7 +14,7 @@ import type { Site } from './access.ts';
 import { renderAct } from './render/act.ts';
 import { say } from './render/output.ts';
 import { signerOf } from './signer-role.ts';
-import { trustOf } from './site.ts';
+import { ownLogTrust } from './site.ts';
 import { openSigningKey, type SigningKey } from './ssh-key.ts';
 
 /** What somebody wants to say, signed, about a decision. */
@@ -161,7 +161,7 @@ export function chosenGate(
 /** Text of the ledger's newest checkpoint, verified; null where the socket does not give it out. */
 export async function seenCheckpoint(client: ApiClient, site: Site): Promise<string | null> {
   if (!client.socketPath.endsWith('/operator.sock')) return null;
-  const { origin, vkeys } = trustOf(site);
+  const { origin, vkeys } = ownLogTrust(site);
   return openCheckpoint(await client.checkpoint(), { origin, vkeys }).text;
 }
 

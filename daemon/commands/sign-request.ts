@@ -22,7 +22,7 @@ import {
 } from './sign-act.ts';
 import { chooseSigner, type KeyOwner, type Signer } from './signer-role.ts';
 import { openSigningKey, type SigningKey } from './ssh-key.ts';
-import { readTrustFile } from './trust.ts';
+import { logTrust, readTrustFile } from './trust.ts';
 
 /** A request as the approver's machine reads it: folded from its entries, and checked if there was something to check it with. */
 export interface OpenedRequest {
@@ -42,7 +42,8 @@ export function openRequest(request: ApprovalRequest, trustFile: string | undefi
 }
 
 function verified(request: ApprovalRequest, trustFile: string): OpenedCheckpoint {
-  const { site, origin, vkeys } = readTrustFile(trustFile);
+  const trust = readTrustFile(trustFile);
+  const { site } = trust;
   if (site !== request.site) {
     throw new BoundaryError(
       'request.wrong_site',
@@ -50,7 +51,7 @@ function verified(request: ApprovalRequest, trustFile: string): OpenedCheckpoint
     );
   }
   try {
-    return verifyRequest(request, { origin, vkeys });
+    return verifyRequest(request, logTrust(trust));
   } catch (cause) {
     if (!(cause instanceof BoundaryError)) throw cause;
     throw new BoundaryError(

@@ -1,14 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { BoundaryError } from '../formats/boundary-error.ts';
 import { toBase64 } from '../formats/digest.ts';
-import { parseVkey } from '../formats/signed-note.ts';
+import { currentLog, newestKey } from '../formats/log-keys.ts';
 import { readBounded } from '../host/durable-file.ts';
-import { openSite, readText, type Site, type SiteOptions } from './access.ts';
+import { readLineage } from '../host/log-lineage.ts';
+import { openSite, type Site, type SiteOptions } from './access.ts';
 import { assertFree } from './permit-file.ts';
 import { print, printJson } from './render/output.ts';
-import { type TrustFile, trustFingerprint } from './trust.ts';
+import { logTrust, type TrustFile, trustFingerprint } from './trust.ts';
 
 const EXPORT_HELP = `
 The file holds public keys only. Whoever believes it believes this site, so bring it to the auditor by hand or under
@@ -39,23 +39,20 @@ export function siteCommand(): Command {
 /** Public keys and pinned policy root of a site, from the files under `trust/`. */
 export function trustOf(site: Site): TrustFile {
   const { paths, config } = site;
-  const vkeys = readText(join(paths.trust, 'ledger.vkey'), 65_536)
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => parseVkey(line));
-  const newest = vkeys.at(-1);
-  if (newest === undefined) {
-    throw new BoundaryError(
-      'trust.malformed',
-      'The site has no ledger key in trust/ledger.vkey; nothing was written.',
-    );
-  }
+  const logs = readLineage(paths.trust);
+  const log = currentLog(logs);
   return {
     v: 1,
     site: config.site,
-    origin: newest.name,
+    origin: log.origin,
     profile: config.profile,
-    vkeys: vkeys.map(({ text }) => text),
+    vkeys: [newestKey(log).vkey],
+    logs,
     root: toBase64(readBounded(join(paths.trust, 'root.json'), 1_048_576)),
   };
+}
+
+/** Whom this site's own commands believe: the keys of its ledger, each for the checkpoints that it may sign. */
+export function ownLogTrust(site: Site): ReturnType<typeof logTrust> {
+  return logTrust(trustOf(site));
 }

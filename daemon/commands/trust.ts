@@ -2,6 +2,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { fromBase64, sha256Hex } from '../formats/digest.ts';
 import type { DsseEnvelope } from '../formats/dsse.ts';
 import type { Json } from '../formats/json.ts';
+import { currentLog, keysOfLogs, type LogKey, type LogLineage, parseLogs } from '../formats/log-keys.ts';
 import { parseVkey } from '../formats/signed-note.ts';
 import { type LogTrust, parsePolicy } from '../formats/tlog-policy.ts';
 import { trustEnvelope } from '../formats/trust-envelope.ts';
@@ -19,8 +20,10 @@ export interface TrustFile {
   /** Origin of the ledger. */
   origin: string;
   profile: string;
-  /** C2SP verifier keys of the ledger, oldest first. */
+  /** C2SP verifier key of the ledger that is in use. */
   vkeys: string[];
+  /** Every key that the ledger, and those before it, ever had, with the checkpoints that each may sign; absent in old files. */
+  logs?: LogLineage[];
   /** The pinned policy root (TUF root.json), base64. */
   root: string;
 }
@@ -52,7 +55,7 @@ export function trustFingerprint(bytes: Uint8Array): string {
 }
 
 function parseTrust(contents: string, path: string): TrustFile {
-  const value = parseNamed(contents, path, { maxBytes: TRUST_MAX_BYTES, maxDepth: 4 });
+  const value = parseNamed(contents, path, { maxBytes: TRUST_MAX_BYTES, maxDepth: 7 });
   const wrong = (at: string, wanted: string): BoundaryError =>
     new BoundaryError(
       'trust.malformed',
@@ -61,7 +64,7 @@ function parseTrust(contents: string, path: string): TrustFile {
     );
   if (value === null || typeof value !== 'object' || Array.isArray(value))
     throw wrong('the file', 'a JSON object');
-  const known = ['v', 'site', 'origin', 'profile', 'vkeys', 'root'];
+  const known = ['v', 'site', 'origin', 'profile', 'vkeys', 'logs', 'root'];
   const stray = Object.keys(value).find((key) => !known.includes(key));
   if (stray !== undefined) throw wrong(stray.slice(0, 64), 'absent');
   if (value.v !== 1) throw wrong('v', '1');
@@ -85,14 +88,33 @@ function parseTrust(contents: string, path: string): TrustFile {
     return readable('vkeys', 'a list of verifier keys', () => parseVkey(vkey).text);
   });
   readable('root', 'base64', () => fromBase64(text('root')));
+  const logs =
+    value.logs === undefined ? undefined : readable('logs', "the site's logs", () => parseLogs(value.logs));
+  if (logs !== undefined && currentLog(logs).origin !== value.origin) throw wrong('logs', 'about the origin');
   return {
     v: 1,
     site: text('site'),
     origin: text('origin'),
     profile: text('profile'),
     vkeys: keys,
+    ...(logs === undefined ? {} : { logs }),
     root: text('root'),
   };
+}
+
+/** The site's logs as a trust file has them, oldest first. One from before keys had sizes names keys that sign everything. */
+export function logsOf({ origin, vkeys, logs }: TrustFile): LogLineage[] {
+  if (logs !== undefined) return logs;
+  return [{ origin, keys: vkeys.map((vkey) => ({ vkey, from: 0, until: null })) }];
+}
+
+/**
+ * Whom a trust file believes, for every verifier: the name of the log in use, and the keys of it and of the logs before it,
+ * each for the checkpoints that it may sign. `vkeys` of the file itself would do for the key in use only.
+ */
+export function logTrust(trust: TrustFile): { origin: string; vkeys: LogKey[]; logs: LogLineage[] } {
+  const logs = logsOf(trust);
+  return { origin: trust.origin, vkeys: keysOfLogs(logs), logs };
 }
 
 /** Trust in a log from one of the two kinds of file: a trust file of the site, or a C2SP tlog-policy. */
@@ -102,6 +124,6 @@ export function readLogTrust(options: { trust?: string; policy?: string }): LogT
   }
   if (options.policy !== undefined) return { policy: parsePolicy(readText(options.policy, TRUST_MAX_BYTES)) };
   if (options.trust === undefined) return null;
-  const { origin, vkeys } = readTrustFile(options.trust);
-  return { origin, vkeys };
+  // Without the origin: a proof may be of a log that this site's goes on for.
+  return { vkeys: logTrust(readTrustFile(options.trust)).vkeys };
 }

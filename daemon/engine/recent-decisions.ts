@@ -9,7 +9,7 @@ const PAGE = 256;
  */
 export function* newestEntries(
   path: string,
-  trust: { origin: string; vkeys: readonly string[] },
+  trust: Parameters<typeof viewLedger>[1],
   limit: number,
 ): Generator<{ index: number; entry: Entry }> {
   const view = viewLedger(path, trust);

@@ -1,7 +1,8 @@
 import { BoundaryError } from './boundary-error.ts';
 import { DIGEST_BYTES, equalBytes, fromBase64, toBase64 } from './digest.ts';
+import { isKeyForSize, type LogVkey, parseLogVkey, type RangedVkey } from './log-keys.ts';
 import { EMPTY_ROOT } from './merkle.ts';
-import { openNote, TYPE_ED25519, type VerifiedSignature, type VkeyLike } from './signed-note.ts';
+import { openNote, TYPE_ED25519, type VerifiedSignature, type Vkey } from './signed-note.ts';
 
 /** A tree head (C2SP tlog-checkpoint). */
 export interface Checkpoint {
@@ -23,7 +24,21 @@ export interface OpenedCheckpoint extends Checkpoint {
 /** What a verifier must know beforehand. Without `origin`, the name of the log's vkey stands for it. */
 export interface CheckpointTrust {
   origin?: string;
-  vkeys: readonly VkeyLike[];
+  /** Of logs with the sizes that each may sign (`LogKey`), where these are known; of witnesses without. */
+  vkeys: readonly LogVkey[];
+}
+
+/** What says that nobody who may has signed a checkpoint, rather than that it is damaged. */
+const NO_SIGNER: readonly string[] = [
+  'note.no_known_signature',
+  'checkpoint.not_signed_by_log',
+  'checkpoint.key_retired',
+  'checkpoint.key_early',
+];
+
+/** Whether an error is about who signed, not about what was signed. */
+export function isUnknownSigner({ code }: BoundaryError): boolean {
+  return NO_SIGNER.includes(code);
 }
 
 /** Note text of a checkpoint: origin, size, root. No extension lines: witnesses assert nothing about them. */
@@ -58,20 +73,21 @@ export function parseCheckpoint(text: string): Checkpoint {
 }
 
 /**
- * Opens a signed checkpoint: known signatures verify, at least one of them is a log's own (0x01), and the origin is
- * the expected one. Throws `BoundaryError`: those of `openNote`, `checkpoint.malformed`, `checkpoint.not_signed_by_log`,
+ * Opens a signed checkpoint: known signatures verify, at least one of them is a log's own (0x01) by a key that may sign
+ * this size, and the origin is the expected one. Throws `BoundaryError`: those of `openNote`, `checkpoint.malformed`,
+ * `checkpoint.not_signed_by_log`, `checkpoint.key_retired` and `checkpoint.key_early` (a key outside its sizes),
  * `checkpoint.origin_mismatch`.
  */
 export function openCheckpoint(note: string | Uint8Array, trust: CheckpointTrust): OpenedCheckpoint {
-  const { text, verified } = openNote(note, trust.vkeys);
+  const keys = trust.vkeys.map(parseLogVkey);
+  const { text, verified: signed } = openNote(note, keys);
   const checkpoint = parseCheckpoint(text);
+  const verified = signed.filter(({ vkey }) => {
+    const key = keys.find((known) => known.text === vkey);
+    return key !== undefined && isKeyForSize(key, checkpoint.size);
+  });
   const logs = verified.filter((signature) => signature.type === TYPE_ED25519);
-  if (logs.length === 0) {
-    throw new BoundaryError(
-      'checkpoint.not_signed_by_log',
-      'The checkpoint is cosigned, but not signed by its log.',
-    );
-  }
+  if (logs.length === 0) throw notSigned(checkpoint, signed, keys);
   const expected = trust.origin === undefined ? logs.map((signature) => signature.name) : [trust.origin];
   if (!expected.includes(checkpoint.origin)) {
     throw new BoundaryError(
@@ -80,6 +96,34 @@ export function openCheckpoint(note: string | Uint8Array, trust: CheckpointTrust
     );
   }
   return { ...checkpoint, text, verified };
+}
+
+/** No signature by a log's key counts: a witness alone signed, or a key whose time was over, or had not come. */
+function notSigned(
+  { size }: Checkpoint,
+  signed: readonly VerifiedSignature[],
+  keys: readonly (Vkey | RangedVkey)[],
+): BoundaryError {
+  const key = keys.find(
+    ({ text, type }) => type === TYPE_ED25519 && signed.some(({ vkey }) => vkey === text),
+  );
+  if (key === undefined || !('from' in key)) {
+    return new BoundaryError(
+      'checkpoint.not_signed_by_log',
+      'The checkpoint is cosigned, but not signed by its log.',
+    );
+  }
+  const name = `${key.name}+${key.keyId}`;
+  if (key.until !== null && size > key.until) {
+    return new BoundaryError(
+      'checkpoint.key_retired',
+      `The checkpoint of size ${size} is signed by the key ${name}, which signs no more: it was rotated out, or its log closed, at size ${key.until}. Whoever signed this has an old key.`,
+    );
+  }
+  return new BoundaryError(
+    'checkpoint.key_early',
+    `The checkpoint of size ${size} is signed by the key ${name}, which came into use above size ${key.from} only.`,
+  );
 }
 
 /** ASCII decimal without sign or leading zeros, below 2^53; null for anything else. */

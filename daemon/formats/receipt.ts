@@ -3,6 +3,7 @@ import { canonicalBytes } from './canonical-json.ts';
 import { type DsseEnvelope, parseEnvelope, signEnvelope, verifyEnvelope } from './dsse.ts';
 import { decodeEntry, type Entry } from './entry.ts';
 import type { JsonObject } from './json.ts';
+import { isRetiredAt, type LogVkey, parseLogVkey } from './log-keys.ts';
 import { type NoteSigner, parseVkey, type Vkey } from './signed-note.ts';
 import { parseStrict } from './strict-json.ts';
 import { parseProof, verifyProof } from './tlog-proof.ts';
@@ -70,19 +71,23 @@ export function signReceipt(receipt: Receipt, signer: NoteSigner): string {
  */
 export function verifyReceipt(
   text: string,
-  trust: { site: string; origin: string; vkeys: readonly string[] },
+  trust: { site: string; vkeys: readonly LogVkey[] },
 ): VerifiedReceipt {
   const envelope = parseEnvelope(text);
-  const keys = trust.vkeys.map((vkey) => parseVkey(vkey));
+  const keys = trust.vkeys.map(parseLogVkey);
   assertKnownKey(envelope, keys.map(keyidOf));
-  const payload = verifyEnvelope(envelope, {
-    payloadType: RECEIPT_TYPE,
-    keys: keys.map(({ publicKey }) => publicKey),
-    threshold: 1,
-  });
-  const receipt = parseReceipt(payload);
+  const readBy = (signers: readonly Vkey[]): Receipt => {
+    const publicKeys = signers.map(({ publicKey }) => publicKey);
+    return parseReceipt(
+      verifyEnvelope(envelope, { payloadType: RECEIPT_TYPE, keys: publicKeys, threshold: 1 }),
+    );
+  };
+  const receipt = readBy(keys);
   if (receipt.site !== trust.site) throw mismatch('it is of another site');
-  const { leaf, index, checkpoint } = verifyProof(receipt.proof, trust);
+  const { leaf, index, checkpoint } = verifyProof(receipt.proof, { vkeys: keys });
+  const current = keys.filter((key) => !isRetiredAt(key, checkpoint.size));
+  if (current.length < keys.length) assertKnownKey(envelope, current.map(keyidOf), 'retired');
+  readBy(current);
   if (parseProof(receipt.proof).checkpoint !== receipt.checkpoint)
     throw mismatch('its checkpoint is not that of its proof');
   const entry = decodeEntry(leaf);
@@ -94,13 +99,21 @@ function keyidOf({ name, keyId }: Vkey): string {
   return `${name}+${keyId}`;
 }
 
+const KEY_WORDS = {
+  unknown:
+    'The receipt is signed by a key that the trust file does not name. Get the trust file of the site that it is from; if that changed its key since, a newer one.',
+  retired:
+    'The receipt is signed by a key that was rotated out before the checkpoint in it was made: whoever signed it has an old key. Do not rely on it.',
+} as const;
+
 /** `keyid` decides nothing but the words: whether a key is not known here, or its signature does not match. */
-function assertKnownKey({ signatures }: DsseEnvelope, known: readonly string[]): void {
+function assertKnownKey(
+  { signatures }: DsseEnvelope,
+  known: readonly string[],
+  words: keyof typeof KEY_WORDS = 'unknown',
+): void {
   if (signatures.some(({ keyid }) => keyid === null || known.includes(keyid))) return;
-  throw new BoundaryError(
-    'receipt.unknown_key',
-    'The receipt is signed by a key that the trust file does not name. Get the trust file of the site that it is from.',
-  );
+  throw new BoundaryError('receipt.unknown_key', KEY_WORDS[words]);
 }
 
 function parseReceipt(payload: Uint8Array): Receipt {

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { type OpenedCheckpoint, openCheckpoint } from '../formats/checkpoint.ts';
+import { isUnknownSigner, type OpenedCheckpoint, openCheckpoint } from '../formats/checkpoint.ts';
 import { toHex } from '../formats/digest.ts';
+import type { LogVkey } from '../formats/log-keys.ts';
 import { leafHash } from '../formats/merkle.ts';
 import { TILE_WIDTH } from '../formats/tile.ts';
 import { LedgerWriter } from './append.ts';
@@ -24,8 +25,11 @@ export interface LedgerFiles {
   signer: NoteSigner;
 }
 
-/** What says that a checkpoint is somebody else's, rather than damaged. */
-const FOREIGN: readonly string[] = ['note.no_known_signature', 'checkpoint.not_signed_by_log'];
+/** Whose checkpoints count. */
+interface ViewTrust {
+  origin: string;
+  vkeys: readonly LogVkey[];
+}
 
 /**
  * Makes a ledger without entries and its head store. Neither file may exist. Throws the errors of `openDatabase`.
@@ -80,7 +84,7 @@ export function openLedger(files: LedgerFiles): LedgerWriter {
  * of `trust` and covers exactly the entries. Older entries are not looked at; that is `verifyLedger`. Throws the errors of
  * `openDatabase`, `ledger.schema`, `ledger.empty`, `ledger.unsealed`, `ledger.key`, `ledger.tampered`.
  */
-export function viewLedger(path: string, trust: { origin: string; vkeys: readonly string[] }): LedgerReader {
+export function viewLedger(path: string, trust: ViewTrust): LedgerReader {
   const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true });
   try {
     database.beginRead();
@@ -141,11 +145,7 @@ function loadTree(database: Database, path: string): MerkleTree {
   return MerkleTree.load(databaseTiles(database), size, rows.map(leafHash));
 }
 
-function newestCheckpoint(
-  database: Database,
-  trust: { path: string; origin: string; vkeys: readonly string[] },
-  tree: MerkleTree,
-): string {
+function newestCheckpoint(database: Database, trust: ViewTrust & { path: string }, tree: MerkleTree): string {
   const row = database
     .prepare<{ size: number; note: string }>(
       "SELECT size, coalesce(CAST(note AS TEXT), '') AS note FROM checkpoints ORDER BY size DESC LIMIT 1",
@@ -163,16 +163,15 @@ function newestCheckpoint(
   return row.note;
 }
 
-function openOwn(
-  note: string,
-  trust: { path: string; origin: string; vkeys: readonly string[] },
-): OpenedCheckpoint {
+function openOwn(note: string, trust: ViewTrust & { path: string }): OpenedCheckpoint {
   try {
     return openCheckpoint(note, trust);
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
-    const foreign = FOREIGN.includes(error.code);
-    const words = foreign ? "its newest checkpoint is not signed by this site's key" : error.message;
+    const foreign = isUnknownSigner(error);
+    const words = foreign
+      ? `its newest checkpoint is not signed by this site's key (${error.message})`
+      : error.message;
     throw refuse(foreign ? 'key' : 'tampered', trust.path, words, error);
   }
 }
@@ -195,7 +194,7 @@ function assertHistory(files: LedgerFiles, head: StoredHead, wal: WalReport): vo
   }
 }
 
-function trustOf(files: LedgerFiles): { path: string; origin: string; vkeys: readonly string[] } {
+function trustOf(files: LedgerFiles): ViewTrust & { path: string } {
   return { path: files.path, origin: files.origin, vkeys: [files.signer.vkey] };
 }
 

@@ -1,9 +1,10 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { openCheckpoint } from '../formats/checkpoint.ts';
+import { isUnknownSigner, openCheckpoint } from '../formats/checkpoint.ts';
 import { equalBytes, sha256Hex } from '../formats/digest.ts';
 import { decodeEntry, type Entry, encodeEntry } from '../formats/entry.ts';
+import { type LogVkey, parseLogVkey } from '../formats/log-keys.ts';
 import { nodeHash } from '../formats/merkle.ts';
-import { parseVkey, type Vkey } from '../formats/signed-note.ts';
+import type { Vkey } from '../formats/signed-note.ts';
 import { TILE_WIDTH } from '../formats/tile.ts';
 import { type Database, isCorruption, type Statement } from './database.ts';
 import { scanEntry } from './entry-scan.ts';
@@ -14,8 +15,8 @@ import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
 /** Who may have signed the checkpoints. */
 export interface LedgerTrust {
   origin: string;
-  /** C2SP vkeys, current and former. */
-  vkeys: readonly string[];
+  /** C2SP vkeys, current and former, of this log and of those that it goes on for, each with its sizes where it has any. */
+  vkeys: readonly LogVkey[];
 }
 
 /** Entries `[from, to)`; `from` is a multiple of 256, and so is `to` unless it is the end. */
@@ -53,7 +54,8 @@ type EntryRow = [idx: number, prevIdx: number | null, text: string];
  * signatures of the checkpoints inside it. Marks every entry's stream position and its predecessor in `marks`.
  */
 export class RangeVerifier {
-  readonly #trust: { origin: string; vkeys: Vkey[] };
+  /** The keys' names say which logs' checkpoints count. */
+  readonly #trust: { vkeys: Vkey[] };
   readonly #marks: StreamMarks;
   readonly #rows: Statement<EntryRow>;
   readonly #bytes: Statement<Uint8Array>;
@@ -65,7 +67,7 @@ export class RangeVerifier {
   readonly #leaf = Buffer.alloc(HASH_BYTES);
 
   constructor(database: Database, trust: LedgerTrust, marks: StreamMarks) {
-    this.#trust = { origin: trust.origin, vkeys: trust.vkeys.map((vkey) => parseVkey(vkey)) };
+    this.#trust = { vkeys: trust.vkeys.map(parseLogVkey) };
     this.#marks = marks;
     this.#site = trust.origin.replace(/\/ledger(?:\/[0-9]+)?$/, '');
     this.#rows = database.prepareTuple(
@@ -213,8 +215,7 @@ export class RangeVerifier {
 
 /** A checkpoint that could not be opened: by a key that nobody vouched for, or damaged. */
 export function checkpointFinding(what: 'checkpoint' | 'head', where: string, error: BoundaryError): Finding {
-  const unknown = error.code === 'note.no_known_signature' || error.code === 'checkpoint.not_signed_by_log';
-  return { code: unknown ? 13 : 10, what, where, detail: error.message };
+  return { code: isUnknownSigner(error) ? 13 : 10, what, where, detail: error.message };
 }
 
 /** Hash over the hashes of an unfinished tile (RFC 6962 §2.1); null when it is empty. */

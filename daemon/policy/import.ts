@@ -109,7 +109,7 @@ async function judge(
     inForce,
     newest,
     now,
-    ledger: simulate === true ? { path: paths.ledger, vkeys: join(paths.trust, 'ledger.vkey') } : null,
+    ledger: simulate === true ? { path: paths.ledger, trust: paths.trust } : null,
   };
   return run(job, onGood);
 }
