@@ -3,6 +3,7 @@ import { formatCheckpoint } from '../formats/checkpoint.ts';
 import { ENTRY_MAX_BYTES, entryHash } from '../formats/entry.ts';
 import { leafHash } from '../formats/merkle.ts';
 import { signNote } from '../formats/signed-note.ts';
+import { clearSegment } from './clear.ts';
 import { type Database, isStorageError } from './database.ts';
 import type { Ledger, NoteSigner, StreamHead } from './ledger.ts';
 import { type LedgerParts, LedgerReader, type StreamRow } from './read.ts';
@@ -106,6 +107,11 @@ export class LedgerWriter extends LedgerReader implements Ledger {
     this.#phase = 'idle';
     // What a failed commit wrote lies behind the log's end, where a verifier would have to call it a torn tail.
     if (committing) this.#moveLog('TRUNCATE');
+  }
+
+  clear(first: number, limit: number): number {
+    this.#expect('idle');
+    return clearSegment(this.database, this.archive, first, limit);
   }
 
   settle(): void {

@@ -1,3 +1,4 @@
+import type { Archive } from './archive.ts';
 import type { Database } from './database.ts';
 
 /** Where a stream stands: the next entry of it has `seq` and `prev`. */
@@ -50,6 +51,12 @@ export interface Ledger {
   seal(): string;
   commit(): void;
   rollback(): void;
+  /**
+   * Removes up to `limit` entries of an archived segment from the table: those whose bytes are in its archive file, by the
+   * word of a committed `ledger.pruned` entry. Outside of a batch; a transaction of its own, synced on return. Returns how
+   * many it removed: 0 when there are no more. A round that was cut off is taken up by the next call.
+   */
+  clear(first: number, limit: number): number;
   /** Moves what the write-ahead log holds into the main file. For idle moments: nothing becomes more or less durable by it. */
   settle(): void;
 
@@ -60,8 +67,11 @@ export interface Ledger {
   /** RFC 6962 inclusion proof of `index` in the tree of `size` (default: newest checkpoint), leaf sibling first. */
   inclusionProof(index: number, size?: number): Uint8Array[];
   consistencyProof(from: number, to?: number): Uint8Array[];
+  /** Null for an index outside. Throws `BoundaryError` `archive.*` for one whose archive file is not here, or not true. */
   entry(index: number): Uint8Array | null;
   entries(from: number, limit: number): StoredEntry[];
+  /** What left the table, and where it is. */
+  readonly archive: Archive;
   /** A stream's entries in order; with `newest`, only so many of its last ones. */
   stream(stream: string, newest?: number): StoredEntry[];
   /** Hashes of tile (level, n) cut to `width`, or null when the tree does not hold that many (C2SP tlog-tiles). */

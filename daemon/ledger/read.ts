@@ -1,5 +1,7 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { TILE_WIDTH } from '../formats/tile.ts';
+import { Archive, archiveDir } from './archive.ts';
+import type { ArchivedEntry } from './archive-file.ts';
 import type { Database } from './database.ts';
 import type { Ledger, StoredEntry } from './ledger.ts';
 import { TILE_LEVEL_STEP } from './schema.ts';
@@ -27,7 +29,7 @@ export type LedgerView = Pick<
   | 'stream'
   | 'tile'
   | 'close'
->;
+> & { readonly archive: Archive };
 
 export interface LedgerParts {
   origin: string;
@@ -41,6 +43,8 @@ export interface LedgerParts {
 export class LedgerReader implements LedgerView {
   readonly origin: string;
   readonly database: Database;
+  /** Entries that left the table. */
+  readonly archive: Archive;
   protected readonly tree: MerkleTree;
   /** Committed entries and their checkpoint. */
   protected committed: { size: number; note: string | null };
@@ -51,6 +55,7 @@ export class LedgerReader implements LedgerView {
     this.database = parts.database;
     this.tree = parts.tree;
     this.committed = { size: parts.tree.size, note: parts.note };
+    this.archive = new Archive(parts.database, archiveDir(parts.database.path));
     this.#sql = prepareReads(parts.database);
   }
 
@@ -81,25 +86,54 @@ export class LedgerReader implements LedgerView {
   }
 
   entry(index: number): Uint8Array | null {
-    return this.#sql.entry.get(index) ?? null;
+    return this.#sql.entry.get(index) ?? this.#archived(index)?.bytes ?? null;
   }
 
   entries(from: number, limit: number): StoredEntry[] {
-    return this.#sql.entries.all(from, limit);
+    const rows = this.#sql.entries.all(from, limit);
+    const last = rows.at(-1);
+    // Nothing is missing between them: the rule, without a look at the archive.
+    if (last === undefined || last.index === from + rows.length - 1) return rows;
+    return this.#withArchived(from, limit, rows);
+  }
+
+  #withArchived(from: number, limit: number, rows: readonly StoredEntry[]): StoredEntry[] {
+    const all: StoredEntry[] = [];
+    let next = 0;
+    for (let index = from; all.length < limit && next < rows.length; index++) {
+      const row = rows[next];
+      if (row?.index === index) {
+        all.push(row);
+        next++;
+        continue;
+      }
+      const bytes = this.#archived(index)?.bytes;
+      if (bytes === undefined) throw new Error(`entry ${index} does not exist`);
+      all.push({ index, bytes });
+    }
+    return all;
+  }
+
+  #archived(index: number): ArchivedEntry | null {
+    return index >= 0 && index < this.tree.size ? this.archive.entry(index) : null;
   }
 
   stream(stream: string, newest = Number.POSITIVE_INFINITY): StoredEntry[] {
     const chain: StoredEntry[] = [];
     let next = this.streamRow(stream)?.last_idx ?? null;
     while (next !== null && chain.length < newest) {
-      const row = this.#sql.link.get(next);
-      if (row === undefined) throw new Error(`stream ${stream} names entry ${next}, which does not exist`);
+      const row = this.#link(next);
+      if (row === null) throw new Error(`stream ${stream} names entry ${next}, which does not exist`);
       chain.push({ index: next, bytes: row.bytes });
       // Always backwards, so that a damaged link cannot lead in a circle.
-      if (row.prev_idx !== null && row.prev_idx >= next) throw new Error(`entry ${next} names a later one`);
-      next = row.prev_idx;
+      if (row.previous !== null && row.previous >= next) throw new Error(`entry ${next} names a later one`);
+      next = row.previous;
     }
     return chain.reverse();
+  }
+
+  #link(index: number): ArchivedEntry | null {
+    return this.#sql.link.get(index) ?? this.#archived(index);
   }
 
   tile(level: number, n: number, width: number): Uint8Array | null {
@@ -128,9 +162,7 @@ function prepareReads(database: Database) {
     entries: database.prepare<StoredEntry>(
       'SELECT idx AS "index", bytes FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
     ),
-    link: database.prepare<{ prev_idx: number | null; bytes: Uint8Array }>(
-      'SELECT prev_idx, bytes FROM entries WHERE idx = ?',
-    ),
+    link: database.prepare<ArchivedEntry>('SELECT prev_idx AS previous, bytes FROM entries WHERE idx = ?'),
   };
 }
 
