@@ -2,29 +2,38 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type RebuiltTable, rebuildProjections } from '../engine/rebuild.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { exportTiles } from '../ledger/export.ts';
 import { viewLedger } from '../ledger/open.ts';
+import { extendTileDirectory } from '../ledger/tile-directory.ts';
 import { lockWriter } from '../ledger/writer-lock.ts';
 import { openSite, type SiteOptions } from './access.ts';
 import { print, printJson } from './render/output.ts';
 import { count, table } from './render/text.ts';
-import { trustOf } from './site.ts';
+import { ownLogTrust } from './site.ts';
 
 /** Writes the tile directory from one consistent view of the ledger; the daemon may run. */
 export function exportAndReport(options: SiteOptions & { tiles: string }): void {
   const site = openSite(options);
-  const { origin, vkeys } = trustOf(site);
-  const view = viewLedger(site.paths.ledger, { origin, vkeys });
+  const trust = ownLogTrust(site);
+  const { origin } = trust;
+  const view = viewLedger(site.paths.ledger, trust);
   try {
     const directory = resolve(options.tiles);
     assertOwn(directory);
-    const size = exportTiles(view, directory, progress(options, 'exporting'));
+    const onProgress = progress(options, 'exporting');
+    const { from, size } = extendTileDirectory(view, directory, { trust, onProgress });
     clearProgress(options);
-    if (options.json) printJson({ directory, origin, size });
-    else print(`Wrote ${count(size, 'entry', 'entries')} of ${origin} to ${directory}: checkpoint, tile/.`);
+    if (options.json) printJson({ directory, origin, from, size });
+    else print(exported(directory, origin, from, size));
   } finally {
     view.close();
   }
+}
+
+function exported(directory: string, origin: string, from: number, size: number): string {
+  if (from === size)
+    return `${directory} had all ${count(size, 'entry', 'entries')} of ${origin} already; nothing was written.`;
+  const since = from === 0 ? '' : ` (it had ${count(from, 'entry', 'entries')})`;
+  return `Wrote ${count(size, 'entry', 'entries')} of ${origin} to ${directory}${since}: checkpoint, tile/.`;
 }
 
 /** Only an earlier export is brought up to date; among other files its own would be lost from sight. */

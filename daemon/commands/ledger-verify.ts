@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { checkProjectionsAside } from '../engine/projection-aside.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import type { LogKey, LogLineage } from '../formats/log-keys.ts';
 import type { VerifyReport } from '../ledger/verify.ts';
 import { verifyLedger } from '../ledger/verify.ts';
+import { verifyTileDirectory } from '../ledger/verify-tiles.ts';
 import { openSite, type Site } from './access.ts';
 import {
   type Countersignature,
@@ -14,10 +16,13 @@ import { endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { count, paint, plain, rows, type Style, table } from './render/text.ts';
 import { trustOf } from './site.ts';
+import { logTrust } from './trust.ts';
 
 /** Which files are checked, and by whose keys. */
 export interface VerifyOptions extends TrustOptions {
   ledger?: string;
+  /** A tile directory instead of a database. */
+  tiles?: string;
   head?: string;
 }
 
@@ -25,7 +30,7 @@ export interface VerifyOptions extends TrustOptions {
 export interface VerifiedFiles {
   ledgerPath: string;
   headPath?: string;
-  trust: { origin: string; vkeys: string[] };
+  trust: { origin: string; vkeys: LogKey[]; logs: LogLineage[] };
   /** Null where no trust file is used. */
   countersignature: Countersignature | null;
   /** The site's own files are read where they lie, also while the daemon writes them; a copy is never touched. */
@@ -42,11 +47,11 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
   const files = await filesOf(options);
   const started = performance.now();
   const progress = process.stderr.isTTY === true && options.json !== true ? showProgress : undefined;
-  const report = await verifyLedger({
-    ...files,
-    projectionChecks: checkProjectionsAside,
-    ...(progress === undefined ? {} : { onProgress: progress }),
-  });
+  const onProgress = progress === undefined ? {} : { onProgress: progress };
+  const report =
+    options.tiles === undefined
+      ? await verifyLedger({ ...files, projectionChecks: checkProjectionsAside, ...onProgress })
+      : await verifyTileDirectory({ ...files, directory: options.tiles, ...onProgress });
   if (progress !== undefined) process.stderr.write('\r\u001b[K');
   const seconds = (performance.now() - started) / 1000;
   const { ledgerPath: ledger, countersignature } = files;
@@ -58,20 +63,27 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
 
 /** A copied ledger is judged by what came with it: the site's own head store says nothing about another file. */
 export async function filesOf(options: VerifyOptions): Promise<VerifiedFiles> {
-  for (const named of [options.ledger, options.head]) if (named !== undefined) assertThere(named);
+  if (options.tiles !== undefined && options.ledger !== undefined) {
+    throw new BoundaryError(
+      'verify.both',
+      'Give either --ledger or --tiles, not both; nothing was verified.',
+    );
+  }
+  for (const named of [options.ledger, options.tiles, options.head])
+    if (named !== undefined) assertThere(named);
   const judged = options.trust === undefined ? null : await readJudgedTrust(options.trust, options);
   const countersignature = judged?.countersignature ?? null;
-  if (options.ledger !== undefined && judged !== null) {
-    const { origin, vkeys } = judged.trust;
-    const trust = { origin, vkeys };
-    return { ledgerPath: options.ledger, trust, countersignature, inPlace: false, ...headOf(options.head) };
+  const copied = options.tiles ?? options.ledger;
+  if (copied !== undefined && judged !== null) {
+    const trust = logTrust(judged.trust);
+    return { ledgerPath: copied, trust, countersignature, inPlace: false, ...headOf(options.head) };
   }
   const site = siteOf(options);
-  const { origin, vkeys } = judged?.trust ?? trustOf(site);
-  const inPlace = options.ledger === undefined;
+  const trust = logTrust(judged?.trust ?? trustOf(site));
+  const inPlace = copied === undefined;
   const head = options.head ?? (inPlace ? site.paths.head : undefined);
-  const ledgerPath = options.ledger ?? site.paths.ledger;
-  return { ledgerPath, trust: { origin, vkeys }, countersignature, inPlace, ...headOf(head) };
+  const ledgerPath = copied ?? site.paths.ledger;
+  return { ledgerPath, trust, countersignature, inPlace, ...headOf(head) };
 }
 
 /** The site whose keys are believed. An auditor with a copy has none: what is missing then is trust, not a site. */
@@ -79,7 +91,11 @@ function siteOf(options: VerifyOptions): Site {
   try {
     return openSite(options);
   } catch (cause) {
-    if (options.ledger === undefined || !(cause instanceof BoundaryError) || cause.code !== 'site.not_found')
+    if (
+      (options.ledger ?? options.tiles) === undefined ||
+      !(cause instanceof BoundaryError) ||
+      cause.code !== 'site.not_found'
+    )
       throw cause;
     throw new BoundaryError(
       'trust.missing',

@@ -26,6 +26,7 @@ const VERIFY_HELP = `
 Examples:
   holdfast ledger verify                                       this site, also while the daemon runs
   holdfast ledger verify --ledger copy.sqlite --trust site-trust.json      a copied file, anywhere
+  holdfast ledger verify --tiles DIR --trust site-trust.json               a tile directory, anywhere
 
 Reads every entry, recomputes the tree, and checks every signed checkpoint, chain and table against it. Writes nothing.
 Exit codes: 0 intact · 10 tampered · 11 torn tail after a crash, nothing acknowledged is missing
@@ -35,6 +36,7 @@ function verifyCommand(): Command {
   return withRootOption(new Command('verify'))
     .description('Check every entry, proof and checkpoint.')
     .option('--ledger <file>', 'a copied ledger file (default: the site’s)')
+    .option('--tiles <dir>', 'a tile directory: an export, a second copy, an opened backup')
     .option('--head <file>', 'a copied head store (default: the site’s, when its ledger is checked)')
     .option('--trust <file>', 'trust file written by `site export-trust` (default: the site’s keys)')
     .addHelpText('after', VERIFY_HELP)

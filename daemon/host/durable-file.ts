@@ -26,6 +26,12 @@ const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY
  * Throws the system's error; a temporary file (`.NAME.*.tmp`) is removed where possible.
  */
 export function writeDurable(path: string, bytes: Uint8Array, mode: number): void {
+  replaceFile(path, bytes, mode);
+  syncDir(dirname(path));
+}
+
+/** `writeDurable`, but the name itself is not yet durable: for many files, after which the caller syncs the directory. */
+export function replaceFile(path: string, bytes: Uint8Array, mode: number): void {
   const temporary = join(
     dirname(path),
     `.${basename(path)}.${Buffer.from(randomBytes(6)).toString('hex')}.tmp`,
@@ -45,7 +51,6 @@ export function writeDurable(path: string, bytes: Uint8Array, mode: number): voi
     removeQuietly(temporary);
     throw error;
   }
-  syncDir(dirname(path));
 }
 
 /**
