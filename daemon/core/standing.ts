@@ -1,11 +1,13 @@
 import type { Entry, EntryType } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
+import { cosignedBy } from './cosigned.ts';
 
 /** What outlasts the entry that began it, beside decisions: each is followed until an entry closes it. */
 export type StandingKind =
   | 'acknowledgement'
   | 'boot'
   | 'breakglass'
+  | 'cosignature'
   | 'grant'
   | 'hold'
   | 'incident'
@@ -41,6 +43,7 @@ const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
     const { boot } = (data.clock ?? {}) as { boot?: unknown };
     return typeof boot === 'string' ? { kind: 'boot', id: boot, state: 'closed' } : NOTHING;
   },
+  'anchor.cosigned': (entry) => cosignedBy(entry).map((id) => ({ kind: 'cosignature', id, state: 'closed' })),
   'breakglass.activated': activated,
   'breakglass.ended': ofStream('breakglass', 'ended'),
   'breakglass.overdue': ofStream('breakglass', 'overdue'),

@@ -5,6 +5,7 @@ import type { Entry } from '../formats/entry.ts';
 import type { Permit } from '../formats/permit.ts';
 import type { Database, Statement } from '../ledger/database.ts';
 import { type AnchorRow, departedBy, exportedBy } from './anchor-rows.ts';
+import { EnvelopeRows } from './envelope-rows.ts';
 import { PROJECTION_OBJECTS } from './projection-tables.ts';
 
 /** The WHERE terms repeat those of the partial indexes, or SQLite would scan the table instead. */
@@ -46,12 +47,14 @@ const OPEN: readonly DecisionStatus[] = ['evaluated', 'pending_authority', 'auth
 
 /** The derived tables of one open ledger: kept up to date entry by entry, and asked by the engine. */
 export class Projections {
+  readonly envelopes: EnvelopeRows;
   readonly #sql: ReturnType<typeof prepareAll>;
 
   constructor(database: Database) {
     for (const { sql } of PROJECTION_OBJECTS) {
       database.exec(sql.replace(/^CREATE (TABLE|INDEX)/, 'CREATE $1 IF NOT EXISTS'));
     }
+    this.envelopes = new EnvelopeRows(database);
     this.#sql = prepareAll(database);
   }
 
@@ -111,6 +114,11 @@ export class Projections {
   /** Everything of a kind, closed or not, by its id from behind the cursor on. */
   standingPage(kind: StandingKind, after: string, limit: number): StandingRow[] {
     return this.#sql.standingPage.all(kind, after, limit);
+  }
+
+  /** The same from the other end: ids in front of the cursor, the highest first. */
+  standingBefore(kind: StandingKind, before: string, limit: number): StandingRow[] {
+    return this.#sql.standingBefore.all(kind, before, limit);
   }
 
   /** What stands of a kind about single fields of a decision (`decision/field`). */
@@ -196,24 +204,6 @@ export class Projections {
   keyCounter(key: string): number | null {
     return this.#sql.counter.get(key) ?? null;
   }
-
-  /** Keeps the encrypted sensitive values of a decision beside the ledger. */
-  seal(decision: string, bytes: Uint8Array): void {
-    this.#sql.seal.run(decision, bytes);
-  }
-
-  sealed(decision: string): Uint8Array | null {
-    return this.#sql.sealed.get(decision) ?? null;
-  }
-
-  unseal(decision: string): void {
-    this.#sql.unseal.run(decision);
-  }
-
-  /** Decisions with sealed values, oldest first, behind one id and before another; ids are in the order of time. */
-  sealedPage(after: string, before: string, limit: number): string[] {
-    return this.#sql.sealedPage.all(after, before, limit);
-  }
 }
 
 function prepareAll(database: Database) {
@@ -251,6 +241,9 @@ function prepareAll(database: Database) {
       `SELECT * FROM standing WHERE kind = ? AND state <> 'closed' ORDER BY first_idx LIMIT ?`,
     ),
     standingPage: row<StandingRow>('SELECT * FROM standing WHERE kind = ? AND id > ? ORDER BY id LIMIT ?'),
+    standingBefore: row<StandingRow>(
+      'SELECT * FROM standing WHERE kind = ? AND id < ? ORDER BY id DESC LIMIT ?',
+    ),
     standingFields: row<{ field: string; state: string }>(
       'SELECT substr(id, ?) AS field, state FROM standing WHERE kind = ? AND id > ? AND id < ? ORDER BY id LIMIT 64',
     ),
@@ -276,12 +269,6 @@ function prepareAll(database: Database) {
     newestDeparted: row<AnchorRow>(
       'SELECT * FROM anchors WHERE departed IS NOT NULL ORDER BY size DESC LIMIT 1',
     ),
-    sealed: database.prepareColumn<Uint8Array>('SELECT bytes FROM sealed WHERE decision = ?'),
-    unseal: row('DELETE FROM sealed WHERE decision = ?'),
-    sealedPage: database.prepareColumn<string>(
-      'SELECT decision FROM sealed WHERE decision > ? AND decision < ? ORDER BY decision LIMIT ?',
-    ),
-    seal: row('INSERT INTO sealed (decision, bytes) VALUES (?, ?)'),
   };
 }
 

@@ -1,0 +1,77 @@
+import { type CosignedData, cosignatureOf, keyName } from '../core/cosigned.ts';
+import { mergeNotes } from '../formats/cosignature.ts';
+import { decodeEntry } from '../formats/entry.ts';
+import { meetsQuorum, type TlogPolicy } from '../formats/tlog-policy.ts';
+import type { EngineState } from './context.ts';
+import type { StandingRow } from './projections.ts';
+
+/*
+ * Cosignatures that came back (docs/decisions/0030). Each is an entry, far above the checkpoint that it is about; the table
+ * `standing` finds it by the size of that checkpoint.
+ */
+
+/** Cosignatures that are looked through for a checkpoint that enough witnesses stand behind: one that few cosign is older news. */
+const LOOKED_AT = 4_096;
+
+/** What stands behind one checkpoint. */
+export interface CosignedHead {
+  size: number;
+  /** The note with every cosignature that is kept of it. */
+  note: string;
+  /** Of the cosignatures that are kept. */
+  witnesses: { witness: string; vkey: string; time: string }[];
+}
+
+/** Where cosignatures are kept. */
+type Kept = Pick<EngineState, 'ledger' | 'projections'>;
+
+/**
+ * The newest checkpoint above `above` entries that the policy's quorum of witnesses cosigned; where the policy asks for none,
+ * that any witness of it did. Null when there is none.
+ */
+export function newestCosigned(kept: Kept, policy: TlogPolicy, above = 0): CosignedHead | null {
+  const known = new Map(policy.witnesses.map(({ text }) => [keyName(text), text]));
+  for (const rows of bySize(kept.projections.standingBefore('cosignature', '~', LOOKED_AT))) {
+    const [first] = rows;
+    if (first === undefined || cosignatureOf(first.id).size <= above) return null;
+    const believed = rows.flatMap(({ id }) => known.get(cosignatureOf(id).key) ?? []);
+    if (believed.length > 0 && meetsQuorum(policy, new Set(believed))) return headOf(kept, rows);
+  }
+  return null;
+}
+
+/** What is kept about the checkpoint of one size; null when no witness cosigned it. */
+export function cosignedAt(kept: Kept, size: number): CosignedHead | null {
+  const after = `${String(size + 1).padStart(16, '0')}`;
+  const rows = kept.projections
+    .standingBefore('cosignature', after, 256)
+    .filter(({ id }) => cosignatureOf(id).size === size);
+  return rows.length === 0 ? null : headOf(kept, rows);
+}
+
+/** Rows that are neighbours by size, as groups. */
+function bySize(rows: readonly StandingRow[]): StandingRow[][] {
+  const groups: StandingRow[][] = [];
+  let size = -1;
+  for (const row of rows) {
+    const of = cosignatureOf(row.id).size;
+    if (of === size) groups.at(-1)?.push(row);
+    else groups.push([row]);
+    size = of;
+  }
+  return groups;
+}
+
+function headOf({ ledger }: Kept, rows: readonly StandingRow[]): CosignedHead {
+  const entries = [...new Set(rows.map(({ first_idx }) => first_idx))].sort((a, b) => a - b);
+  const data = entries.map((index) => {
+    const bytes = ledger.entry(index);
+    if (bytes === null) throw new Error(`cosigned: entry ${index} does not exist`);
+    return decodeEntry(bytes).data as unknown as CosignedData;
+  });
+  return {
+    size: data[0]?.size ?? 0,
+    note: mergeNotes(data.map(({ note }) => note)),
+    witnesses: data.flatMap(({ cosignatures }) => cosignatures),
+  };
+}
