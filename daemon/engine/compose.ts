@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig } from '../host/config.ts';
 import { DiskReserve } from '../host/disk-reserve.ts';
+import { findKek } from '../host/kek.ts';
 import { createLogger } from '../host/log.ts';
 import { randomBytes, uuidv7 } from '../host/random.ts';
 import { loadSealer } from '../host/sealer.ts';
@@ -17,6 +18,7 @@ export const SEALING_KEY = 'sealing.key';
 export function composeEngine({ dir }: { dir: string }): EngineOptions {
   const paths = sitePaths(dir);
   const config = loadConfig(dir);
+  const kek = findKek(config.secrets);
   const log = createLogger('engine', config.log.level);
   return {
     paths,
@@ -24,8 +26,8 @@ export function composeEngine({ dir }: { dir: string }): EngineOptions {
     profile: config.profile,
     clock: systemClock,
     random: { uuidv7, bytes: randomBytes },
-    signer: loadSigner(join(paths.keys, LEDGER_KEY)),
-    sealer: loadSealer(join(paths.keys, SEALING_KEY)),
+    signer: loadSigner(join(paths.keys, LEDGER_KEY), kek),
+    sealer: loadSealer(join(paths.keys, SEALING_KEY), kek),
     peers: { required: config.peers.require_identity, own_uid: process.geteuid?.() ?? null },
     heartbeatMs: config.watch.heartbeatMs,
     disk: { disk: new DiskReserve(paths.reserve), settings: config.disk },

@@ -32,7 +32,7 @@ export interface Shredding {
  * `BoundaryError` `sealed.damaged` when the envelope is not this decision's, was changed, or its key is gone.
  */
 export function openEnvelope(state: EngineState, decision: string): SealedValues | null {
-  const sealed = state.projections.sealed(decision);
+  const sealed = state.projections.envelopes.get(decision);
   if (sealed === null) return null;
   const gone = shreddedFields(state, decision);
   // A row that came back with an old copy of the database stays shredded: the ledger says that it is gone.
@@ -47,7 +47,7 @@ export function openEnvelope(state: EngineState, decision: string): SealedValues
 /** Keeps the values of a decision, encrypted, in the batch's transaction. */
 export function sealEnvelope(batch: Batch, decision: string, values: SealedValues): void {
   const { sealer, projections } = batch.state;
-  projections.seal(decision, sealer.seal(Buffer.from(JSON.stringify(values)), decision));
+  projections.envelopes.put(decision, sealer.seal(Buffer.from(JSON.stringify(values)), decision));
 }
 
 /** The fields of a decision whose values were destroyed; `all` when the whole envelope was. */
@@ -71,7 +71,7 @@ export function shredEnvelopes(batch: Batch, decisions: readonly string[], why: 
   if (decisions.length > SHRED_MAX)
     throw new RangeError(`at most ${SHRED_MAX} envelopes are shredded at once`);
   const { projections } = batch.state;
-  const found = decisions.filter((decision) => projections.sealed(decision) !== null);
+  const found = decisions.filter((decision) => projections.envelopes.has(decision));
   if (found.length === 0) return null;
   const recorded = batch.record(ENVELOPE_STREAM, 'envelope.shredded', why.actor, {
     ...why.evidence,
@@ -81,7 +81,7 @@ export function shredEnvelopes(batch: Batch, decisions: readonly string[], why: 
   });
   for (const decision of found) {
     const kept = why.fields === undefined ? null : openable(batch.state, decision);
-    projections.unseal(decision);
+    projections.envelopes.remove(decision);
     // Under a new key: what the old one opened is gone with it.
     if (kept !== null) sealEnvelope(batch, decision, kept);
   }

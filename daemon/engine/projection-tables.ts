@@ -1,6 +1,7 @@
 /*
  * Tables derived from entries, kept in the ledger's database so that they change in the same transaction. Everything
- * here can be dropped and rebuilt (`holdfast ledger rebuild`), except `sealed`, which holds what entries must not.
+ * here can be dropped and rebuilt (`holdfast ledger rebuild`), except `sealed` and
+ * `sealed_keys`, which hold what entries must not.
  * Keys are time-ordered where they are on the hot path: the rows of one batch then share pages, and the WAL that a
  * commit must sync stays small.
  */
@@ -92,6 +93,13 @@ export const PROJECTION_OBJECTS: readonly { type: 'table' | 'index'; name: strin
     type: 'table',
     name: 'sealed',
     sql: 'CREATE TABLE sealed (decision TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID',
+  },
+  {
+    type: 'table',
+    // Data keys, apart from what they open: they are wrapped anew now and then, the values never move.
+    name: 'sealed_keys',
+    sql: `CREATE TABLE sealed_keys (decision TEXT PRIMARY KEY, epoch INTEGER NOT NULL, bytes BLOB NOT NULL)
+  STRICT, WITHOUT ROWID`,
   },
 ];
 

@@ -8,6 +8,7 @@ import { DISK_SETTINGS, type DiskConfig, parseDisk } from './disk-config.ts';
 import { readBounded } from './durable-file.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import { PEERS_SETTINGS, type PeersConfig, parsePeers } from './peers-config.ts';
+import { parseSecrets, SECRETS_SETTINGS, type SecretsConfig } from './secrets-config.ts';
 import { parseSiem, SIEM_SETTINGS, type SiemConfig } from './siem-config.ts';
 import { type Profile, sitePaths } from './site.ts';
 import { parseSync, SYNC_SETTINGS, type SyncConfig } from './sync-config.ts';
@@ -41,6 +42,8 @@ export interface SiteConfig {
   /** What a SIEM is told. */
   siem: SiemConfig;
   log: { level: LogLevel };
+  /** Where keys and credentials come from. */
+  secrets: SecretsConfig;
   /** Actor that the command line names when none is given; null: none is sent (a recorded denial). */
   operator_actor: string | null;
   /** The scheduled link to headquarters; null at a site that has none. */
@@ -95,6 +98,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
     'siem',
     'log',
     'operator_actor',
+    'secrets',
     'sync',
   ]);
   if (top.value('version') !== 1) throw top.wrong('version', 'the number 1');
@@ -132,6 +136,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
     watch: parseWatch(top.section('watch', WATCH_SETTINGS), profile),
     siem: parseSiem(top.section('siem', SIEM_SETTINGS)),
     log: { level: top.section('log', ['level']).choice('level', LOG_LEVELS, 'info') },
+    secrets: parseSecrets(top.section('secrets', SECRETS_SETTINGS)),
     operator_actor: top.optionalText(
       'operator_actor',
       /^[a-z][a-z0-9:_.@-]{0,127}$/,

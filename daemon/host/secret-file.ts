@@ -1,6 +1,17 @@
-import { lstatSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { readBounded, writeDurable } from './durable-file.ts';
+import { readBounded, syncDir, writeDurable } from './durable-file.ts';
+import { randomBytes } from './random.ts';
 
 /**
  * Writes a new key file, 0600, durably. Throws `secret.exists` (BoundaryError) rather than replace one: whatever the old
@@ -41,4 +52,20 @@ export function readSecretFile(path: string, max: number): Uint8Array {
     );
   }
   return bytes;
+}
+
+/**
+ * Destroys a key file: overwrites it in place, then removes its name, both durably. On flash, on copy-on-write file systems
+ * and in backups older bytes may outlive this; only an encrypted volume below helps there.
+ */
+export function destroySecretFile(path: string): void {
+  const file = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  try {
+    writeSync(file, randomBytes(fstatSync(file).size), 0, undefined, 0);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  unlinkSync(path);
+  syncDir(dirname(path));
 }

@@ -2,8 +2,8 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { fromBase64, toBase64 } from '../formats/digest.ts';
 import { ed25519Signer, publicKeyOf } from '../formats/ed25519.ts';
 import { formatVkey, type NoteSigner } from '../formats/signed-note.ts';
+import { type KeyEncryptionKey, readKey, writeKey } from './key-wrap.ts';
 import { randomBytes } from './random.ts';
-import { readSecretFile, writeSecretFile } from './secret-file.ts';
 
 /*
  * Signing keys lie in the text form of Go's note package (`PRIVATE+KEY+NAME+HASH+BASE64`), so that other people's tools
@@ -15,9 +15,13 @@ const ED25519 = 0x01;
 const MAX_KEY_FILE = 1_024;
 
 /** Makes an Ed25519 key for `origin` at `path` (0600) and returns its public half. Never replaces a file (`secret.exists`). */
-export function createSigningKey(path: string, origin: string): { vkey: string } {
+export function createSigningKey(
+  path: string,
+  origin: string,
+  kek: KeyEncryptionKey | null = null,
+): { vkey: string } {
   const { text, vkey } = newSigningKey(origin);
-  writeSecretFile(path, Buffer.from(text, 'utf8'));
+  writeKey(path, Buffer.from(text, 'utf8'), 'signing', kek);
   return { vkey };
 }
 
@@ -31,8 +35,8 @@ export function newSigningKey(origin: string): { text: string; vkey: string } {
 }
 
 /** Loads a key file. Throws BoundaryError `secret.*` for a wrong mode or owner, or a file that is no such key. */
-export function loadSigner(path: string): NoteSigner {
-  return parseSigningKey(Buffer.from(readSecretFile(path, MAX_KEY_FILE)).toString('utf8'), path);
+export function loadSigner(path: string, kek: KeyEncryptionKey | null = null): NoteSigner {
+  return parseSigningKey(Buffer.from(readKey(path, MAX_KEY_FILE, 'signing', kek)).toString('utf8'), path);
 }
 
 /** The signer of a key file's text. Throws BoundaryError `secret.malformed` with `at` = path. */

@@ -186,6 +186,8 @@ function configure(connection: BetterSqlite3.Database, readonly: boolean, walPag
     connection.pragma('query_only = ON');
     return;
   }
+  // What was shredded must not stay in freed parts of pages.
+  connection.pragma('secure_delete = ON');
   // A spilled page would be an uncommitted WAL frame that a later reader could take for a torn commit.
   connection.pragma('cache_spill = OFF');
   connection.pragma(`wal_autocheckpoint = ${walPages}`);

@@ -88,13 +88,17 @@ describe('sealer', () => {
     createSealingKey(path);
     const sealer = loadSealer(path);
     const sealed = sealer.seal(new TextEncoder().encode('1234'), 'dec_1/pin');
-    for (let bit = 0; bit < sealed.length * 8; bit++) {
-      const changed = sealed.slice();
-      changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      expect(() => sealer.open(changed, 'dec_1/pin')).toThrow(/was not opened/);
-    }
-    for (let length = 0; length < sealed.length; length++) {
-      expect(() => sealer.open(sealed.subarray(0, length), 'dec_1/pin')).toThrow(/was not opened/);
+    for (const part of ['key', 'bytes'] as const) {
+      const whole = sealed[part];
+      for (let bit = 0; bit < whole.length * 8; bit++) {
+        const changed = whole.slice();
+        changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        expect(() => sealer.open({ ...sealed, [part]: changed }, 'dec_1/pin')).toThrow(/was not opened/);
+      }
+      for (let length = 0; length < whole.length; length++) {
+        const cut = { ...sealed, [part]: whole.subarray(0, length) };
+        expect(() => sealer.open(cut, 'dec_1/pin')).toThrow(/was not opened/);
+      }
     }
   });
 
@@ -103,7 +107,10 @@ describe('sealer', () => {
     createSealingKey(path);
     const sealer = loadSealer(path);
     const seen = new Set(
-      Array.from({ length: 100 }, () => Buffer.from(sealer.seal(new Uint8Array(4), 'x')).toString('hex')),
+      Array.from({ length: 100 }, () => {
+        const { key, bytes } = sealer.seal(new Uint8Array(4), 'x');
+        return Buffer.concat([key, bytes]).toString('hex');
+      }),
     );
     expect(seen.size).toBe(100);
   });
