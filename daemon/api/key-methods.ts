@@ -21,4 +21,14 @@ export const KEY_METHODS: readonly Method[] = [
     http: { verb: 'GET', path: '/v1/keys/suspended' },
     reply: reply.Anything,
   },
+  {
+    name: 'envelopes.rotate',
+    kind: 'engine',
+    summary:
+      'Make a new envelope key; what lies under the old one is wrapped anew, and the old one destroyed.',
+    sockets: ['operator'],
+    http: { verb: 'POST', path: '/v1/keys/envelope/rotate' },
+    body: schema.RotateBody,
+    reply: reply.Anything,
+  },
 ];

@@ -120,6 +120,11 @@ export const CancelBody = Type.Object(
   { actor: NamedActor, reason: Type.String({ minLength: 1, maxLength: 2_000 }) },
   closed,
 );
+/** Why a key is replaced, and who says so. */
+export const RotateBody = Type.Object(
+  { actor: Type.Optional(NamedActor), reason: Type.String({ minLength: 1, maxLength: 2_000 }) },
+  closed,
+);
 export const ReviewBody = Type.Union([
   Type.Object({ actor: NamedActor, note: Type.String({ minLength: 1, maxLength: 4_000 }) }, closed),
   SignedActBody,

@@ -11,6 +11,7 @@ export type StandingKind =
   | 'grant'
   | 'hold'
   | 'incident'
+  | 'rotation'
   | 'shredded'
   | 'suspension'
   | 'withheld';
@@ -67,6 +68,11 @@ const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
   'envelope.shredded': ({ data }) => envelopes('shredded', data, 'closed'),
   'envelope.withheld': ({ data }) => envelopes('withheld', data, 'withheld'),
   'envelope.released': ({ data }) => envelopes('withheld', data, 'closed'),
+  // The keys of the log itself are found by the checkpoints that they signed.
+  'key.rotated': ({ data: { name, step } }) =>
+    name === 'envelope'
+      ? { kind: 'rotation', id: name, state: step === 'finished' ? 'closed' : 'rewrapping' }
+      : NOTHING,
   'key.suspended': ({ data }) => ({ kind: 'suspension', id: String(data.suspended), state: 'suspended' }),
   'key.reinstated': ({ data }) => ({ kind: 'suspension', id: String(data.reinstated), state: 'closed' }),
 };

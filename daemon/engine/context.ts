@@ -15,10 +15,12 @@ import type { JsonObject } from '../formats/json.ts';
 import { formatProof } from '../formats/tlog-proof.ts';
 import type { Sealer } from '../host/sealer.ts';
 import type { Profile } from '../host/site.ts';
+import type { TlogPolicyFile } from '../host/tlog-policy-file.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { ActorLimits } from './actor-limits.ts';
 import type { BreakglassSessions } from './breakglass-sessions.ts';
 import type { DiskGuard } from './disk-guard.ts';
+import type { EnvelopeKeeper } from './envelope-keeper.ts';
 import type { Halts } from './halts.ts';
 import type { Holds } from './holds.ts';
 import type { Peers } from './peers.ts';
@@ -36,6 +38,8 @@ export interface EngineState {
   readonly policies: Policies;
   /** The update that waits to be put in force. */
   readonly holds: Holds;
+  /** Which witnesses the site believes. */
+  readonly witnesses: Pick<TlogPolicyFile, 'usable'>;
   /** What is known about the time. */
   readonly time: TimeKeeper;
   /** The keys and principals that were suspended at this site. */
@@ -51,6 +55,8 @@ export interface EngineState {
   /** How much each actor asks for. */
   readonly limits: ActorLimits;
   readonly sealer: Sealer;
+  /** What the envelopes' keys still ask for. */
+  readonly envelopes: EnvelopeKeeper;
   /** Fresh randomness: decision ids (UUIDv7 of the given instant) and salts. */
   readonly random: { uuidv7(now: number): string; bytes(length: number): Uint8Array };
 }

@@ -170,6 +170,7 @@ export class Engine {
     const time = this.#keeper.time.read();
     state.time.tend(believesKernel(state));
     if (state.time.isUnrecorded) return this.process([]);
+    if (this.#tendEnvelopes(state)) return this.process([internal('envelopes.rotated', null)]);
     const { age } = state.policies;
     age.advance(time, this.#keeper.time.floor());
     const ids = this.#due(state, time);
@@ -188,6 +189,17 @@ export class Engine {
     } catch (error) {
       this.#keeper.fail(state, error);
       return [];
+    }
+  }
+
+  /** A turn of what envelopes ask for; true when the end of a rotation is to be recorded. */
+  #tendEnvelopes(state: EngineState): boolean {
+    if (state.disk.level !== 'ok') return false;
+    try {
+      return state.envelopes.tend();
+    } catch (error) {
+      this.#keeper.fail(state, error);
+      return false;
     }
   }
 

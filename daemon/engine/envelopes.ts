@@ -79,6 +79,7 @@ export function shredEnvelopes(batch: Batch, decisions: readonly string[], why: 
     fields: why.fields === undefined ? null : [...why.fields],
     reason: why.reason,
   });
+  batch.state.envelopes.shredded();
   for (const decision of found) {
     const kept = why.fields === undefined ? null : openable(batch.state, decision);
     projections.envelopes.remove(decision);

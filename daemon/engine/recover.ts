@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { FreshnessStep } from '../core/freshness.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type EntryType } from '../formats/entry.ts';
@@ -6,6 +7,7 @@ import type { DiskConfig } from '../host/disk-config.ts';
 import type { Disk } from '../host/disk-reserve.ts';
 import type { Sealer } from '../host/sealer.ts';
 import type { Profile, SitePaths } from '../host/site.ts';
+import { TlogPolicyFile } from '../host/tlog-policy-file.ts';
 import { VERSION } from '../host/version.ts';
 import { isStorageError } from '../ledger/database.ts';
 import { type HeadStore, openHeadStore, saveHead } from '../ledger/head-store.ts';
@@ -16,6 +18,7 @@ import { ActorLimits } from './actor-limits.ts';
 import { BreakglassSessions } from './breakglass-sessions.ts';
 import { Batch, type EngineState } from './context.ts';
 import { DiskGuard } from './disk-guard.ts';
+import { EnvelopeKeeper } from './envelope-keeper.ts';
 import { readHalts } from './halts.ts';
 import type { LedgerTrouble } from './health/facts.ts';
 import { Holds } from './holds.ts';
@@ -188,6 +191,7 @@ export class LedgerKeeper {
       policies,
       time: this.time,
       suspended,
+      witnesses: new TlogPolicyFile(join(paths.trust, 'tlog-policy')),
       holds: new Holds(ledger.stream('policy')),
       peers: new Peers(policies, site, this.#options.peers ?? OPEN),
       halts: readHalts(ledger, projections),
@@ -195,6 +199,7 @@ export class LedgerKeeper {
       breakglass: new BreakglassSessions(policies, this.time),
       limits: new ActorLimits(),
       sealer,
+      envelopes: new EnvelopeKeeper(ledger, projections, sealer),
       random,
     };
     this.#hear(state);

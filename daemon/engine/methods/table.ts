@@ -12,6 +12,7 @@ import {
   listBreakglass,
   reviewBreakglass,
 } from './breakglass.ts';
+import { recordCosignatures } from './cosign.ts';
 import { createDecision } from './create.ts';
 import { discloseLedger } from './disclose.ts';
 import { gatherForExport, mentionedIn } from './evidence.ts';
@@ -36,6 +37,7 @@ import {
 import { releasePolicy } from './release.ts';
 import { replayRecorded } from './replay.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
+import { envelopeRotated, rotateEnvelope } from './rotate-envelope.ts';
 import { listSuspended, suspendKey } from './suspend.ts';
 import { systemStopped } from './system.ts';
 import { getTime, stateTime } from './time.ts';
@@ -51,6 +53,8 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'decisions.review': reviewDecision,
   'decisions.reconcile': reconcileDecision,
   'keys.suspend': suspendKey,
+  'envelopes.rotate': rotateEnvelope,
+  'envelopes.rotated': envelopeRotated,
   'permits.redeem': redeemPermit,
   'permits.outcome': reportOutcome,
   'incidents.open': openIncident,
@@ -59,6 +63,7 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'policy.refuse': refusePolicy,
   'anchors.export': exportNext,
   'anchors.carried': carriedAnchors,
+  'anchors.cosign': recordCosignatures,
   'outbox.acknowledge': acknowledgeOutbox,
   'policy.release': releasePolicy,
   'breakglass.activate': activateBreakglass,
