@@ -15,6 +15,7 @@ export interface Finding {
     | 'checkpoint'
     | 'head'
     | 'projection'
+    | 'archive'
     | 'trust'
     | 'kind';
   where: string;

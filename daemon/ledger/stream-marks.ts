@@ -72,10 +72,10 @@ export class StreamMarks {
     return ((this.#claimed[Math.floor(index / 32)] ?? 0) & (1 << (index % 32))) !== 0;
   }
 
-  /** How many of the first `size` entries are the last of their stream. */
-  countLast(size: number): number {
+  /** How many of the first `size` entries are the last of their stream, but for those that `isDark`. */
+  countLast(size: number, isDark: (index: number) => boolean): number {
     let last = 0;
-    for (let index = 0; index < size; index++) if (!this.hasSuccessor(index)) last++;
+    for (let index = 0; index < size; index++) if (!this.hasSuccessor(index) && !isDark(index)) last++;
     return last;
   }
 }

@@ -11,6 +11,7 @@ import { scanEntry } from './entry-scan.ts';
 import { type Finding, tampered } from './finding.ts';
 import type { StreamMarks } from './stream-marks.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
+import type { EntryRows } from './verify-archive.ts';
 
 /** Who may have signed the checkpoints. */
 export interface LedgerTrust {
@@ -43,13 +44,6 @@ export interface RangeResult {
 }
 
 /**
- * Every column is cast in the queries: in a damaged file a value may be of any type, whatever the schema says (which
- * `quick_check` then reports). The text of an entry costs half of its bytes to read; where it is not UTF-8, the hash of it
- * will show.
- */
-type EntryRow = [idx: number, prevIdx: number | null, text: string];
-
-/**
  * Verifies one range of entries on its own: order, canonical form, stream links, leaf hashes, level-0 tiles, and the
  * signatures of the checkpoints inside it. Marks every entry's stream position and its predecessor in `marks`.
  */
@@ -57,8 +51,7 @@ export class RangeVerifier {
   /** The keys' names say which logs' checkpoints count. */
   readonly #trust: { vkeys: Vkey[] };
   readonly #marks: StreamMarks;
-  readonly #rows: Statement<EntryRow>;
-  readonly #bytes: Statement<Uint8Array>;
+  readonly #entries: EntryRows;
   readonly #tiles: Statement<[id: number, hashes: Uint8Array]>;
   readonly #notes: Statement<[size: number, note: string]>;
   readonly #site: string;
@@ -66,17 +59,11 @@ export class RangeVerifier {
   readonly #types = new Set<string>();
   readonly #leaf = Buffer.alloc(HASH_BYTES);
 
-  constructor(database: Database, trust: LedgerTrust, marks: StreamMarks) {
+  constructor(database: Database, trust: LedgerTrust, marks: StreamMarks, entries: EntryRows) {
     this.#trust = { vkeys: trust.vkeys.map(parseLogVkey) };
     this.#marks = marks;
     this.#site = trust.origin.replace(/\/ledger(?:\/[0-9]+)?$/, '');
-    this.#rows = database.prepareTuple(
-      `SELECT idx, CAST(prev_idx AS INTEGER), coalesce(CAST(bytes AS TEXT), '') FROM entries
-       WHERE idx >= ? AND idx < ? ORDER BY idx`,
-    );
-    this.#bytes = database.prepareColumn(
-      "SELECT coalesce(CAST(bytes AS BLOB), x'') FROM entries WHERE idx = ?",
-    );
+    this.#entries = entries;
     this.#tiles = database.prepareTuple(
       "SELECT id, coalesce(CAST(hashes AS BLOB), x'') FROM tiles WHERE id >= ? AND id < ? ORDER BY id",
     );
@@ -106,12 +93,14 @@ export class RangeVerifier {
     let tile = new TileNodes();
     let next = range.from;
     let nextNote = 0;
-    for (const [idx, prevIdx, text] of this.#rows.iterate(range.from, range.to)) {
+    for (const [idx, prevIdx, text] of this.#entries.range(range.from, range.to)) {
       if (idx !== next) break;
-      hashes.push(sha256Hex(text));
-      const defect = this.#entryDefect(idx, prevIdx, text, range.from, hashes);
+      hashes.push(text === null ? DARK : sha256Hex(text));
+      const defect = text === null ? null : this.#entryDefect(idx, prevIdx, text, range.from, hashes);
       if (defect !== null) result.findings.push(tampered('entry', `entries[${idx}]`, defect, idx));
-      tile.push(this.#leafHash(text));
+      const leaf = text === null ? storedLeaf(tiles, idx) : this.#leafHash(text);
+      if (leaf === null) break;
+      tile.push(leaf);
       next++;
       for (; notes[nextNote]?.[0] === next; nextNote++) this.#checkpoint(notes[nextNote], tile, result);
       if (tile.width < TILE_WIDTH) continue;
@@ -147,6 +136,8 @@ export class RangeVerifier {
     if (entry.seq === 0 || prevIdx >= idx || prevIdx < 0)
       return `it cannot have entry ${prevIdx} as predecessor`;
     const before = prevIdx < from ? this.#placeEarlier(prevIdx) : hashes[prevIdx - from];
+    // What it follows lies elsewhere, known by the hash of its leaf only, which is another one.
+    if (before === DARK) return null;
     if (before !== entry.prev) return `its prev is not the hash of entry ${prevIdx}`;
     if (!this.#marks.follows(prevIdx, idx)) return `it is not the next of the stream of entry ${prevIdx}`;
     return this.#marks.claim(prevIdx) ? null : `another entry has entry ${prevIdx} as its predecessor, too`;
@@ -155,7 +146,7 @@ export class RangeVerifier {
   /** Decides about an entry for good; a string is what is wrong with it. */
   #decode(index: number): Entry | string {
     try {
-      const entry = decodeEntry(this.#bytes.get(index) ?? new Uint8Array(0));
+      const entry = decodeEntry(this.#entries.bytes(index));
       this.#types.add(entry.type);
       return entry;
     } catch (error) {
@@ -169,6 +160,7 @@ export class RangeVerifier {
    * missing or malformed, which is reported where it belongs.
    */
   #placeEarlier(index: number): string | null {
+    if (this.#entries.isDark(index)) return DARK;
     const entry = this.#decode(index);
     if (typeof entry === 'string') return null;
     this.#marks.place(index, entry.stream, entry.seq);
@@ -211,6 +203,16 @@ export class RangeVerifier {
       result.findings.push(checkpointFinding('checkpoint', where, error));
     }
   }
+}
+
+/** Stands for the hash of an entry whose text is not here. */
+const DARK = '';
+
+/** The hash that a level-0 tile has for an entry; null without the tile. */
+function storedLeaf(tiles: ReadonlyMap<number, Uint8Array>, index: number): Uint8Array | null {
+  const at = (index % TILE_WIDTH) * HASH_BYTES;
+  const hash = tiles.get(Math.floor(index / TILE_WIDTH))?.subarray(at, at + HASH_BYTES);
+  return hash?.length === HASH_BYTES ? hash : null;
 }
 
 /** A checkpoint that could not be opened: by a key that nobody vouched for, or damaged. */

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { Database } from './database.ts';
 import type { Finding } from './finding.ts';
 import type { StreamMarks } from './stream-marks.ts';
+import { EntryRows } from './verify-archive.ts';
 import {
   type LedgerTrust,
   pageDefects,
@@ -24,6 +25,8 @@ export interface RangesJob {
   size: number;
   trust: LedgerTrust;
   marks: StreamMarks;
+  /** Where archive files lie. */
+  archive: string;
   threads: number | undefined;
   acceptPages(findings: readonly Finding[]): void;
   /** Called with the results in order of the ranges. */
@@ -40,7 +43,12 @@ export async function verifyRanges(job: RangesJob): Promise<void> {
   const threads = Math.min(wanted, MAX_THREADS, ranges.length);
   if (threads > 1) return onThreads(job, ranges, threads);
   job.acceptPages(pageDefects(job.database));
-  const verifier = new RangeVerifier(job.database, job.trust, job.marks);
+  const verifier = new RangeVerifier(
+    job.database,
+    job.trust,
+    job.marks,
+    new EntryRows(job.database, job.archive),
+  );
   for (const range of ranges) job.accept(verifier.verify(range), range);
 }
 
@@ -49,6 +57,7 @@ async function onThreads(job: RangesJob, ranges: readonly Range[], threads: numb
     path: job.database.path,
     trust: job.trust,
     marks: job.marks.shared,
+    archive: job.archive,
   };
   const workers = Array.from(
     { length: threads },

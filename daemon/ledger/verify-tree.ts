@@ -5,7 +5,7 @@ import type { Database } from './database.ts';
 import { type Finding, type Findings, tampered } from './finding.ts';
 import { TILE_LEVEL_STEP } from './schema.ts';
 import { SubtreeRoots } from './subtree-roots.ts';
-import { TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
+import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
 import { borderOf, type Range, type RangeResult } from './verify-range.ts';
 
 /** Puts the ranges together again: roots at the signed sizes, and the tiles above level 0. */
@@ -36,15 +36,26 @@ export class TreeVerifier {
   root(database: Database, size: number): Uint8Array | null {
     if (size === 0) return EMPTY_ROOT;
     const full = Math.floor(size / TILE_WIDTH);
-    const rest = database
+    const rest = this.#leavesOf(database, full, size % TILE_WIDTH);
+    if (!this.#whole || rest.length !== size % TILE_WIDTH) return null;
+    const tile = new TileNodes();
+    for (const leaf of rest) tile.push(leaf);
+    return this.#subtrees.rootWith(full, borderOf(tile));
+  }
+
+  /** The first leaves of a tile: from the tile, which was compared with its entries, or from entries that fill none yet. */
+  #leavesOf(database: Database, n: number, count: number): Uint8Array[] {
+    const tile = database
+      .prepareColumn<Uint8Array>("SELECT coalesce(CAST(hashes AS BLOB), x'') FROM tiles WHERE id = ?")
+      .get(n);
+    if (tile?.length === TILE_WIDTH * HASH_BYTES)
+      return Array.from({ length: count }, (_, at) => tile.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES));
+    return database
       .prepareColumn<Uint8Array>(
         "SELECT coalesce(CAST(bytes AS BLOB), x'') FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx",
       )
-      .all(full * TILE_WIDTH, size);
-    if (!this.#whole || rest.length !== size % TILE_WIDTH) return null;
-    const tile = new TileNodes();
-    for (const bytes of rest) tile.push(leafHash(bytes));
-    return this.#subtrees.rootWith(full, borderOf(tile));
+      .all(n * TILE_WIDTH, n * TILE_WIDTH + count)
+      .map(leafHash);
   }
 
   /** Tiles of level 1 and above hold the roots of those below; and there is no tile too many. */

@@ -1,7 +1,9 @@
+import { archiveDir } from './archive.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type Finding, Findings, tampered, type VerifyCode } from './finding.ts';
 import { LEDGER_KIND, schemaDefects } from './schema.ts';
 import { StreamMarks } from './stream-marks.ts';
+import { type ArchiveReport, EntryRows, verifySegments } from './verify-archive.ts';
 import {
   damageOf,
   type Files,
@@ -22,6 +24,8 @@ export type { LedgerTrust } from './verify-range.ts';
 
 export interface VerifyOptions {
   ledgerPath: string;
+  /** Where archive files lie; absent: beside the ledger. */
+  archiveDir?: string;
   /** Without the head store a rollback of the whole file cannot be noticed. */
   headPath?: string;
   trust: LedgerTrust;
@@ -45,10 +49,14 @@ export interface VerifyReport {
   entries: number;
   /** Newest stored checkpoint that covers the entries read; null when there is none. */
   checkpoint: { size: number; root: string; note: string } | null;
+  /** Absent where no entry was ever archived. */
+  archive?: ArchiveReport;
   /** The first of them; `total` counts all. */
   findings: Finding[];
   total: number;
 }
+
+type Read = Omit<VerifyReport, 'code' | 'findings' | 'total'>;
 
 /**
  * Verifies a ledger file against the keys of `trust`, entry by entry: what was recorded is there, in order, in canonical
@@ -60,7 +68,7 @@ export interface VerifyReport {
 export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport> {
   const findings = new Findings();
   const files = openFiles(options);
-  let read: Omit<VerifyReport, 'code' | 'findings' | 'total'> = { entries: 0, checkpoint: null };
+  let read: Read = { entries: 0, checkpoint: null };
   try {
     // Before SQLite opens it: its recovery silently drops everything from the first bad frame on.
     const log = await inspectSettled(files.ledger);
@@ -76,11 +84,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   return { code: findings.code(), ...read, findings: findings.kept, total: findings.total };
 }
 
-async function verifyDatabase(
-  files: Files,
-  options: VerifyOptions,
-  findings: Findings,
-): Promise<Pick<VerifyReport, 'entries' | 'checkpoint'>> {
+async function verifyDatabase(files: Files, options: VerifyOptions, findings: Findings): Promise<Read> {
   const unreadable = (error: unknown): void => {
     findings.add(tampered('file', options.ledgerPath, damageOf(error)));
   };
@@ -107,7 +111,7 @@ async function verifySnapshot(
   files: Files,
   options: VerifyOptions,
   findings: Findings,
-): Promise<Pick<VerifyReport, 'entries' | 'checkpoint'>> {
+): Promise<Read> {
   const stranger = otherLog(database, options.trust.origin);
   if (stranger !== null) {
     findings.add(stranger);
@@ -120,12 +124,16 @@ async function verifySnapshot(
   const entries = countEntries(database, findings);
   const projections = startChecks(options, database, entries);
   const marks = StreamMarks.ofSize(entries);
+  const archive = options.archiveDir ?? archiveDir(options.ledgerPath);
+  const segments = verifySegments(database, archive);
+  findings.addAll(segments.findings);
   const tree = new TreeVerifier(findings);
   await verifyRanges({
     database,
     size: entries,
     trust: options.trust,
     marks,
+    archive,
     threads: options.threads,
     acceptPages: (found) => findings.addAll(found),
     accept(result, range) {
@@ -134,11 +142,11 @@ async function verifySnapshot(
     },
   });
   findings.addAll(tree.upperTiles(database));
-  findings.addAll(verifyStreams(database, marks, entries));
+  findings.addAll(verifyStreams(database, marks, entries, new EntryRows(database, archive)));
   const checkpoint = newestCheckpoint(database, entries, findings);
   if (head !== null) verifyHead(head, { entries, rootAt: (size) => tree.root(database, size) }, headScope);
   findings.addAll(await projections);
-  return { entries, checkpoint };
+  return { entries, checkpoint, ...(segments.report.segments === 0 ? {} : { archive: segments.report }) };
 }
 
 /** Started before the ranges, whose threads leave this one idle. Its failure is heard where it is awaited. */
@@ -166,20 +174,28 @@ function countEntries(database: Database, findings: Findings): number {
 }
 
 /** The projection `streams` names exactly the last entry of every stream. */
-function verifyStreams(database: Database, marks: StreamMarks, entries: number): Finding[] {
+function verifyStreams(
+  database: Database,
+  marks: StreamMarks,
+  entries: number,
+  rowsOf: EntryRows,
+): Finding[] {
   const findings: Finding[] = [];
   let rows = 0;
   const all = database.prepareTuple<[stream: string, seq: number, last: number]>(
     `SELECT coalesce(CAST(stream AS TEXT), ''), CAST(seq AS INTEGER), coalesce(CAST(last_idx AS INTEGER), -1) FROM streams`,
   );
   for (const [stream, seq, last] of all.iterate()) {
+    // Its end lies elsewhere: nothing here can say whether it is one.
+    if (rowsOf.isDark(last)) continue;
     rows++;
     const names = last >= 0 && last < entries && marks.isAt(last, stream, seq) && !marks.hasSuccessor(last);
     if (!names)
       findings.push(tampered('projection', `streams[${stream}]`, `it does not end at entry ${last}`));
   }
-  const expected = marks.countLast(entries);
-  if (rows !== expected) {
+  const expected = marks.countLast(entries, (index) => rowsOf.isDark(index));
+  // What follows an entry may lie elsewhere: then there can be more ends than streams.
+  if (rowsOf.anyDark ? rows > expected : rows !== expected) {
     findings.push(tampered('projection', 'streams', `there are ${rows} rows for ${expected} streams`));
   }
   return findings;

@@ -1,12 +1,15 @@
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { toHex } from '../../daemon/formats/digest.ts';
 import type { LedgerWriter } from '../../daemon/ledger/append.ts';
+import { openDatabase } from '../../daemon/ledger/database.ts';
 import { viewLedger } from '../../daemon/ledger/open.ts';
+import { LEDGER_KIND, LEDGER_OBJECTS } from '../../daemon/ledger/schema.ts';
+import { type VerifyOptions, verifyLedger } from '../../daemon/ledger/verify.ts';
 import { temporaryDir } from '../host/temporary.ts';
-import { archive, carry, commitStreams } from './archive-world.ts';
+import { archive, carry, commitStreams, recordPruned, writeArchive } from './archive-world.ts';
 import { create, type Files, filesIn, open, storeHead, TRUST } from './fixture.ts';
 
 let files: Files;
@@ -85,3 +88,126 @@ describe('an archived segment', () => {
     ledger.close();
   });
 });
+
+describe('verification of an archived segment', () => {
+  const FILE = '000000000000-000000000256.entries.zst';
+  const SECOND = '000000000512-000000000768.entries.zst';
+
+  /** A ledger of 1,000 entries at rest, two of its segments archived. */
+  function atRest(carried = false): void {
+    const ledger = create(files);
+    const names = ['system', 'dec_a', 'dec_b', 'dec_c'];
+    for (let at = 0; at < 1_000; at += 50) {
+      commitStreams(
+        ledger,
+        Array.from({ length: 50 }, (_, i) =>
+          (at + i) % 9 < 4 ? (names[(at + i) % 4] ?? '') : `dec_${at + i}`,
+        ),
+      );
+    }
+    archive(ledger, 0, 256);
+    archive(ledger, 512, 768);
+    if (carried) carry(ledger, 0);
+    storeHead(files, ledger);
+    ledger.close();
+  }
+
+  const at = (name: string): string => join(dirname(files.ledger), 'archive', name);
+  const verify = (more: Partial<VerifyOptions> = {}) =>
+    verifyLedger({ ledgerPath: files.ledger, headPath: files.head, trust: TRUST, ...more });
+
+  test.each([1, 2])('finds nothing wrong while its file is here (%s threads)', async (threads) => {
+    atRest();
+    const report = await verify({ threads });
+    expect(report.findings).toEqual([]);
+    expect(report).toMatchObject({ code: 0, archive: { segments: 2, elsewhere: [] } });
+  });
+
+  test('says what is elsewhere, and checks it where it is', async () => {
+    atRest(true);
+    const elsewhere = temporaryDir();
+    renameSync(at(FILE), join(elsewhere, FILE));
+    copyFileSync(at(SECOND), join(elsewhere, SECOND));
+    const report = await verify();
+    expect(report.findings).toEqual([]);
+    expect(report).toMatchObject({
+      code: 0,
+      archive: { elsewhere: [{ first: 0, until: 256, to: 'cabinet 3' }] },
+    });
+    expect(await verify({ archiveDir: elsewhere })).toMatchObject({ code: 0, archive: { elsewhere: [] } });
+  });
+
+  const damage: [what: string, change: () => void, where: string][] = [
+    ['a file that is gone without an entry', () => rmSync(at(SECOND)), SECOND],
+    ['an edited file', () => flip(at(SECOND), 100), SECOND],
+    ['a file that was swapped for another', () => copyFileSync(at(FILE), at(SECOND)), SECOND],
+    ['an edited file of a carried segment', () => flip(at(FILE), 100), FILE],
+  ];
+  test.each(damage)('finds %s', async (_, change, where) => {
+    atRest(true);
+    void change();
+    const report = await verify();
+    expect(report.code).toBe(10);
+    expect(report.findings.map(({ what, where: place }) => [what, place])).toEqual([['archive', where]]);
+  });
+
+  const rows: [what: string, sql: string, found: string][] = [
+    ['entries removed without a record', 'DELETE FROM entries WHERE idx BETWEEN 300 AND 400', 'entries[300]'],
+    [
+      'an entry removed that should have stayed',
+      'DELETE FROM entries WHERE idx = (SELECT min(idx) FROM entries)',
+      'entries[0…255]',
+    ],
+    [
+      'a tile of a carried segment changed',
+      'UPDATE tiles SET hashes = zeroblob(8192) WHERE id = 0',
+      'checkpoints[300]',
+    ],
+    ['a record of archiving removed', "DELETE FROM streams WHERE stream = 'retention'", 'entries[1]'],
+  ];
+  test.each(rows)('finds %s', async (_, sql, found) => {
+    atRest(true);
+    rmSync(at(FILE));
+    const database = openDatabase(files.ledger, { kind: LEDGER_KIND });
+    const triggers = LEDGER_OBJECTS.filter((object) => object.type === 'trigger');
+    for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`);
+    database.exec(sql);
+    for (const { sql: trigger } of triggers) database.exec(trigger);
+    database.close();
+    const report = await verify();
+    expect(report.code).toBe(10);
+    expect(report.findings.map(({ where }) => where)).toContain(found);
+  });
+
+  test('accepts a removal that was cut off, and the next round ends it', async () => {
+    atRest();
+    const ledger = open(files);
+    const { kept, ...file } = writeArchive(ledger, 256, 512);
+    const data = { step: 'archived', first: 256, until: 512, kept: { ...kept }, file, root: '' };
+    recordPruned(ledger, data);
+    expect(ledger.clear(256, 60)).toBe(60);
+    ledger.close();
+    expect(await verify()).toMatchObject({ code: 0, archive: { segments: 3 } });
+    const again = open(files);
+    while (again.clear(256, 60) > 0);
+    again.close();
+    expect(await verify()).toMatchObject({ code: 0 });
+  });
+
+  test('nothing is removed that its file does not hold', () => {
+    atRest();
+    const ledger = open(files);
+    const { kept, ...file } = writeArchive(ledger, 256, 512);
+    recordPruned(ledger, { step: 'archived', first: 256, until: 512, kept: { ...kept }, file, root: '' });
+    flip(at(file.name), 50);
+    expect(() => ledger.clear(256, 60)).toThrow(/SHA-256 is not the one/);
+    expect(ledger.entries(256, 256)).toHaveLength(256);
+    ledger.close();
+  });
+});
+
+function flip(path: string, at: number): void {
+  const bytes = readFileSync(path);
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+}
