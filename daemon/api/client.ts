@@ -3,6 +3,7 @@ import type { DecisionStatus } from '../core/decision.ts';
 import type { ProvenEntry } from '../formats/approval-request.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
+import type { AnchorChain, CarriedAlong, ExportedAnchor } from './client-anchors.ts';
 import type {
   ActionBody,
   BreakglassSession,
@@ -30,6 +31,7 @@ import type { Disclosed, DisclosureBody } from './client-reading.ts';
 import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
 import { durationMs } from './duration.ts';
 
+export type * from './client-anchors.ts';
 export type * from './client-bodies.ts';
 export { type ClientTls, clientTlsFor } from './client-identity.ts';
 export type * from './client-reading.ts';
@@ -211,6 +213,32 @@ export class ApiClient {
     return this.#json({ verb: 'GET', path: '/v1/keys/suspended' });
   }
 
+  /** Exports the newest tree head as an anchor; its file lies in the outbox when this resolves. */
+  exportAnchor(): Promise<ExportedAnchor> {
+    return this.#json({ verb: 'POST', path: '/v1/anchors', body: {} });
+  }
+
+  /** The chain of anchors, newest first. */
+  anchors(query: { before?: string; limit?: string } = {}): Promise<AnchorChain> {
+    return this.#json({ verb: 'GET', path: '/v1/anchors', query });
+  }
+
+  /** The bytes of an add-checkpoint request from the tree of `old` entries on. */
+  anchorFrom(old: number, size?: number): Promise<string> {
+    const query = size === undefined ? {} : { size: String(size) };
+    return this.#text({ verb: 'GET', path: `/v1/anchors/${old}`, query });
+  }
+
+  /** Takes the anchors that a medium lacks along to it; the daemon must be able to write there. */
+  carryAnchors(path: string, actor: string | null): Promise<CarriedAlong> {
+    return this.#json({ verb: 'POST', path: '/v1/anchors/carry', body: { path, actor } });
+  }
+
+  /** Records that anchors up to a size were taken to a medium. */
+  carriedAnchors(size: number, actor: string | null): Promise<{ recorded: boolean }> {
+    return this.#json({ verb: 'POST', path: '/v1/anchors/carried', body: { size, actor } });
+  }
+
   /** Takes the acknowledgements in `acknowledgements/` of a directory that the daemon can read. */
   takeAcknowledgements(path: string, options: CallOptions = {}): Promise<JsonObject> {
     const target = '/v1/outbox/acknowledgements';
@@ -311,6 +339,22 @@ export class ApiClient {
   /** The C2SP tlog-proof of the entry at `index`, entry included. */
   proof(index: number): Promise<string> {
     return this.#text({ verb: 'GET', path: `/v1/ledger/proof/${index}` });
+  }
+
+  /** Everything that proves one decision, as a tar; the export is recorded before. */
+  async evidence(body: {
+    decision_id: string;
+    reason: string;
+    show?: string[];
+    actor?: string;
+  }): Promise<Uint8Array> {
+    const reply = await this.#transport.reply({
+      verb: 'POST',
+      path: '/v1/evidence',
+      body,
+      timeoutMs: 600_000,
+    });
+    return reply.bytes;
   }
 
   /** Has the gateway act. A refusal after the decision is an `ApiProblem` whose body carries the decision. */

@@ -14,9 +14,11 @@ export type HostMethod =
   | 'policy.import'
   | 'outbox.acknowledgements'
   | 'anchors.export'
+  | 'anchors.carry'
   | 'peers.identify'
   | 'tls.renew'
   | 'canary.run'
+  | 'evidence.export'
   | 'actions.execute'
   | 'status.get'
   | 'ready.get';

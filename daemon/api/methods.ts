@@ -4,6 +4,8 @@ import { parseTilePath } from '../formats/tile.ts';
 import { ANCHOR_METHODS } from './anchor-methods.ts';
 import { ANOMALY_METHODS } from './anomaly-methods.ts';
 import { BREAKGLASS_METHODS } from './breakglass-methods.ts';
+import { COSIGNATURE_METHODS, Cosigned } from './cosignature-methods.ts';
+import { EVIDENCE_METHODS } from './evidence-methods.ts';
 import { INCIDENT_METHODS } from './incident-methods.ts';
 import { KEY_METHODS } from './key-methods.ts';
 import type { Method, SocketKind } from './method.ts';
@@ -171,7 +173,9 @@ export const METHODS: readonly Method[] = [
   ...BREAKGLASS_METHODS,
   ...HELD_METHODS,
   ...OUTBOX_METHODS,
+  ...EVIDENCE_METHODS,
   ...ANCHOR_METHODS,
+  ...COSIGNATURE_METHODS,
   ...READING_METHODS,
   {
     name: 'policy.get',
@@ -286,6 +290,7 @@ export const METHODS: readonly Method[] = [
     summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).',
     sockets: ['redeem', 'operator'],
     http: { verb: 'GET', path: '/v1/ledger/checkpoint' },
+    query: Type.Object({ cosigned: Type.Optional(Cosigned) }, closed),
     reply: 'text',
   },
   {
@@ -317,6 +322,7 @@ export const METHODS: readonly Method[] = [
     sockets: ['redeem', 'operator'],
     http: { verb: 'GET', path: '/v1/ledger/proof/{index}' },
     path: Type.Object({ index: schema.Index }, closed),
+    query: Type.Object({ cosigned: Type.Optional(Cosigned) }, closed),
     reply: 'text',
   },
   {

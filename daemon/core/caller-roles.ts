@@ -73,7 +73,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'anchors.export': ['carrier'],
   'anchors.carry': ['carrier'],
   'anchors.carried': ['carrier'],
-  'anchors.cosign': ['carrier'],
+  'anchors.cosignatures': ['carrier'],
   'anchors.list': ['audience', 'observer'],
   'anchors.from': ['audience', 'observer'],
   'policy.held': ['observer', 'operator'],
@@ -103,6 +103,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'ledger.proof': ['audience', 'observer'],
   'ledger.tile': ['observer'],
   'ledger.entries': ['observer'],
+  'evidence.export': ['observer'],
   subscribe: ['observer'],
   'tls.renew': ['requester', 'audience', 'observer', 'carrier', 'operator'],
 };

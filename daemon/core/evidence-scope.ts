@@ -1,7 +1,9 @@
+import { mergeNotes } from '../formats/cosignature.ts';
 import { toBase64 } from '../formats/digest.ts';
 import { decodeEntry, type Entry } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { parseSeen } from '../formats/seen-checkpoint.ts';
+import type { CosignedData } from './cosigned.ts';
 
 /*
  * Which entries of a ledger belong to the evidence about one decision. Pure, so that a running daemon and a copied file
@@ -57,7 +59,9 @@ export interface Gathered {
   checkpoint: string;
   /** By index. */
   entries: GatheredEntry[];
-  /** Consistency proofs (base64) from the checkpoints that signers had seen to this one. */
+  /** The newest checkpoint that witnesses cosigned, with all their lines; null when there is none. */
+  cosigned: string | null;
+  /** Consistency proofs (base64) from that one, and from those that signers had seen, to the checkpoint. */
   consistency: { old: number; proof: string[] }[];
   /** Entries that name the decision and are left out, because there are too many. */
   omitted: number;
@@ -68,6 +72,7 @@ export const MENTIONS_MAX = 256;
 const LINKS_MAX = 32;
 const POLICY_MAX = 10_000;
 const KEYS_MAX = 1_000;
+const ANCHORS_MAX = 1_000;
 
 interface Found {
   index: number;
@@ -96,6 +101,9 @@ export function gatherEvidence(
   scope.addPolicy(own);
   scope.addKeys();
   const found = scope.entries();
+  const cosigned = newestCosigned(ledger);
+  const seen = found.flatMap(({ entry }) => parseSeen(entry.data)?.size ?? []);
+  const sizes = sizesBelow(ledger.size, cosigned === null ? seen : [...seen, cosigned.size]);
   return {
     decision,
     origin: ledger.origin,
@@ -107,10 +115,8 @@ export function gatherEvidence(
       text: new TextDecoder().decode(bytes),
       proof: ledger.inclusionProof(index).map(toBase64),
     })),
-    consistency: sizesSeen(
-      found.map(({ entry }) => entry),
-      ledger.size,
-    ).map((old) => ({ old, proof: ledger.consistencyProof(old).map(toBase64) })),
+    cosigned: cosigned?.note ?? null,
+    consistency: sizes.map((old) => ({ old, proof: ledger.consistencyProof(old).map(toBase64) })),
     omitted: Math.max(0, mentions.length - MENTIONS_MAX),
   };
 }
@@ -235,8 +241,17 @@ function holdOf({ data }: Entry): string | null {
   return typeof id === 'string' ? id : null;
 }
 
-/** Sizes of the checkpoints that the signers of these entries had seen, each once, as far as this tree reaches. */
-function sizesSeen(entries: readonly Entry[], size: number): number[] {
-  const sizes = entries.flatMap(({ data }) => parseSeen(data)?.size ?? []);
+/** What the newest entries about anchors have of witnesses' cosignatures: of the largest tree, all lines in one note. */
+function newestCosigned(ledger: EvidenceLedger): { size: number; note: string } | null {
+  const cosigned = read(ledger, 'anchor', ANCHORS_MAX).flatMap(({ entry: { type, data } }) =>
+    type === 'anchor.cosigned' ? [data as unknown as CosignedData] : [],
+  );
+  const size = Math.max(-1, ...cosigned.map((one) => one.size));
+  const notes = cosigned.filter((one) => one.size === size).map(({ note }) => note);
+  return notes.length === 0 ? null : { size, note: mergeNotes(notes) };
+}
+
+/** Each size once, as far as the tree has grown since. */
+function sizesBelow(size: number, sizes: readonly number[]): number[] {
   return [...new Set(sizes)].filter((one) => one > 0 && one < size).sort((a, b) => a - b);
 }

@@ -20,6 +20,7 @@ import { judgeAside } from '../policy/judge-aside.ts';
 import { hasReceipt, ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
+import { evidenceServices } from './daemon-evidence.ts';
 import { openOutbox } from './daemon-outbox.ts';
 import { openPeers } from './daemon-peers.ts';
 import { openSiem } from './daemon-siem.ts';
@@ -84,7 +85,19 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     extraDegraded: () => [...watch.degraded(), ...siem.degraded()].map((one) => ({ ...one })),
   };
   measureHealth(metrics.registry, () => readStatus(parts));
-  const host = { ...daemonServices(parts), ...peers.services, ...outbox.services, ...watch.services };
+  const host = {
+    ...daemonServices(parts),
+    ...peers.services,
+    ...outbox.services,
+    ...watch.services,
+    ...evidenceServices({
+      config,
+      paths,
+      engine,
+      store,
+      signer: () => loadSigner(join(paths.keys, LEDGER_KEY)),
+    }),
+  };
   const servers: ApiServer[] = [];
   for (const socket of SOCKETS) {
     const listen = { path: join(paths.run, `${socket}.sock`), ...access(config) };

@@ -22,6 +22,13 @@ const MAY_IMPORT: Record<string, string[]> = {
     'daemon/engine/protocol.ts',
   ],
   'daemon/siem': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/ledger'],
+  'daemon/evidence': [
+    'daemon/formats',
+    'daemon/core',
+    'daemon/host',
+    'daemon/ledger',
+    'daemon/policy/verify-update.ts',
+  ],
   'daemon/gateway': [
     'daemon/formats',
     'daemon/core',

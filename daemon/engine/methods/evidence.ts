@@ -40,8 +40,6 @@ export interface EvidenceOfDecision {
   gathered: Gathered;
   /** Salt and value of the fields that were asked for and may be shown. */
   shown: SealedValues;
-  /** Fields whose values are kept and not shown. */
-  withheld: string[];
   /** Fields whose values were destroyed. */
   shredded: 'all' | readonly string[];
 }
@@ -57,12 +55,12 @@ export function gatherForExport(state: EngineState, { args, body }: EngineCall):
   if (gathered === null) return problem(noDecision(id));
   const sealed = openEnvelope(state, id) ?? {};
   const held = new Set(withheldFields(state, id));
-  const open = Object.entries(sealed).filter(([field]) => show?.includes(field) === true && !held.has(field));
-  const shown = Object.fromEntries(open);
+  const shown = Object.entries(sealed).filter(
+    ([field]) => show?.includes(field) === true && !held.has(field),
+  );
   return reply(200, {
     gathered,
-    shown,
-    withheld: Object.keys(sealed).filter((field) => !Object.hasOwn(shown, field)),
+    shown: Object.fromEntries(shown),
     shredded: shreddedFields(state, id),
   } satisfies EvidenceOfDecision);
 }

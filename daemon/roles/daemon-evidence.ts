@@ -1,0 +1,133 @@
+import type { Answer, HostServices } from '../api/dispatch.ts';
+import { trustOf } from '../commands/site.ts';
+import type { FirstData } from '../core/create.ts';
+import { type GatheredEntry, MENTIONS_MAX } from '../core/evidence-scope.ts';
+import type { EvidenceOfDecision, Mentions } from '../engine/methods/evidence.ts';
+import { type EngineCall, type EngineHandle, internal, type Peer, textOf } from '../engine/protocol.ts';
+import { composeEvidence } from '../evidence/compose.ts';
+import { fromBase64 } from '../formats/digest.ts';
+import type { EvidenceIndex } from '../formats/evidence.ts';
+import type { NoteSigner } from '../formats/signed-note.ts';
+import type { SiteConfig } from '../host/config.ts';
+import type { SitePaths } from '../host/site.ts';
+import type { PolicyStore } from '../policy/store.ts';
+
+/** What the daemon needs to hand out evidence. */
+export interface EvidenceParts {
+  config: SiteConfig;
+  paths: SitePaths;
+  engine: EngineHandle;
+  store: PolicyStore;
+  /** The ledger's key; asked for when something is to be signed. */
+  signer: () => NoteSigner;
+}
+
+interface ExportBody {
+  decision_id: string;
+  reason: string;
+  show?: string[];
+  actor?: string;
+}
+
+/** Decisions that many entries name are named in passing. */
+const NAMED_MAX = 4 * MENTIONS_MAX;
+
+/** `evidence.export`, one at a time: each holds its tar in memory. */
+export function evidenceServices(parts: EvidenceParts): HostServices {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    'evidence.export': ({ body, peer }) => {
+      const turn = last.then(() => exportEvidence(parts, body as unknown as ExportBody, peer));
+      last = turn.catch(() => {});
+      return turn;
+    },
+  };
+}
+
+/** Record it → gather, under one checkpoint that covers the record → put together and sign → hand out. */
+async function exportEvidence(parts: EvidenceParts, body: ExportBody, peer: Peer): Promise<Answer> {
+  const { engine } = parts;
+  const recorded = await recordExport(engine, body, peer);
+  if ('status' in recorded) return recorded;
+  const mentions = await mentionsOf(engine, body.decision_id);
+  const answer = await engine.call({
+    ...internal('evidence.gather', JSON.stringify({ mentions, show: body.show ?? [] })),
+    args: { id: body.decision_id },
+  });
+  if (answer.status !== 200) return answer;
+  const found = JSON.parse(textOf(answer)) as EvidenceOfDecision;
+  const bytes = await compose(parts, found, recorded);
+  return { status: 200, body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+}
+
+/** No record, no export: one entry for the evidence, and one before it for the values in it. */
+async function recordExport(
+  engine: EngineHandle,
+  { decision_id, reason, show = [], actor }: ExportBody,
+  peer: Peer,
+): Promise<Answer | NonNullable<EvidenceIndex['export']>> {
+  const disclose = (right: 'raw' | 'export'): Promise<Answer> => {
+    const body = {
+      right,
+      subject: { what: 'evidence', decision_id },
+      reason,
+      ...(actor === undefined ? {} : { actor: { id: actor } }),
+    };
+    const call: EngineCall = { ...internal('ledger.disclose', JSON.stringify(body)), peer };
+    return engine.call(call);
+  };
+  const raw = show.length === 0 ? null : await disclose('raw');
+  if (raw !== null && raw.status !== 200) return raw;
+  const answer = await disclose('export');
+  if (answer.status !== 200) return answer;
+  const { index, at } = JSON.parse(textOf(answer)) as { index: number; at: string };
+  return { record: index, at, by: actor ?? null, reason };
+}
+
+/** Indexes of the entries that name the decision, from its first on; a step at a time, between which others are served. */
+async function mentionsOf(engine: EngineHandle, id: string): Promise<number[]> {
+  const first = await engine.call({ ...internal('decisions.get', null), args: { id } });
+  if (first.status !== 200 && first.status !== 202) return [];
+  const { ledger } = JSON.parse(textOf(first)) as { ledger: { record_id: number } };
+  const found: number[] = [];
+  let next: number | null = ledger.record_id;
+  while (next !== null && found.length < NAMED_MAX) {
+    const args = { id, from: String(next) };
+    const page: Mentions = JSON.parse(
+      textOf(await engine.call({ ...internal('evidence.mentions', null), args })),
+    );
+    found.push(...page.found);
+    next = page.next;
+  }
+  return found;
+}
+
+async function compose(
+  { config, paths, store, signer }: EvidenceParts,
+  { gathered, shown, shredded }: EvidenceOfDecision,
+  record: NonNullable<EvidenceIndex['export']>,
+): Promise<Uint8Array> {
+  const applied = gathered.entries.findLast(({ role }) => role === 'policy');
+  const { update_id } = applied === undefined ? { update_id: null } : dataOf<{ update_id: string }>(applied);
+  const { policy, context } = dataOf<FirstData>(gathered.entries.find(({ role }) => role === 'decision'));
+  // Its own update before any other that pins the same bundle.
+  const update = policy === null ? null : store.readUpdate(policy.digest, update_id, context.environment);
+  const files = Object.entries(update?.files ?? {}).map(([name, text]) => [name, fromBase64(text)] as const);
+  return composeEvidence(
+    {
+      site: config.site,
+      gathered,
+      update: update === null ? null : { update_id: update.update_id, files: new Map(files) },
+      trust: Buffer.from(`${JSON.stringify(trustOf({ paths, config }), null, 2)}\n`, 'utf8'),
+      shown,
+      shredded,
+      record,
+    },
+    signer(),
+  );
+}
+
+function dataOf<Data>(entry: GatheredEntry | undefined): Data {
+  if (entry === undefined) throw new Error('evidence: a decision without entries');
+  return (JSON.parse(entry.text) as { data: Data }).data;
+}
