@@ -15,6 +15,7 @@ export type HostMethod =
   | 'outbox.acknowledgements'
   | 'anchors.export'
   | 'anchors.carry'
+  | 'anchors.cosignatures'
   | 'peers.identify'
   | 'tls.renew'
   | 'canary.run'

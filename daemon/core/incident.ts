@@ -15,7 +15,9 @@ export type IncidentCause =
   /** The program of a tool is not the one whose digest the policy pins. */
   | 'tool_changed'
   /** The gateway was given something by the engine that does not verify. */
-  | 'gateway_report';
+  | 'gateway_report'
+  /** A checkpoint exists that the ledger's key signed and that is not of the ledger's history. */
+  | 'history_contradicted';
 
 /** What is denied until somebody lets it go on. */
 export type Halt = { scope: 'site' } | { scope: 'target'; target: Target } | { scope: 'tool'; tool: string };
@@ -74,4 +76,5 @@ export const CAUSE_WORDS: Readonly<Record<IncidentCause, string>> = {
   configuration_changed: "the gateway's configuration was changed while it ran",
   tool_changed: 'the program of a tool is not the one that the policy pins',
   gateway_report: 'the gateway was given something by the engine that does not verify',
+  history_contradicted: "a checkpoint by the ledger's own key tells another history than the ledger",
 };

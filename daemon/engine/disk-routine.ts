@@ -12,6 +12,7 @@ export const ROUTINE: ReadonlySet<EngineMethod> = new Set<EngineMethod>([
   'decisions.review',
   'anchors.export',
   'anchors.carried',
+  'anchors.cosign',
   'policy.apply',
   'policy.refuse',
 ]);

@@ -13,8 +13,10 @@ import type { Stretch } from './timeline.ts';
 
 /** Stream of `time.uncertain` and `time.restored`. */
 export const TIME_STREAM = 'time';
+/** Stream of `anchor.cosigned`. */
+export const COSIGNATURE_STREAM = 'cosignature';
 /** Streams whose entries may hold a word from outside. */
-const OUTSIDE_STREAMS = [TIME_STREAM, 'policy'] as const;
+const OUTSIDE_STREAMS = [TIME_STREAM, 'policy', COSIGNATURE_STREAM] as const;
 
 /** Member `clock` of an entry: how the clocks stood when it was made, and what was known then. */
 interface ClockRecord {

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { parsePolicy, type TlogPolicy } from '../formats/tlog-policy.ts';
 import { readBounded } from './durable-file.ts';
 
@@ -26,5 +27,15 @@ export class TlogPolicyFile {
       this.#known = { stamp, policy: parsePolicy(text) };
     }
     return this.#known.policy;
+  }
+
+  /** The same, null also for a file that cannot be used: then no witness is believed. Whoever brings cosignatures says why. */
+  usable(): TlogPolicy | null {
+    try {
+      return this.read();
+    } catch (error) {
+      if (error instanceof BoundaryError) return null;
+      throw error;
+    }
   }
 }

@@ -47,6 +47,8 @@ export interface Ledger {
   append(stream: string, bytes: Uint8Array): number;
   /** The same for the first entry of a stream that the caller has just named: saves looking for it. Throws if it exists. */
   appendFirst(stream: string, bytes: Uint8Array): number;
+  /** In this batch another key takes over: its checkpoint is signed by both, later ones by that key alone. */
+  changeKey(next: NoteSigner): void;
   /** The signed note of the tree with this batch in it. */
   seal(): string;
   commit(): void;
@@ -64,6 +66,8 @@ export interface Ledger {
   checkpoint(): string | null;
   /** The committed note of the tree of exactly `size` entries; null where none was signed. */
   checkpointAt(size: number): string | null;
+  /** RFC 6962 root of the first `size` entries (default: newest checkpoint). */
+  root(size?: number): Uint8Array;
   /** RFC 6962 inclusion proof of `index` in the tree of `size` (default: newest checkpoint), leaf sibling first. */
   inclusionProof(index: number, size?: number): Uint8Array[];
   consistencyProof(from: number, to?: number): Uint8Array[];

@@ -6,6 +6,7 @@ import { encodeEntryBundle, TILE_WIDTH } from '../../formats/tile.ts';
 import { type EngineState, loadDecision, proofOf } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { decisionReply, problem, reply } from '../reply.ts';
+import { getCosignedCheckpoint, getCosignedProof } from './cosign.ts';
 
 const LIST_LIMIT = 200;
 const ENTRIES_LIMIT = 256;
@@ -61,8 +62,9 @@ function summary({ decision }: DecisionRecord): object {
   return permit === undefined ? rest : { ...rest, permit: { id: permit.id, expires_at: permit.expires_at } };
 }
 
-/** `ledger.checkpoint`: the newest signed checkpoint, as C2SP bytes. */
-export function getCheckpoint(state: EngineState): EngineReply {
+/** `ledger.checkpoint`: the newest signed checkpoint, as C2SP bytes; with `cosigned`, the newest that enough witnesses cosigned. */
+export function getCheckpoint(state: EngineState, call: EngineCall): EngineReply {
+  if (call.args.cosigned === 'true') return getCosignedCheckpoint(state);
   const note = state.ledger.checkpoint();
   if (note === null) return problem(refuse('ledger.unavailable', 'The ledger holds no checkpoint yet.'));
   return { status: 200, body: note };
@@ -91,6 +93,7 @@ export function getProof(state: EngineState, call: EngineCall): EngineReply {
       ),
     );
   }
+  if (call.args.cosigned === 'true') return getCosignedProof(state, index);
   return { status: 200, body: proofOf(state, index) };
 }
 
