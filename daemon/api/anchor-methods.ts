@@ -6,6 +6,7 @@ import * as schema from './schemas.ts';
 /* Rows of the method table about anchors: tree heads that leave the site. */
 
 const closed = { additionalProperties: false } as const;
+const actor = Type.Optional(Type.Union([Type.String({ minLength: 1, maxLength: 128 }), Type.Null()]));
 
 export const ANCHOR_METHODS: readonly Method[] = [
   {
@@ -16,10 +17,7 @@ export const ANCHOR_METHODS: readonly Method[] = [
       'Export the newest tree head as an anchor (C2SP tlog-witness add-checkpoint), proven to continue the one before. It goes to the outbox; the answer holds it too.',
     sockets: ['operator'],
     http: { verb: 'POST', path: '/v1/anchors' },
-    body: Type.Object(
-      { reason: Type.Optional(Type.Union([Type.Literal('demand'), Type.Literal('media')])) },
-      closed,
-    ),
+    body: Type.Object({}, closed),
     reply: reply.Anything,
   },
   {
@@ -43,6 +41,26 @@ export const ANCHOR_METHODS: readonly Method[] = [
     reply: 'text',
   },
   {
+    name: 'anchors.carry',
+    kind: 'host',
+    summary:
+      'Take along the anchors that a medium lacks, into holdfast-anchors/ of a directory that the daemon can write to.',
+    sockets: ['operator'],
+    http: { verb: 'POST', path: '/v1/anchors/carry' },
+    body: Type.Object(
+      {
+        path: Type.String({
+          minLength: 1,
+          maxLength: 4_096,
+          description: 'absolute path of the directory of the medium',
+        }),
+        actor,
+      },
+      closed,
+    ),
+    reply: reply.Anything,
+  },
+  {
     name: 'anchors.carried',
     kind: 'engine',
     summary: 'Record that anchors up to a size were taken to a medium.',
@@ -51,7 +69,7 @@ export const ANCHOR_METHODS: readonly Method[] = [
     body: Type.Object(
       {
         size: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
-        actor: Type.Optional(Type.Union([Type.String({ minLength: 1, maxLength: 128 }), Type.Null()])),
+        actor,
       },
       closed,
     ),

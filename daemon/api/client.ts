@@ -27,7 +27,7 @@ import type {
   SuspendedKey,
 } from './client-bodies.ts';
 import type { ClientTls } from './client-identity.ts';
-import type { Disclosed, DisclosureBody } from './client-reading.ts';
+import type { Disclosed, DisclosureBody, FoundPage, SearchCall } from './client-reading.ts';
 import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
 import { durationMs } from './duration.ts';
 
@@ -323,6 +323,11 @@ export class ApiClient {
   /** Puts a read of payload values, or an export, on record. Call it before showing anything of either. */
   disclose(body: DisclosureBody): Promise<Disclosed> {
     return this.#json({ verb: 'POST', path: '/v1/ledger/disclose', body });
+  }
+
+  /** A page of what matches; it may be short or empty and still have a next one. */
+  search(query: SearchCall): Promise<FoundPage> {
+    return this.#json({ verb: 'GET', path: '/v1/ledger/search', query: { ...query } });
   }
 
   /** The newest checkpoint, a signed note. */

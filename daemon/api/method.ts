@@ -19,6 +19,7 @@ export type HostMethod =
   | 'peers.identify'
   | 'tls.renew'
   | 'canary.run'
+  | 'ledger.search'
   | 'evidence.export'
   | 'actions.execute'
   | 'status.get'

@@ -99,6 +99,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'time.state': ['carrier'],
   'metrics.get': ['observer'],
   'ledger.disclose': ['observer'],
+  'ledger.search': ['observer'],
   'ledger.checkpoint': ['audience', 'observer'],
   'ledger.proof': ['audience', 'observer'],
   'ledger.tile': ['observer'],

@@ -16,6 +16,15 @@ export interface AnchorRow {
   at: number;
   /** Log index of the entry by which it is known outside; null while none says so. */
   departed: number | null;
+  /** Log index of the entry by which headquarters has it; null while none says so. */
+  acknowledged: number | null;
+}
+
+/** How much of the history an entry says is known outside. */
+export interface Departure {
+  size: number;
+  /** By headquarters' word. */
+  acknowledged: boolean;
 }
 
 /** `data` of an `anchor.exported` entry. */
@@ -38,18 +47,21 @@ export type AnchorReason = 'schedule' | 'policy' | 'demand' | 'media';
 export function exportedBy(index: number, { type, data }: Entry): AnchorRow | null {
   if (type !== 'anchor.exported') return null;
   const { old, size, made_at } = data as unknown as AnchorData;
-  return { size, old, idx: index, at: Date.parse(made_at), departed: null };
+  return { size, old, idx: index, at: Date.parse(made_at), departed: null, acknowledged: null };
 }
 
 /**
  * How much of the history an entry says is known outside: headquarters acknowledged it, a witness cosigned it, it was
  * taken to a medium. Null for all other entries.
  */
-export function departedBy({ type, data }: Entry): number | null {
-  if (type === 'anchor.carried' || type === 'anchor.cosigned') return sizeOf(data.size);
+export function departedBy({ type, data }: Entry): Departure | null {
+  if (type === 'anchor.carried' || type === 'anchor.cosigned') {
+    const size = sizeOf(data.size);
+    return size === null ? null : { size, acknowledged: false };
+  }
   if (type !== 'outbox.acknowledged' || !Array.isArray(data.files)) return null;
   const sizes = data.files.flatMap((file) => sizeOf((file as JsonObject).anchor) ?? []);
-  return sizes.length === 0 ? null : Math.max(...sizes);
+  return sizes.length === 0 ? null : { size: Math.max(...sizes), acknowledged: true };
 }
 
 function sizeOf(value: unknown): number | null {
@@ -65,8 +77,10 @@ export class AnchorChain {
     if (made !== null) this.rows.set(made.size, made);
     const departed = departedBy(entry);
     if (departed === null) return;
-    const sizes = [...this.rows.keys()].filter((size) => size <= departed);
+    const sizes = [...this.rows.keys()].filter((size) => size <= departed.size);
     const row = sizes.length === 0 ? undefined : this.rows.get(Math.max(...sizes));
-    if (row !== undefined) row.departed ??= index;
+    if (row === undefined) return;
+    row.departed ??= index;
+    if (departed.acknowledged) row.acknowledged ??= index;
   }
 }

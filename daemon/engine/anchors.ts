@@ -105,7 +105,7 @@ function hasNews({ ledger }: EngineState, since: number): boolean {
 export function recordCarried(batch: Batch, size: number, actor: string | null): AnchorRow | null {
   const { projections } = batch.state;
   const [row] = projections.anchors(size + 1, 1);
-  const known = projections.newestAnchor(true);
+  const known = projections.newestAnchor('departed');
   if (row === undefined || (known !== null && known.size >= row.size)) return null;
   batch.record(STREAM, 'anchor.carried', { id: actor, role: 'operator' }, { size: row.size });
   return row;

@@ -86,7 +86,8 @@ export const PROJECTION_OBJECTS: readonly { type: 'table' | 'index'; name: strin
     // The chain of anchors: a row for each.
     name: 'anchors',
     sql: `CREATE TABLE anchors (
-  size INTEGER PRIMARY KEY, old INTEGER NOT NULL, idx INTEGER NOT NULL, at INTEGER NOT NULL, departed INTEGER
+  size INTEGER PRIMARY KEY, old INTEGER NOT NULL, idx INTEGER NOT NULL, at INTEGER NOT NULL,
+  departed INTEGER, acknowledged INTEGER
 ) STRICT`,
   },
   {

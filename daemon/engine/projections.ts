@@ -88,7 +88,7 @@ export class Projections {
     const anchor = exportedBy(index, entry);
     if (anchor !== null) this.#sql.anchor.run(anchor.size, anchor.old, anchor.idx, anchor.at);
     const departed = departedBy(entry);
-    if (departed !== null) this.#sql.depart.run(index, departed);
+    if (departed !== null) this.#sql.depart.run(index, departed.acknowledged ? index : null, departed.size);
   }
 
   /** Links of the chain of anchors below a size, newest first. */
@@ -96,9 +96,9 @@ export class Projections {
     return this.#sql.anchors.all(below, limit);
   }
 
-  /** The newest link; `departed`: of those that are known outside. Null while there is none. */
-  newestAnchor(departed = false): AnchorRow | null {
-    return (departed ? this.#sql.newestDeparted : this.#sql.newestAnchor).get() ?? null;
+  /** The newest link; null while there is none. `departed`, `acknowledged`: of those that are known outside, or at headquarters. */
+  newestAnchor(of: 'made' | 'departed' | 'acknowledged' = 'made'): AnchorRow | null {
+    return this.#sql.newestAnchor[of].get() ?? null;
   }
 
   /** How one thing stands; null when no entry ever began it. */
@@ -262,13 +262,16 @@ function prepareAll(database: Database) {
       'SELECT count(*) FROM (SELECT 1 FROM decisions WHERE id > ? LIMIT ?)',
     ),
     anchor: row('INSERT INTO anchors (size, old, idx, at) VALUES (?, ?, ?, ?)'),
-    depart: row(`UPDATE anchors SET departed = ? WHERE departed IS NULL
-      AND size = (SELECT max(size) FROM anchors WHERE size <= ?)`),
+    depart: row(`UPDATE anchors SET departed = coalesce(departed, ?), acknowledged = coalesce(acknowledged, ?)
+      WHERE size = (SELECT max(size) FROM anchors WHERE size <= ?)`),
     anchors: row<AnchorRow>('SELECT * FROM anchors WHERE size < ? ORDER BY size DESC LIMIT ?'),
-    newestAnchor: row<AnchorRow>('SELECT * FROM anchors ORDER BY size DESC LIMIT 1'),
-    newestDeparted: row<AnchorRow>(
-      'SELECT * FROM anchors WHERE departed IS NOT NULL ORDER BY size DESC LIMIT 1',
-    ),
+    newestAnchor: {
+      made: row<AnchorRow>('SELECT * FROM anchors ORDER BY size DESC LIMIT 1'),
+      departed: row<AnchorRow>('SELECT * FROM anchors WHERE departed IS NOT NULL ORDER BY size DESC LIMIT 1'),
+      acknowledged: row<AnchorRow>(
+        'SELECT * FROM anchors WHERE acknowledged IS NOT NULL ORDER BY size DESC LIMIT 1',
+      ),
+    },
   };
 }
 

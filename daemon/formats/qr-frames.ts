@@ -11,8 +11,10 @@ import { sha256 } from './digest.ts';
  * (alphanumeric mode), and scanners that type what they read cannot get a layout of keys wrong.
  */
 
-/** What is carried: `R` a request for approval, `S` a signed act, `G` a sealed grant of break-glass. */
-export type FrameKind = 'R' | 'S' | 'G';
+/** What is carried: `R` a request for approval, `S` a signed act, `G` a sealed grant of break-glass, `A` an anchor. */
+export type FrameKind = (typeof KINDS)[number];
+
+const KINDS = ['R', 'S', 'G', 'A'] as const;
 
 const HEAD = 'HF1';
 const DIGEST_BYTES = 16;
@@ -20,7 +22,7 @@ const MAX_FRAMES = 64;
 /** A QR code of version 40 holds 4,296 characters in alphanumeric mode. */
 const MAX_FRAME_CHARS = 4_296;
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-const FRAME = /^HF1\.([RSG])\.([A-Z2-7]{26})\.([1-9]\d?)\.([1-9]\d?)\.([A-Z2-7]+)$/;
+const FRAME = /^HF1\.([RSGA])\.([A-Z2-7]{26})\.([1-9]\d?)\.([1-9]\d?)\.([A-Z2-7]+)$/;
 
 /**
  * Splits bytes into frames of at most `maxChars` characters. Throws `BoundaryError` `qr.too_large` when more than 64
@@ -84,10 +86,11 @@ function parseFrame(line: string): Frame {
   const match = line.length > MAX_FRAME_CHARS ? null : FRAME.exec(line);
   const [, kind, digest = '', number, of, data = ''] = match ?? [];
   const frame = { digest, number: Number(number), of: Number(of), data };
-  if ((kind !== 'R' && kind !== 'S' && kind !== 'G') || frame.of > MAX_FRAMES || frame.number > frame.of) {
+  const known = KINDS.find((one) => one === kind);
+  if (known === undefined || frame.of > MAX_FRAMES || frame.number > frame.of) {
     throw new BoundaryError('qr.malformed', 'A QR code holds something other than a frame of ours.');
   }
-  return { kind, ...frame };
+  return { kind: known, ...frame };
 }
 
 function assemble(pieces: readonly (string | null)[], digest: string): Uint8Array {

@@ -3,7 +3,9 @@ import { resolve } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
+import { ANCHORS_SETTINGS, type AnchorsConfig, parseAnchors } from './anchors-config.ts';
 import { Section } from './config-section.ts';
+import { COPY_SETTINGS, type CopyConfig, parseCopy } from './copy-config.ts';
 import { DISK_SETTINGS, type DiskConfig, parseDisk } from './disk-config.ts';
 import { readBounded } from './durable-file.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
@@ -41,6 +43,8 @@ export interface SiteConfig {
   watch: WatchConfig;
   /** What a SIEM is told. */
   siem: SiemConfig;
+  /** When tree heads leave the site. */
+  anchors: AnchorsConfig;
   log: { level: LogLevel };
   /** Where keys and credentials come from. */
   secrets: SecretsConfig;
@@ -48,6 +52,8 @@ export interface SiteConfig {
   operator_actor: string | null;
   /** The scheduled link to headquarters; null at a site that has none. */
   sync: SyncConfig | null;
+  /** The second copy of the ledger; null at a site that keeps none. */
+  copy: CopyConfig | null;
 }
 
 /** What one daemon accepts before it says "later". */
@@ -95,11 +101,13 @@ export function parseConfig(text: string, path: string): SiteConfig {
     'limits',
     'disk',
     'watch',
+    'anchors',
     'siem',
     'log',
     'operator_actor',
     'secrets',
     'sync',
+    'copy',
   ]);
   if (top.value('version') !== 1) throw top.wrong('version', 'the number 1');
   const sockets = top.section('sockets', ['group', 'mode']);
@@ -135,6 +143,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
     disk: parseDisk(top.section('disk', DISK_SETTINGS), profile),
     watch: parseWatch(top.section('watch', WATCH_SETTINGS), profile),
     siem: parseSiem(top.section('siem', SIEM_SETTINGS)),
+    anchors: parseAnchors(top.section('anchors', ANCHORS_SETTINGS), profile),
     log: { level: top.section('log', ['level']).choice('level', LOG_LEVELS, 'info') },
     secrets: parseSecrets(top.section('secrets', SECRETS_SETTINGS)),
     operator_actor: top.optionalText(
@@ -143,6 +152,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
       'the id of a principal',
     ),
     sync: top.value('sync') === undefined ? null : parseSync(top.section('sync', SYNC_SETTINGS)),
+    copy: top.value('copy') === undefined ? null : parseCopy(top.section('copy', COPY_SETTINGS)),
   };
 }
 

@@ -185,10 +185,14 @@ const LONGEST_PLAIN = 120;
 
 /** Safe on every file system, and different for different sites on one stick. */
 export function receiptName(site: string, index: number): string {
-  const isPlain = !site.includes('/') && site.length <= LONGEST_PLAIN;
+  return `receipt-${siteInName(site)}-${index}.json`;
+}
+
+/** A site's name as part of a file name: no two sites have the same. */
+export function siteInName(site: string): string {
+  if (!site.includes('/') && site.length <= LONGEST_PLAIN) return site;
   const short = site.replaceAll('/', '_').slice(0, LONGEST_PLAIN);
-  const flat = isPlain ? site : `${short}-${sha256Hex(site).slice(0, 8)}`;
-  return `receipt-${flat}-${index}.json`;
+  return `${short}-${sha256Hex(site).slice(0, 8)}`;
 }
 
 function keptName({ index, entry }: Recorded): string {

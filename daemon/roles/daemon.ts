@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { measureCopy } from '../api/copy-metrics.ts';
 import { measureHealth } from '../api/health-metrics.ts';
 import { Metrics } from '../api/metrics.ts';
 import { measureHeld } from '../api/policy-metrics.ts';
@@ -20,6 +21,8 @@ import { judgeAside } from '../policy/judge-aside.ts';
 import { hasReceipt, ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
+import { openAnchors } from './daemon-anchors.ts';
+import { openCopy } from './daemon-copy.ts';
 import { evidenceServices } from './daemon-evidence.ts';
 import { openOutbox } from './daemon-outbox.ts';
 import { openPeers } from './daemon-peers.ts';
@@ -54,8 +57,10 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   metrics.followLedger(engine);
   const startedAt = systemClock.monotonic();
   const outbox = openOutbox(config, paths, engine, receipts, log);
+  const anchors = openAnchors(config, paths, engine, log);
   const peers = await openPeers(config, paths, engine, log);
   const watch = openWatch(config, paths, engine, log);
+  const copy = openCopy(config, paths, engine, log);
   const siem = openSiem(config, paths, loadSigner(join(paths.keys, LEDGER_KEY)).name, log);
   const parts: DaemonParts = {
     engine,
@@ -80,15 +85,19 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       peers: peers.status(),
       outbox: outbox.status(),
       canary: watch.status(),
+      copy: copy.status(),
       siem: siem.status(),
     }),
-    extraDegraded: () => [...watch.degraded(), ...siem.degraded()].map((one) => ({ ...one })),
+    extraDegraded: () =>
+      [...watch.degraded(), ...copy.degraded(), ...siem.degraded()].map((one) => ({ ...one })),
   };
   measureHealth(metrics.registry, () => readStatus(parts));
+  measureCopy(metrics.registry, () => copy.status());
   const host = {
     ...daemonServices(parts),
     ...peers.services,
     ...outbox.services,
+    ...anchors.services,
     ...watch.services,
     ...evidenceServices({
       config,
@@ -107,14 +116,19 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     );
   }
   const endRotation = await peers.rotate(servers);
+  const endAnchors = await anchors.start();
   const endWatch = await watch.start();
+  const endCopy = await copy.start();
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
+  await endAnchors();
   await endWatch();
   await endRotation();
   await outbox.stop();
   await siem.stop();
   await stop(servers, engine, signal, log);
+  // After the engine's last word, so that the copy has it too.
+  await endCopy();
 }
 
 function receiptsOf(paths: SitePaths, { site, profile }: SiteConfig, engine: EngineHandle): ReceiptBook {

@@ -36,7 +36,15 @@ export function listAnchors(state: EngineState, call: EngineCall): EngineReply {
   const before = parseDecimal(call.args.before ?? '') ?? Number.MAX_SAFE_INTEGER;
   const rows = state.projections.anchors(before, limit);
   const next = rows.length === limit ? (rows.at(-1)?.size ?? null) : null;
-  return reply(200, { size: state.ledger.size, anchors: rows.map(viewOf), next });
+  const known = (of: 'departed' | 'acknowledged') => state.projections.newestAnchor(of)?.size ?? null;
+  return reply(200, {
+    origin: state.ledger.origin,
+    size: state.ledger.size,
+    departed: known('departed'),
+    acknowledged: known('acknowledged'),
+    anchors: rows.map(viewOf),
+    next,
+  });
 }
 
 /**

@@ -1,4 +1,7 @@
+import { parseAnchorName } from '../../formats/anchor.ts';
+import { sha256Hex } from '../../formats/digest.ts';
 import type { JsonObject } from '../../formats/json.ts';
+import { anchorText } from '../anchors.ts';
 import type { Batch, EngineState } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
@@ -44,7 +47,15 @@ export function acknowledgeOutbox(batch: Batch, call: EngineCall): AfterCommit {
     STREAM,
     'outbox.acknowledged',
     { id: null, role: 'headquarters' },
-    { files: fresh as unknown as JsonObject[] },
+    { files: fresh.map((file) => recordedFile(batch.state, file)) },
   );
   return () => reply(200, { acknowledged, record_id: index });
+}
+
+/** With the size of the tree that headquarters now knows, where the file is an anchor: by its bytes, not by its name. */
+function recordedFile(state: EngineState, file: AcknowledgedFile): JsonObject {
+  const named = parseAnchorName(file.file.slice(file.file.lastIndexOf('/') + 1));
+  const text = named === null ? null : anchorText(state, named.old, named.size);
+  const isAnchor = text !== null && sha256Hex(text) === file.sha256;
+  return { ...file, ...(named !== null && isAnchor ? { anchor: named.size } : {}) };
 }
