@@ -130,6 +130,16 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'verify, list, show, prove, export or rebuild the ledger',
     load: async () => (await import('./commands/ledger.ts')).ledgerCommand(),
   },
+  copy: {
+    group: PROOF,
+    summary: 'begin a second copy of the ledger on another disk',
+    load: async () => (await import('./commands/copy.ts')).copyCommand(),
+  },
+  evidence: {
+    group: PROOF,
+    summary: 'everything that proves one decision, in one file; verify it, make a report of it',
+    load: async () => (await import('./commands/evidence.ts')).evidenceCommand(),
+  },
   permit: {
     group: PROOF,
     summary: 'check a permit file offline',

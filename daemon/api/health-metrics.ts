@@ -13,7 +13,18 @@ interface Status {
 
 /** How long one look at the status serves: a scrape reads many gauges. */
 const FRESH_MS = 1_000;
-const COMPONENTS = ['ledger', 'policy', 'identity', 'time', 'disk', 'gateway', 'incident', 'breakglass'];
+const COMPONENTS = [
+  'ledger',
+  'policy',
+  'identity',
+  'time',
+  'disk',
+  'gateway',
+  'incident',
+  'breakglass',
+  'copy',
+  'backup',
+];
 
 /** Says at `/metrics` what `GET /v1/status` says: readiness, what is degraded, halts, the disk. */
 export function measureHealth(registry: Registry, read: () => Promise<JsonObject | null>): void {

@@ -234,21 +234,38 @@ export class TileReader {
     throw tileError('none', directory, 'it has no checkpoint');
   }
 
-  /** Hashes of a tile as the directory has them; null when the file is missing or of another length. */
+  /** Hashes of a tile as the directory has them; null when the file is missing or too short. */
   tile(level: number, n: number, width: number): Uint8Array | null {
-    const path = join(this.directory, tilePath(level, n, width));
-    const bytes = readFileIfThere(path, TILE_WIDTH * HASH_BYTES);
-    return bytes?.length === width * HASH_BYTES ? bytes : null;
+    const bytes = this.#read((w) => tilePath(level, n, w), width, TILE_WIDTH * HASH_BYTES);
+    return bytes !== null && bytes.length >= width * HASH_BYTES
+      ? bytes.subarray(0, width * HASH_BYTES)
+      : null;
   }
 
   /** Entries of bundle `n`; null when the file is missing. Throws `BoundaryError` `tile.bundle` when it is malformed. */
   bundle(n: number): Uint8Array[] | null {
     const width = Math.min(TILE_WIDTH, this.head.size - n * TILE_WIDTH);
-    const bytes = readFileIfThere(join(this.directory, entriesPath(n, width)), BUNDLE_MAX_BYTES);
+    const bytes = this.#read((w) => entriesPath(n, w), width, BUNDLE_MAX_BYTES);
     if (bytes === null) return null;
     const entries = decodeEntryBundle(bytes);
-    if (entries.length === width) return entries;
+    if (entries.length >= width) return entries.slice(0, width);
     throw new BoundaryError('tile.bundle', `The bundle has ${entries.length} entries, not ${width}.`);
+  }
+
+  /**
+   * A tile of that width, or a wider one that begins with it: a directory may grow while it is read, and what a wider tile
+   * replaced goes away.
+   */
+  #read(pathOf: (width: number) => string, width: number, max: number): Uint8Array | null {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const exact = readFileIfThere(join(this.directory, pathOf(width)), max);
+      if (exact !== null || width === TILE_WIDTH) return exact;
+      const partials = namesIn(join(this.directory, dirname(pathOf(width)))).map(Number);
+      const wider = partials.find((name) => name > width && name < TILE_WIDTH) ?? TILE_WIDTH;
+      const found = readFileIfThere(join(this.directory, pathOf(wider)), max);
+      if (found !== null) return found;
+    }
+    return null;
   }
 
   /** RFC 6962 root of the first `size` entries, by the tiles. Throws `BoundaryError` `tiles.damaged`. */

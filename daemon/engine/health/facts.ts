@@ -31,6 +31,9 @@ export type Component =
   | 'gateway'
   | 'incident'
   | 'breakglass'
+  | 'copy'
+  | 'backup'
+  | 'search'
   | 'siem';
 
 /** One thing that is wrong, what it does to decisions, and what a person can do about it. */
