@@ -140,6 +140,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'everything that proves one decision, in one file; verify it, make a report of it',
     load: async () => (await import('./commands/evidence.ts')).evidenceCommand(),
   },
+  siem: {
+    group: PROOF,
+    summary: 'entries as a SIEM is told of them',
+    load: async () => (await import('./commands/siem.ts')).siemCommand(),
+  },
   permit: {
     group: PROOF,
     summary: 'check a permit file offline',

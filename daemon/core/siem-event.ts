@@ -87,6 +87,8 @@ export const MEANINGS: Readonly<Partial<Record<EntryType, Meaning>>> = {
   'ledger.pruned': record('archive', 2),
   'anchor.exported': record('export'),
   'anchor.cosigned': record('cosign'),
+  'anchor.carried': record('export'),
+  'anchor.overdue': finding('detect', 3),
   'backup.created': record('export'),
   'outbox.acknowledged': record('acknowledge'),
   'system.initialized': record('start', 2),

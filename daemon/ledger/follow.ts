@@ -1,3 +1,4 @@
+import { Archive, archiveDir } from './archive.ts';
 import { openDatabase } from './database.ts';
 import type { StoredEntry } from './ledger.ts';
 import { LEDGER_KIND } from './schema.ts';
@@ -7,7 +8,10 @@ export interface LedgerFollower {
   origin: string;
   /** How many entries are committed. */
   size(): number;
-  /** At most `limit` committed entries from an index on, in order. */
+  /**
+   * At most `limit` committed entries from an index on, in order and without a gap; archived ones too. Throws BoundaryError
+   * `archive.*` when what is next is not at hand.
+   */
   entries(from: number, limit: number): StoredEntry[];
   close(): void;
 }
@@ -19,10 +23,22 @@ export function followLedger(path: string, origin: string): LedgerFollower {
   const entries = database.prepare<StoredEntry>(
     'SELECT idx AS "index", bytes FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
   );
+  const archive = new Archive(database, archiveDir(path));
   return {
     origin,
     size: () => size.get() ?? 0,
-    entries: (from, limit) => entries.all(from, limit),
+    entries(from, limit) {
+      const rows = entries.all(from, limit);
+      if (rows[0]?.index === from) return rows;
+      const archived: StoredEntry[] = [];
+      const end = Math.min(rows[0]?.index ?? from + limit, from + limit);
+      for (let index = from; index < end; index++) {
+        const found = archive.entry(index);
+        if (found === null) break;
+        archived.push({ index, bytes: found.bytes });
+      }
+      return archived;
+    },
     close: () => database.close(),
   };
 }
