@@ -7,7 +7,9 @@ import { Headquarters } from './bundle-headquarters.ts';
 import { Incidents } from './bundle-incidents.ts';
 import { Oidc } from './bundle-oidc.ts';
 import { Principal } from './bundle-principal.ts';
+import { Privacy } from './bundle-privacy.ts';
 import { ReadingRights } from './bundle-reading.ts';
+import { Retention } from './bundle-retention.ts';
 import { Suspension } from './bundle-suspension.ts';
 import { Time } from './bundle-time.ts';
 
@@ -220,6 +222,8 @@ export const BundleSchema = Type.Object(
     incidents: Type.Optional(Incidents),
     activation: Type.Optional(Activation),
     reading: Type.Optional(ReadingRights),
+    privacy: Type.Optional(Privacy),
+    retention: Type.Optional(Retention),
     authority: Type.Object({ routes: Type.Array(AuthorityRoute, { maxItems: 500 }) }, closed),
     principals: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9:_.@-]{0,127}$' }), Principal, {
       ...closed,
@@ -265,5 +269,5 @@ export type { BundleBreakGlass } from './bundle-breakglass.ts';
 export type { BundlePrincipal } from './bundle-principal.ts';
 export type BundleRiskFactor = Static<typeof RiskFactor>;
 export type BundlePayloadField = Static<typeof PayloadField>;
-export type { BundleReading } from './bundle-reading.ts';
 export type { BundleCanary, BundleIncidents } from './bundle-incidents.ts';
+export type { BundleReading } from './bundle-reading.ts';

@@ -11,6 +11,7 @@ export type StandingKind =
   | 'grant'
   | 'hold'
   | 'incident'
+  | 'legal_hold'
   | 'rotation'
   | 'shredded'
   | 'suspension'
@@ -52,6 +53,8 @@ const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
   'grant.issued': ofStream('grant', 'issued'),
   'grant.revoked': ofStream('grant', 'closed'),
   'grant.expired': ofStream('grant', 'closed'),
+  'retention.held': ({ data }) => ({ kind: 'legal_hold', id: String(data.decision), state: 'held' }),
+  'retention.released': ({ data }) => ({ kind: 'legal_hold', id: String(data.decision), state: 'closed' }),
   'incident.opened': ofStream('incident', 'open'),
   'incident.cleared': ofStream('incident', 'closed'),
   'policy.held': ofHold('held'),

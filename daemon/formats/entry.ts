@@ -39,6 +39,8 @@ export type EntryType =
   | 'anchor.overdue'
   | 'ledger.read'
   | 'ledger.pruned'
+  | 'retention.held'
+  | 'retention.released'
   | 'envelope.shredded'
   | 'envelope.withheld'
   | 'envelope.released'
@@ -119,6 +121,8 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'anchor.overdue': true,
   'ledger.read': true,
   'ledger.pruned': true,
+  'retention.held': true,
+  'retention.released': true,
   'envelope.shredded': true,
   'envelope.withheld': true,
   'envelope.released': true,

@@ -8,7 +8,9 @@ import { breakglassChanges } from './diff-breakglass.ts';
 import { headquartersChanges } from './diff-headquarters.ts';
 import { incidentChanges } from './diff-incidents.ts';
 import { peopleChanges } from './diff-people.ts';
+import { privacyChanges } from './diff-privacy.ts';
 import { readingChanges } from './diff-reading.ts';
+import { retentionChanges } from './diff-retention.ts';
 import { gateChanges, riskChanges } from './diff-rules.ts';
 import { timeChanges } from './diff-time.ts';
 import { wordingChanges } from './diff-wording.ts';
@@ -55,9 +57,11 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...activationChanges(old, after),
     ...incidentChanges(old, after),
     ...readingChanges(old, after),
+    ...privacyChanges(old, after),
     ...breakglassChanges(old, after),
     ...timeChanges(old, after),
     ...headquartersChanges(old, after),
+    ...retentionChanges(old, after),
     ...limitChanges(old, after),
     ...(before === null ? [] : [...orderChange(old, after), ...wordingChanges(old, after)]),
   ];
