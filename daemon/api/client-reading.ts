@@ -1,4 +1,20 @@
+import type { SearchHit } from '../core/search.ts';
+import type { SearchParameters } from '../core/search-request.ts';
+
 /* What goes to and comes from the methods about reading. */
+
+export type { SearchHit, SearchParameters };
+
+/** A search and the page of it that is wanted; `after` is `next` of the page before. */
+export type SearchCall = SearchParameters & { order?: 'newest' | 'oldest'; limit?: number; after?: string };
+
+/** A page of a search. `indexed` below `size`: the index is being made, and later entries are not found yet. */
+export interface FoundPage {
+  entries: SearchHit[];
+  next: string | null;
+  size: number;
+  indexed: number;
+}
 
 /** What is read or taken away: a decision, or entries from an index on; without either, the whole ledger. */
 export interface ReadingSubject {

@@ -26,6 +26,14 @@ import type {
   SiteTime,
   SuspendedKey,
 } from './client-bodies.ts';
+import type {
+  DisclosedFields,
+  DiscloseFieldsBody,
+  EnvelopeChangeBody,
+  EnvelopeChanged,
+  EnvelopeKeyRotated,
+  EnvelopeView,
+} from './client-envelopes.ts';
 import type { ClientTls } from './client-identity.ts';
 import type { Disclosed, DisclosureBody, FoundPage, SearchCall } from './client-reading.ts';
 import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
@@ -33,6 +41,7 @@ import { durationMs } from './duration.ts';
 
 export type * from './client-anchors.ts';
 export type * from './client-bodies.ts';
+export type * from './client-envelopes.ts';
 export { type ClientTls, clientTlsFor } from './client-identity.ts';
 export type * from './client-reading.ts';
 export { ApiProblem, ApiUnreachable, type CallOptions, type UnreachableReason } from './client-transport.ts';
@@ -78,6 +87,26 @@ export class ApiClient {
   /** What a decision's verdict is when it is judged again under its own bundle. */
   replay(id: string): Promise<JsonObject> {
     return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}/replay` });
+  }
+
+  /** Which fields of a decision are sensitive, and how each stands. */
+  envelope(id: string): Promise<EnvelopeView> {
+    return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}/envelope` });
+  }
+
+  /** Destroys, withholds or releases sensitive values, by a signed act. */
+  changeEnvelope(id: string, body: EnvelopeChangeBody): Promise<EnvelopeChanged> {
+    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/envelope`, body });
+  }
+
+  /** Opens sensitive values; that it was done is on record before the answer comes. */
+  discloseFields(id: string, body: DiscloseFieldsBody): Promise<DisclosedFields> {
+    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/disclose`, body });
+  }
+
+  /** Begins a rotation of the envelope key. */
+  rotateEnvelopeKey(body: { reason: string; actor?: NamedActor }): Promise<EnvelopeKeyRotated> {
+    return this.#json({ verb: 'POST', path: '/v1/keys/envelope/rotate', body });
   }
 
   /** A page of decisions; `next` is the `after` of the following page, null on the last. */

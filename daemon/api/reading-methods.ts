@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { Method } from './method.ts';
 import * as reply from './replies.ts';
-import { DecisionId } from './schemas.ts';
+import { DecisionId, Environment, Limit } from './schemas.ts';
 
 /*
  * Rows of the method table about reading what the ledger holds.
@@ -41,7 +41,49 @@ const DisclosureBody = Type.Object(
   closed,
 );
 
+const term = (maxLength: number, description: string) =>
+  Type.Optional(Type.String({ minLength: 1, maxLength, description }));
+const instant = (description: string) =>
+  Type.Optional(
+    Type.String({
+      pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,3})?Z$',
+      description,
+    }),
+  );
+const SearchQuery = Type.Object(
+  {
+    q: term(200, 'words that all occur in intent, reason, note, target or class; never in a payload'),
+    type: Type.Optional(
+      Type.String({ pattern: '^[a-z]+\\.[a-z_]+$', maxLength: 64, description: 'entry type' }),
+    ),
+    stream: term(255, 'dec_…, policy, reading, …'),
+    actor: term(128, 'who caused the entry, or asked for its decision'),
+    class: term(64, 'action class'),
+    target: term(600, 'TYPE:ID'),
+    environment: Type.Optional(Environment),
+    result: term(64, 'state that a decision went into, outcome, or answer of an act'),
+    since: instant('not before; RFC 3339 in UTC'),
+    until: instant('not after; RFC 3339 in UTC'),
+    order: Type.Optional(Type.Union([Type.Literal('newest'), Type.Literal('oldest')])),
+    limit: Type.Optional(Limit),
+    after: Type.Optional(
+      Type.String({ pattern: '^[no](0|[1-9][0-9]{0,14})$', description: '`next` of a page' }),
+    ),
+  },
+  closed,
+);
+
 export const READING_METHODS: readonly Method[] = [
+  {
+    name: 'ledger.search',
+    kind: 'host',
+    summary:
+      'Entries that match, newest first unless told otherwise, without payloads. A page may be short or empty and still have a next one.',
+    sockets: ['operator'],
+    http: { verb: 'GET', path: '/v1/ledger/search' },
+    query: SearchQuery,
+    reply: reply.Anything,
+  },
   {
     name: 'ledger.disclose',
     kind: 'engine',

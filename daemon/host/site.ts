@@ -11,6 +11,8 @@ export interface SitePaths {
   state: string;
   ledger: string;
   head: string;
+  /** Index for searches; may be deleted at any time. */
+  search: string;
   /** Space kept back for when the disk is full. */
   reserve: string;
   keys: string;
@@ -37,6 +39,7 @@ export function sitePaths(root: string): SitePaths {
     state,
     ledger: join(state, 'ledger.sqlite'),
     head: join(state, 'head.sqlite'),
+    search: join(state, 'search.sqlite'),
     reserve: join(state, 'reserve'),
     keys: join(state, 'keys'),
     policy: join(state, 'policy'),

@@ -26,6 +26,7 @@ import { openCopy } from './daemon-copy.ts';
 import { evidenceServices } from './daemon-evidence.ts';
 import { openOutbox } from './daemon-outbox.ts';
 import { openPeers } from './daemon-peers.ts';
+import { openSearch } from './daemon-search.ts';
 import { openSiem } from './daemon-siem.ts';
 import { openWatch } from './daemon-watch.ts';
 
@@ -62,6 +63,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const watch = openWatch(config, paths, engine, log);
   const copy = openCopy(config, paths, engine, log);
   const siem = openSiem(config, paths, loadSigner(join(paths.keys, LEDGER_KEY)).name, log);
+  const search = openSearch(config, paths, loadSigner(join(paths.keys, LEDGER_KEY)).name, log);
   const parts: DaemonParts = {
     engine,
     policyUpdate: async (digest, environment) =>
@@ -87,9 +89,12 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       canary: watch.status(),
       copy: copy.status(),
       siem: siem.status(),
+      search: search.status(),
     }),
     extraDegraded: () =>
-      [...watch.degraded(), ...copy.degraded(), ...siem.degraded()].map((one) => ({ ...one })),
+      [...watch.degraded(), ...copy.degraded(), ...siem.degraded(), ...search.degraded()].map((one) => ({
+        ...one,
+      })),
   };
   measureHealth(metrics.registry, () => readStatus(parts));
   measureCopy(metrics.registry, () => copy.status());
@@ -99,6 +104,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     ...outbox.services,
     ...anchors.services,
     ...watch.services,
+    ...search.services,
     ...evidenceServices({
       config,
       paths,
@@ -126,6 +132,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   await endRotation();
   await outbox.stop();
   await siem.stop();
+  await search.stop();
   await stop(servers, engine, signal, log);
   // After the engine's last word, so that the copy has it too.
   await endCopy();

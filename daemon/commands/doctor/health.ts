@@ -14,6 +14,7 @@ const WELL: Readonly<Record<Component, string>> = {
   breakglass: 'no break-glass session is open or unreviewed',
   copy: 'the second copy of the ledger, where one is kept, is up to date',
   backup: 'backups, where they are scheduled, are made',
+  search: 'the search index follows the ledger',
   siem: 'SIEM feeds, where there are any, go on',
 };
 

@@ -1,0 +1,130 @@
+import { constants, setPriority } from 'node:os';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { SearchQuery } from '../../core/search.ts';
+import { DiskReserve } from '../../host/disk-reserve.ts';
+import { isCorruption } from '../../ledger/database.ts';
+import { followLedger } from '../../ledger/follow.ts';
+import { deleteSearchIndex } from '../../ledger/search-index.ts';
+import { Searcher, type SearchPage, type SearchResult } from './searcher.ts';
+
+/*
+ * Thread of `startSearch`: follows the ledger by a connection of its own that only reads, files what is new, and answers
+ * queries between two steps. The writer knows nothing of it.
+ */
+
+/** What the thread is started with. */
+export interface SearchJob {
+  ledger: string;
+  origin: string;
+  /** File of the index. */
+  index: string;
+  /** Below so many free bytes nothing is filed: what is left of the disk is for what must be recorded. */
+  low_bytes: number;
+}
+
+export interface SearchCall {
+  id: number;
+  query: SearchQuery;
+  page: SearchPage;
+}
+
+/** How far the index has come, and why it stands still; null while it does not. */
+export interface SearchProgress {
+  indexed: number;
+  size: number;
+  trouble: string | null;
+}
+
+export type FromSearch =
+  | { id: number; result: SearchResult }
+  | { id: number; failed: string }
+  | { progress: SearchProgress };
+
+const ROUND_MS = 500;
+/** After trouble with the disk. */
+const PAUSE_MS = 10_000;
+
+class SearchThread {
+  readonly #port: MessagePort;
+  readonly #job: SearchJob;
+  readonly #source: ReturnType<typeof followLedger>;
+  readonly #disk: DiskReserve;
+  #searcher: Searcher;
+  #said = '';
+
+  constructor(port: MessagePort, job: SearchJob) {
+    this.#port = port;
+    this.#job = job;
+    this.#disk = new DiskReserve(job.index);
+    this.#source = followLedger(job.ledger, job.origin);
+    this.#searcher = new Searcher(this.#source, job.index);
+    port.on('message', (call: SearchCall) => this.#answer(call));
+    this.#round();
+  }
+
+  #answer({ id, query, page }: SearchCall): void {
+    try {
+      this.#tell({ id, result: this.#searcher.search(query, page) });
+    } catch (error) {
+      this.#tell({ id, failed: wordsOf(error) });
+      this.#reopen(error);
+    }
+  }
+
+  /** One step, then the queries that came meanwhile have their turn. */
+  #round(): void {
+    const { more, trouble } = this.#file();
+    const { indexed } = this.#searcher;
+    this.#report({ indexed, size: this.#source.size(), trouble });
+    const wait = trouble !== null ? PAUSE_MS : more ? 0 : ROUND_MS;
+    setTimeout(() => this.#round(), wait);
+  }
+
+  #file(): { more: boolean; trouble: string | null } {
+    const free = this.#disk.free();
+    if (free !== null && free < this.#job.low_bytes)
+      return { more: false, trouble: `the disk is low (${free} bytes are free)` };
+    try {
+      return { more: this.#searcher.step(), trouble: null };
+    } catch (error) {
+      this.#reopen(error);
+      return { more: false, trouble: wordsOf(error) };
+    }
+  }
+
+  /** An index that cannot be read is no reason to fail for ever: it begins anew. */
+  #reopen(error: unknown): void {
+    this.#searcher.close();
+    if (isCorruption(error)) deleteSearchIndex(this.#job.index);
+    this.#searcher = new Searcher(this.#source, this.#job.index);
+  }
+
+  #report(progress: SearchProgress): void {
+    const text = JSON.stringify(progress);
+    if (text === this.#said) return;
+    this.#said = text;
+    this.#tell({ progress });
+  }
+
+  #tell(message: FromSearch): void {
+    this.#port.postMessage(message);
+  }
+}
+
+function wordsOf(error: unknown): string {
+  const code = (error as { code?: unknown }).code;
+  return typeof code === 'string' ? code : error instanceof Error ? error.message : String(error);
+}
+
+/** On Linux this lowers the calling thread alone: the writer and the sockets come first. */
+function stepBack(): void {
+  try {
+    setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // Only others are served a little later then.
+  }
+}
+
+if (parentPort === null) throw new Error('engine/search/worker runs as a worker thread');
+stepBack();
+new SearchThread(parentPort, workerData as SearchJob);
