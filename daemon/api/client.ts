@@ -35,6 +35,7 @@ import type {
   EnvelopeView,
 } from './client-envelopes.ts';
 import type { ClientTls } from './client-identity.ts';
+import type { LedgerKeysReply, RotatedLedgerKey, RotateKeyBody } from './client-keys.ts';
 import type { Disclosed, DisclosureBody, FoundPage, SearchCall } from './client-reading.ts';
 import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
 import { durationMs } from './duration.ts';
@@ -43,6 +44,7 @@ export type * from './client-anchors.ts';
 export type * from './client-bodies.ts';
 export type * from './client-envelopes.ts';
 export { type ClientTls, clientTlsFor } from './client-identity.ts';
+export type * from './client-keys.ts';
 export type * from './client-reading.ts';
 export { ApiProblem, ApiUnreachable, type CallOptions, type UnreachableReason } from './client-transport.ts';
 
@@ -229,6 +231,16 @@ export class ApiClient {
   /** Submits a signed suspension of a key or principal. */
   suspendKey(act: SignedActBody): Promise<JsonObject> {
     return this.#json({ verb: 'POST', path: '/v1/keys/suspend', body: act });
+  }
+
+  /** The ledger's keys as its entries have them. */
+  ledgerKeys(): Promise<LedgerKeysReply> {
+    return this.#json({ verb: 'GET', path: '/v1/keys/ledger' });
+  }
+
+  /** Makes a new ledger key, which signs from that entry on. */
+  rotateLedgerKey(body: RotateKeyBody): Promise<RotatedLedgerKey> {
+    return this.#json({ verb: 'POST', path: '/v1/keys/ledger/rotate', body });
   }
 
   /** What was out of the ordinary, newest first, older than the entry `before`. */

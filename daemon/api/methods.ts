@@ -5,6 +5,7 @@ import { ANCHOR_METHODS } from './anchor-methods.ts';
 import { ANOMALY_METHODS } from './anomaly-methods.ts';
 import { BREAKGLASS_METHODS } from './breakglass-methods.ts';
 import { COSIGNATURE_METHODS, Cosigned } from './cosignature-methods.ts';
+import { ENVELOPE_METHODS } from './envelope-methods.ts';
 import { EVIDENCE_METHODS } from './evidence-methods.ts';
 import { INCIDENT_METHODS } from './incident-methods.ts';
 import { KEY_METHODS } from './key-methods.ts';
@@ -168,6 +169,7 @@ export const METHODS: readonly Method[] = [
     reply: reply.Decision,
   },
   ...INCIDENT_METHODS,
+  ...ENVELOPE_METHODS,
   ...KEY_METHODS,
   ...ANOMALY_METHODS,
   ...BREAKGLASS_METHODS,

@@ -112,7 +112,7 @@ export const ApproveBody = Type.Object(
   closed,
 );
 /** People who act without a signature name themselves; what they do is recorded under that name. */
-const NamedActor = Type.Object(
+export const NamedActor = Type.Object(
   { id: Type.String({ minLength: 1, maxLength: 128 }), role: audit(64, 'the role acted in') },
   closed,
 );

@@ -64,7 +64,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'keys.suspend': ['requester', 'operator'],
   'keys.suspended': ['observer'],
   'ledger.keys': ['observer'],
-  'ledger.rotate_key': ['carrier'],
+  'ledger.rotate_key': ['operator', 'carrier'],
   'envelopes.get': ['observer'],
   'envelopes.change': ['requester', 'operator'],
   'envelopes.disclose': ['observer', 'operator'],

@@ -22,6 +22,8 @@ export interface Shredding {
   reason: string;
   /** Only these fields; absent: all of each envelope. */
   fields?: readonly string[];
+  /** Recorded even where nothing is left to destroy, so that what comes back with an old copy stays shut. */
+  always?: boolean;
   /** More members of the entry's `data`: a counted act, the rule of a retention policy. */
   evidence?: JsonObject;
 }
@@ -71,11 +73,12 @@ export function shredEnvelopes(batch: Batch, decisions: readonly string[], why: 
   if (decisions.length > SHRED_MAX)
     throw new RangeError(`at most ${SHRED_MAX} envelopes are shredded at once`);
   const { projections } = batch.state;
-  const found = decisions.filter((decision) => projections.envelopes.has(decision));
+  const found =
+    why.always === true ? decisions : decisions.filter((decision) => projections.envelopes.has(decision));
   if (found.length === 0) return null;
   const recorded = batch.record(ENVELOPE_STREAM, 'envelope.shredded', why.actor, {
     ...why.evidence,
-    decisions: found,
+    decisions: [...found],
     fields: why.fields === undefined ? null : [...why.fields],
     reason: why.reason,
   });

@@ -19,6 +19,7 @@ const KINDS = [
   'hold',
   'grant',
   'suspend',
+  'shred',
 ] as const;
 
 /** One of `KINDS`. */

@@ -25,6 +25,7 @@ const OPTIONAL = [
   'labels',
   'limits',
   'oidc',
+  'privacy',
   'reading',
   'secrets',
   'suspension',

@@ -15,6 +15,7 @@ import {
 import { recordCosignatures } from './cosign.ts';
 import { createDecision } from './create.ts';
 import { discloseLedger } from './disclose.ts';
+import { changeEnvelope, discloseFields, getEnvelope } from './envelopes.ts';
 import { gatherForExport, mentionedIn } from './evidence.ts';
 import { getGrant, listGrants } from './grant-views.ts';
 import { issueGrant, redeemGrant, revokeGrant } from './grants.ts';
@@ -38,6 +39,7 @@ import { releasePolicy } from './release.ts';
 import { replayRecorded } from './replay.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
 import { envelopeRotated, rotateEnvelope } from './rotate-envelope.ts';
+import { getLedgerKeys, rotateLedgerKey } from './rotate-ledger-key.ts';
 import { listSuspended, suspendKey } from './suspend.ts';
 import { systemStopped } from './system.ts';
 import { getTime, stateTime } from './time.ts';
@@ -53,6 +55,9 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'decisions.review': reviewDecision,
   'decisions.reconcile': reconcileDecision,
   'keys.suspend': suspendKey,
+  'ledger.rotate_key': rotateLedgerKey,
+  'envelopes.change': changeEnvelope,
+  'envelopes.disclose': discloseFields,
   'envelopes.rotate': rotateEnvelope,
   'envelopes.rotated': envelopeRotated,
   'permits.redeem': redeemPermit,
@@ -93,6 +98,7 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'grants.get': getGrant,
   'grants.list': listGrants,
   'keys.suspended': listSuspended,
+  'envelopes.get': getEnvelope,
   'anomalies.list': anomalyPage,
   'policy.get': getPolicy,
   'policy.held': getHeld,
@@ -103,6 +109,7 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'outbox.keys': outboxKeys,
   'time.get': getTime,
   'ledger.checkpoint': getCheckpoint,
+  'ledger.keys': getLedgerKeys,
   'ledger.entries': getEntries,
   'ledger.proof': getProof,
   'ledger.tile': getTile,
