@@ -22,6 +22,24 @@ export const KEY_METHODS: readonly Method[] = [
     reply: reply.Anything,
   },
   {
+    name: 'ledger.keys',
+    kind: 'engine',
+    summary: 'The keys of the ledger: the one in use, since when, and which checkpoints each one signed.',
+    sockets: ['operator'],
+    http: { verb: 'GET', path: '/v1/keys/ledger' },
+    reply: reply.Anything,
+  },
+  {
+    name: 'ledger.rotate_key',
+    kind: 'engine',
+    summary:
+      'Make a new ledger key. The entry is signed by the old one and the new, and the old one destroyed.',
+    sockets: ['operator'],
+    http: { verb: 'POST', path: '/v1/keys/ledger/rotate' },
+    body: schema.RotateBody,
+    reply: reply.Anything,
+  },
+  {
     name: 'envelopes.rotate',
     kind: 'engine',
     summary:

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { ApiProblem, ApiUnreachable, type SuspendedKey } from '../api/client.ts';
 import { connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { rotateCommand } from './keys-rotate.ts';
 import { renderSuspended, suspendCommand } from './keys-suspend.ts';
 import { tlsCommand } from './keys-tls.ts';
 import { type KnownKey, knownKeys } from './known-keys.ts';
@@ -12,6 +13,7 @@ export function keysCommand(): Command {
   return new Command('keys')
     .description('Keys and certificates of this site.')
     .addCommand(listCommand())
+    .addCommand(rotateCommand())
     .addCommand(suspendCommand())
     .addCommand(tlsCommand());
 }

@@ -3,10 +3,10 @@ import { systemClock } from '../host/clock.ts';
 import { loadConfig } from '../host/config.ts';
 import { DiskReserve } from '../host/disk-reserve.ts';
 import { findKek } from '../host/kek.ts';
+import { LedgerKeyFiles } from '../host/ledger-key.ts';
 import { createLogger } from '../host/log.ts';
 import { randomBytes, uuidv7 } from '../host/random.ts';
 import { loadSealer } from '../host/sealer.ts';
-import { loadSigner } from '../host/signer.ts';
 import { sitePaths } from '../host/site.ts';
 import type { EngineOptions } from './engine.ts';
 
@@ -20,13 +20,15 @@ export function composeEngine({ dir }: { dir: string }): EngineOptions {
   const config = loadConfig(dir);
   const kek = findKek(config.secrets);
   const log = createLogger('engine', config.log.level);
+  const keyFiles = new LedgerKeyFiles(join(paths.keys, LEDGER_KEY), kek);
   return {
     paths,
     site: config.site,
     profile: config.profile,
     clock: systemClock,
     random: { uuidv7, bytes: randomBytes },
-    signer: loadSigner(join(paths.keys, LEDGER_KEY), kek),
+    signer: keyFiles.load(),
+    keyFiles,
     sealer: loadSealer(join(paths.keys, SEALING_KEY), kek),
     peers: { required: config.peers.require_identity, own_uid: process.geteuid?.() ?? null },
     heartbeatMs: config.watch.heartbeatMs,

@@ -23,6 +23,7 @@ import type { DiskGuard } from './disk-guard.ts';
 import type { EnvelopeKeeper } from './envelope-keeper.ts';
 import type { Halts } from './halts.ts';
 import type { Holds } from './holds.ts';
+import type { LedgerKeys } from './ledger-keys.ts';
 import type { Peers } from './peers.ts';
 import type { Policies } from './policies.ts';
 import type { Projections } from './projections.ts';
@@ -42,6 +43,8 @@ export interface EngineState {
   readonly witnesses: Pick<TlogPolicyFile, 'usable'>;
   /** What is known about the time. */
   readonly time: TimeKeeper;
+  /** The key that signs the ledger, and its rotation. */
+  readonly keys: LedgerKeys;
   /** The keys and principals that were suspended at this site. */
   readonly suspended: Set<string>;
   /** Who may ask for what. */

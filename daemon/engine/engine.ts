@@ -168,6 +168,7 @@ export class Engine {
     const state = this.#keeper.recovered();
     if (state === null) return none;
     const time = this.#keeper.time.read();
+    state.keys.tend();
     state.time.tend(believesKernel(state));
     if (state.time.isUnrecorded) return this.process([]);
     if (this.#tendEnvelopes(state)) return this.process([internal('envelopes.rotated', null)]);

@@ -5,6 +5,7 @@ import { decodeEntry, type EntryType } from '../formats/entry.ts';
 import type { MachineClock } from '../host/clock.ts';
 import type { DiskConfig } from '../host/disk-config.ts';
 import type { Disk } from '../host/disk-reserve.ts';
+import type { LedgerKeyFiles } from '../host/ledger-key.ts';
 import type { Sealer } from '../host/sealer.ts';
 import type { Profile, SitePaths } from '../host/site.ts';
 import { TlogPolicyFile } from '../host/tlog-policy-file.ts';
@@ -22,6 +23,7 @@ import { EnvelopeKeeper } from './envelope-keeper.ts';
 import { readHalts } from './halts.ts';
 import type { LedgerTrouble } from './health/facts.ts';
 import { Holds } from './holds.ts';
+import { LedgerKeys } from './ledger-keys.ts';
 import { systemResumed, systemStarted } from './methods/system.ts';
 import { OPEN, type PeerSettings, Peers } from './peers.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
@@ -38,6 +40,8 @@ export interface EngineOptions {
   clock: MachineClock;
   random: EngineState['random'];
   signer: NoteSigner;
+  /** Where that key lies, so that it can be rotated; absent: it cannot. */
+  keyFiles?: LedgerKeyFiles;
   sealer: Sealer;
   /** How callers must be known; absent: they need not be. */
   peers?: PeerSettings;
@@ -63,6 +67,7 @@ export class LedgerKeeper {
   /** Outlives the ledger: it is what brings it back. */
   readonly disk: DiskGuard;
   readonly #options: EngineOptions;
+  readonly #keys: LedgerKeys;
   readonly #lock: WriterLock;
   readonly #head: HeadStore;
   #state: EngineState | null = null;
@@ -78,6 +83,8 @@ export class LedgerKeeper {
   constructor(options: EngineOptions) {
     this.#options = options;
     this.disk = new DiskGuard(options.disk ?? null, () => options.clock.now());
+    const { paths, signer, report } = options;
+    this.#keys = new LedgerKeys({ paths, signer, files: options.keyFiles ?? null, report });
     this.#lock = lockWriter(options.paths.ledger);
     try {
       this.#head = openHeadStore(options.paths.head);
@@ -178,7 +185,9 @@ export class LedgerKeeper {
   }
 
   #open(): EngineState {
-    const { paths, site, profile, signer, sealer, random } = this.#options;
+    const { paths, site, profile, sealer, random } = this.#options;
+    this.#keys.settle();
+    const { signer } = this.#keys;
     const ledger = openLedger({ path: paths.ledger, headPath: paths.head, origin: signer.name, signer });
     const projections = new Projections(ledger.database);
     const suspended = readSuspended(projections);
@@ -196,12 +205,14 @@ export class LedgerKeeper {
       peers: new Peers(policies, site, this.#options.peers ?? OPEN),
       halts: readHalts(ledger, projections),
       disk: this.disk,
+      keys: this.#keys,
       breakglass: new BreakglassSessions(policies, this.time),
       limits: new ActorLimits(),
       sealer,
       envelopes: new EnvelopeKeeper(ledger, projections, sealer),
       random,
     };
+    this.#keys.restore(ledger);
     this.#hear(state);
     const { applied, steps } = recordedPolicy(state);
     policies.activate(applied, steps);
@@ -225,8 +236,9 @@ export class LedgerKeeper {
     this.#heard = ledger.size;
   }
 
-  /** What a batch says about the time counts from now on: it is durable. */
+  /** What a batch says about keys and the time counts from now on: it is durable. */
   committed({ state, learned, toldTime }: Batch): void {
+    this.#keys.committed(state.ledger);
     for (const outside of learned) this.time.learn(outside);
     if (toldTime) this.time.recorded();
     this.#heard = state.ledger.size;

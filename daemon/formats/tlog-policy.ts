@@ -104,6 +104,17 @@ export function openTrustedCheckpoint(note: string | Uint8Array, trust: LogTrust
   return checkpoint;
 }
 
+/** The text of a tlog-policy with the newest key of a log in place of its old ones; all else stays, comments too. */
+export function withLogKey(text: string, old: readonly string[], vkey: string): string {
+  return text
+    .split('\n')
+    .map((line) => {
+      const [, start, key, end] = /^([ \t]*log[ \t]+)([^ \t]+)(.*)$/.exec(line) ?? [];
+      return key !== undefined && old.includes(key) ? `${start}${vkey}${end}` : line;
+    })
+    .join('\n');
+}
+
 const LINES = { log: readLog, witness: readWitness, group: readGroup, quorum: readQuorum } as const;
 
 function readLine(draft: Draft, keyword: string, words: string[], line: number): void {

@@ -21,7 +21,9 @@ export interface Recovery {
 export class LedgerWriter extends LedgerReader implements Ledger {
   /** Null after an orderly stop. */
   readonly recovered: Recovery | null;
-  readonly #signer: NoteSigner;
+  #signer: NoteSigner;
+  /** The key from this batch on, which both sign; null outside a change of keys. */
+  #nextSigner: NoteSigner | null = null;
   readonly #sql: ReturnType<typeof prepareWrites>;
   #phase: Phase = 'idle';
   /** The checkpoint made by `seal`, not yet committed. */
@@ -81,6 +83,13 @@ export class LedgerWriter extends LedgerReader implements Ledger {
     return index;
   }
 
+  changeKey(next: NoteSigner): void {
+    this.#expect('open');
+    if (next.name !== this.origin)
+      throw new Error(`ledger: a key named ${next.name} cannot sign for ${this.origin}`);
+    this.#nextSigner = next;
+  }
+
   seal(): string {
     this.#expect('open');
     this.#sealed = this.tree.size === this.size ? this.committed.note : this.#signHead();
@@ -95,6 +104,8 @@ export class LedgerWriter extends LedgerReader implements Ledger {
     this.database.commit();
     // Point of no return: the batch is on disk under its checkpoint. Only now may anyone hear of either.
     this.committed = { size: this.tree.size, note: this.#sealed };
+    if (this.#nextSigner !== null) this.#signer = this.#nextSigner;
+    this.#nextSigner = null;
     this.#phase = 'idle';
   }
 
@@ -104,6 +115,7 @@ export class LedgerWriter extends LedgerReader implements Ledger {
     this.database.rollback();
     this.tree.rollback();
     this.#looked = null;
+    this.#nextSigner = null;
     this.#phase = 'idle';
     // What a failed commit wrote lies behind the log's end, where a verifier would have to call it a torn tail.
     if (committing) this.#moveLog('TRUNCATE');
@@ -132,7 +144,8 @@ export class LedgerWriter extends LedgerReader implements Ledger {
   #signHead(): string {
     const size = this.tree.size;
     const text = formatCheckpoint({ origin: this.origin, size, root: this.tree.root() });
-    const note = signNote(text, [this.#signer]);
+    const signers = this.#nextSigner === null ? [this.#signer] : [this.#signer, this.#nextSigner];
+    const note = signNote(text, signers);
     this.#sql.insertCheckpoint.run(size, note);
     return note;
   }

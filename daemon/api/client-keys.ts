@@ -1,0 +1,28 @@
+import type { LogKey } from '../formats/log-keys.ts';
+import type { NamedActor } from './client-bodies.ts';
+
+/** Why a key is rotated, and who says so. */
+export interface RotateKeyBody {
+  reason: string;
+  actor?: NamedActor;
+}
+
+/** The keys of the ledger, oldest first; `since` when the one in use was made, null where nobody can tell any more. */
+export interface LedgerKeysReply {
+  origin: string;
+  vkey: string;
+  since: string | null;
+  keys: LogKey[];
+}
+
+/** What came of a rotation: from the checkpoint of `size` entries on the new key signs. */
+export interface RotatedLedgerKey {
+  name: 'ledger';
+  old: string;
+  new: string;
+  size: number;
+  record_id: number;
+  /** Signed by both. */
+  checkpoint: string;
+  proof: string;
+}
