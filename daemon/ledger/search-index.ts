@@ -90,7 +90,7 @@ function createIndex(path: string, origin: string): Database {
   database.begin();
   // No content, no positions inside of it: only which entry has which term.
   database.exec(
-    "CREATE VIRTUAL TABLE terms USING fts5(terms, content='', detail=none, columnsize=0, tokenize='ascii')",
+    "CREATE VIRTUAL TABLE filed USING fts5(terms, content='', detail=none, columnsize=0, tokenize='ascii')",
   );
   database.exec(
     'CREATE TABLE spans (span INTEGER PRIMARY KEY, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL) STRICT',
@@ -171,10 +171,10 @@ class FtsIndex implements SearchIndex {
 function prepareIndex(database: Database) {
   const find = (order: string) =>
     database.prepareColumn<number>(
-      `SELECT rowid FROM terms WHERE terms MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid ${order} LIMIT ?`,
+      `SELECT rowid FROM filed WHERE filed MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid ${order} LIMIT ?`,
     );
   return {
-    insert: database.prepare('INSERT INTO terms (rowid, terms) VALUES (?, ?)'),
+    insert: database.prepare('INSERT INTO filed (rowid, terms) VALUES (?, ?)'),
     span: database.prepare(
       `INSERT INTO spans (span, first_at, last_at) VALUES (?, ?, ?)
 ON CONFLICT (span) DO UPDATE SET first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)`,
