@@ -8,6 +8,7 @@ import { incidentHealth, incidentSummary } from './health/incidents.ts';
 import { ledgerHealth } from './health/ledger.ts';
 import { policyHealth, policySummary } from './health/policy.ts';
 import { allowsDoubt, timeHealth, timeSummary } from './health/time.ts';
+import { cosignedSummary } from './methods/cosign.ts';
 import { heldBrief } from './methods/hold.ts';
 
 /** `status.get`: is it deciding, what waits, what is degraded and what to do. `ready` is false when it cannot allow. */
@@ -46,6 +47,7 @@ export function engineStatus(facts: HealthFacts): object {
     held_update: heldBrief(state, time),
     decisions: state?.projections.counts() ?? null,
     incidents: incidentSummary(state),
+    witnesses: state === null ? null : cosignedSummary(state),
     disk: facts.disk,
     breakglass: breakglassSummary(state, time),
     anomalies: anomalySummary(state, time.now),

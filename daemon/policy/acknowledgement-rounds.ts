@@ -1,8 +1,6 @@
-import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { errorCode, makeDir } from '../host/durable-file.ts';
 import { type TakenAcknowledgements, type TakeOptions, takeAcknowledgements } from './acknowledgements.ts';
+import { InboxFolder } from './inbox-folder.ts';
 
 /** What is told of a round in which something happened. */
 export interface RoundListener {
@@ -17,9 +15,7 @@ export interface RoundsOptions extends Omit<TakeOptions, 'path' | 'medium'> {
 }
 
 const EVERY_MS = 5_000;
-const REFUSED = 'refused';
-/** Refused ones that are kept for people to look at. */
-const KEPT_REFUSED = 100;
+const NAME = /^[0-9a-f]{64}\.json$/;
 
 /**
  * Takes acknowledgements as they come: out of the inbox every few seconds, and from a medium when asked. What did its work
@@ -28,15 +24,13 @@ const KEPT_REFUSED = 100;
  */
 export class AcknowledgementRounds {
   readonly #options: RoundsOptions;
-  readonly #inbox: string;
-  /** Names that could not be moved: not looked at again before they change. */
-  readonly #stuck = new Map<string, string>();
+  readonly #inbox: InboxFolder;
   #last: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(options: RoundsOptions) {
     this.#options = options;
-    this.#inbox = join(options.inbox, 'acknowledgements');
+    this.#inbox = new InboxFolder(join(options.inbox, 'acknowledgements'), NAME);
   }
 
   /** Now, and then every five seconds until `stop`. */
@@ -57,11 +51,11 @@ export class AcknowledgementRounds {
 
   /** One look at the inbox. Never rejects. */
   async inboxRound(): Promise<void> {
-    if (!this.#isWaiting()) return;
+    if (this.#inbox.waiting().length === 0) return;
     try {
-      const report = await this.#take(this.#inbox);
-      this.#clear([...report.done, ...report.idle]);
-      this.#setAside(report.refused.map(({ name }) => name));
+      const report = await this.#take(this.#inbox.path);
+      this.#inbox.clear([...report.done, ...report.idle]);
+      this.#inbox.setAside(report.refused.map(({ name }) => name));
       if (report.removed.length + report.refused.length > 0) this.#options.listener.taken(report);
     } catch (error) {
       this.#options.listener.failed(error);
@@ -80,60 +74,5 @@ export class AcknowledgementRounds {
     const turn = this.#last.then(() => takeAcknowledgements({ path, outbox, site, engine }));
     this.#last = turn.catch(() => {});
     return turn;
-  }
-
-  /** Whether anything lies there that was not looked at: cheap, because it is asked all the time. */
-  #isWaiting(): boolean {
-    try {
-      return readdirSync(this.#inbox).some(
-        (name) => /^[0-9a-f]{64}\.json$/.test(name) && this.#stuck.get(name) !== this.#stamp(name),
-      );
-    } catch {
-      return false;
-    }
-  }
-
-  #clear(names: readonly string[]): void {
-    for (const name of names) this.#away(name, () => rmSync(join(this.#inbox, name), { force: true }));
-  }
-
-  #setAside(names: readonly string[]): void {
-    if (names.length === 0) return;
-    const aside = join(this.#inbox, REFUSED);
-    for (const name of names)
-      this.#away(name, () => {
-        makeDir(aside, 0o770);
-        renameSync(join(this.#inbox, name), join(aside, name));
-      });
-    forgetOldest(aside);
-  }
-
-  /** The inbox is the sync process's too: what may not be moved stays, and is not looked at again as it is. */
-  #away(name: string, act: () => void): void {
-    const stamp = this.#stamp(name);
-    try {
-      act();
-      this.#stuck.delete(name);
-    } catch (error) {
-      if (errorCode(error) === null && !(error instanceof BoundaryError)) throw error;
-      if (this.#stuck.size >= 10_000) this.#stuck.clear();
-      this.#stuck.set(name, stamp);
-    }
-  }
-
-  #stamp(name: string): string {
-    const stat = statSync(join(this.#inbox, name), { throwIfNoEntry: false });
-    return stat === undefined ? 'gone' : `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
-  }
-}
-
-function forgetOldest(dir: string): void {
-  try {
-    const files = readdirSync(dir).map((name) => ({ name, at: statSync(join(dir, name)).mtimeMs }));
-    const old = files.sort((a, b) => b.at - a.at).slice(KEPT_REFUSED);
-    for (const { name } of old) rmSync(join(dir, name), { force: true, recursive: true });
-  } catch (error) {
-    // Tidying up is no reason to fail; the next refusal tries again.
-    if (errorCode(error) === null) throw error;
   }
 }

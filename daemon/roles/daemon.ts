@@ -29,6 +29,7 @@ import { openPeers } from './daemon-peers.ts';
 import { openSearch } from './daemon-search.ts';
 import { openSiem } from './daemon-siem.ts';
 import { openWatch } from './daemon-watch.ts';
+import { openWitnesses } from './daemon-witnesses.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
 const SOCKETS: readonly Exclude<SocketKind, 'gateway'>[] = ['request', 'redeem', 'operator'];
@@ -59,6 +60,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const startedAt = systemClock.monotonic();
   const outbox = openOutbox(config, paths, engine, receipts, log);
   const anchors = openAnchors(config, paths, engine, log);
+  const witnesses = openWitnesses(paths, engine, log);
   const peers = await openPeers(config, paths, engine, log);
   const watch = openWatch(config, paths, engine, log);
   const copy = openCopy(config, paths, engine, log);
@@ -103,6 +105,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     ...peers.services,
     ...outbox.services,
     ...anchors.services,
+    ...witnesses.services,
     ...watch.services,
     ...search.services,
     ...evidenceServices({
@@ -131,6 +134,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   await endWatch();
   await endRotation();
   await outbox.stop();
+  await witnesses.stop();
   await siem.stop();
   await search.stop();
   await stop(servers, engine, signal, log);

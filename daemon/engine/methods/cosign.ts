@@ -1,5 +1,5 @@
 import { type CosignedData, cosignatureId } from '../../core/cosigned.ts';
-import { isRefusal, refuse } from '../../core/refusal.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { formatCosigned } from '../../formats/cosignature.ts';
 import { toHex } from '../../formats/digest.ts';
 import type { JsonObject } from '../../formats/json.ts';
@@ -77,21 +77,30 @@ function believedTime(state: EngineState, size: number, fresh: CosignedData['cos
 }
 
 /** What a checkpoint that this log's key signed says against this ledger; null when it is one of its own. */
-function contradictionIn({ ledger }: EngineState, { size, root }: BroughtCosignatures): string | null {
+function contradictionIn({ ledger }: EngineState, { size, root }: BroughtCosignatures): Refusal | null {
   if (size > ledger.size)
-    return `A checkpoint of ${size} entries exists that this ledger's key signed, and the ledger has ${ledger.size}: it was set back, or the key is used elsewhere`;
-  if (toHex(ledger.root(size)) !== root)
-    return `Another history of ${size} entries exists than this ledger's, signed by its key: the ledger was changed or forked, or the key is used elsewhere`;
-  return null;
+    return refuse(
+      'ledger.set_back',
+      `A checkpoint of ${size} entries exists that this ledger's key signed, and the ledger has ${ledger.size}: it was set back, or the key is used elsewhere.`,
+    );
+  if (toHex(ledger.root(size)) === root) return null;
+  return refuse(
+    'ledger.forked',
+    `Another history of ${size} entries exists than this ledger's, signed by its key: the ledger was changed or forked, or the key is used elsewhere.`,
+  );
 }
 
-function halted(batch: Batch, { size, root, cosignatures }: BroughtCosignatures, what: string): AfterCommit {
+function halted(
+  batch: Batch,
+  { size, root, cosignatures }: BroughtCosignatures,
+  { refused: code, message }: Refusal,
+): AfterCommit {
   const { ledger } = batch.state;
   const own = size > ledger.size ? {} : { own_root: toHex(ledger.root(size)) };
   const noticed = recordIncident(batch, {
     cause: 'history_contradicted',
     concerned: { target: null, tool: null },
-    detail: `${what}.`,
+    detail: message,
     evidence: {
       size,
       root,
@@ -106,8 +115,8 @@ function halted(batch: Batch, { size, root, cosignatures }: BroughtCosignatures,
   return () =>
     problem(
       refuse(
-        'ledger.contradicted',
-        `${what}. The site is halted (${noticed.id}), and the cosignatures were not taken in. Keep that file: it is proof. Do not delete or restore anything; run holdfast ledger verify, and call whoever is responsible.`,
+        code,
+        `${message} The site is halted (${noticed.id}), and the cosignatures were not taken in. Keep that file: it is proof. Do not delete or restore anything; run holdfast ledger verify, and call whoever is responsible.`,
       ),
     );
 }
