@@ -54,7 +54,7 @@ it('feeds a file and the outbox through kills, each event once', { timeout: 180_
   expect(told.file()).toEqual(all);
   expect(told.outbox()).toEqual(all);
   const status = await world.json('status');
-  const { feeds } = (status.host as { siem: { feeds: object[] } }).siem;
+  const { feeds } = (status.daemon as { host: { siem: { feeds: object[] } } }).host.siem;
   expect(feeds).toMatchObject([
     { feed: 'file', trouble: null, state: { behind: 0 } },
     { feed: 'outbox', trouble: null, state: { behind: 0 } },
