@@ -99,6 +99,26 @@ export function verifyConsistency(
   if (size1 === 0) {
     return proof.length === 0 && equalBytes(root1, EMPTY_ROOT);
   }
+  const roots = consistencyRoots(size1, size2, proof, root1);
+  return roots !== null && equalBytes(roots.first, root1) && equalBytes(roots.second, root2);
+}
+
+/**
+ * The two roots that a consistency proof between sizes `0 < size1 < size2` adds up to, whatever anybody said they are. A
+ * proof that adds up to a signed second root thereby says what that tree's first `size1` leaves hash to.
+ *
+ * `root1` goes into the sum where `size1` is a power of two, which the proof then leaves out. Null for a proof of the wrong
+ * length, for one that lacks `root1`, and for sizes that are none.
+ */
+export function consistencyRoots(
+  size1: number,
+  size2: number,
+  proof: readonly Uint8Array[],
+  root1: Uint8Array | null,
+): { first: Uint8Array; second: Uint8Array } | null {
+  if (!isCount(size1) || !isCount(size2) || size1 === 0 || size1 >= size2 || !areHashes(proof)) {
+    return null;
+  }
   let fn = size1 - 1;
   let sn = size2 - 1;
   while (isOdd(fn)) {
@@ -106,15 +126,16 @@ export function verifyConsistency(
     sn = half(sn);
   }
   // Step 2: a size that is a power of two is its own first subtree, which the proof leaves out.
-  const [first, ...rest] = fn === 0 ? [root1, ...proof] : proof;
-  if (first === undefined) {
-    return false;
+  const first = fn === 0 ? root1 : proof[0];
+  const rest = fn === 0 ? proof : proof.slice(1);
+  if (first === undefined || first === null) {
+    return null;
   }
-  let fr = first;
-  let sr = first;
+  let fr: Uint8Array = first;
+  let sr: Uint8Array = first;
   for (const hash of rest) {
     if (sn === 0) {
-      return false;
+      return null;
     }
     if (isOdd(fn) || fn === sn) {
       fr = nodeHash(hash, fr);
@@ -129,7 +150,7 @@ export function verifyConsistency(
     fn = half(fn);
     sn = half(sn);
   }
-  return sn === 0 && equalBytes(fr, root1) && equalBytes(sr, root2);
+  return sn === 0 ? { first: fr, second: sr } : null;
 }
 
 /**

@@ -1,0 +1,219 @@
+import { type Anchor, anchorHead } from '../formats/anchor.ts';
+import { equalBytes, toHex } from '../formats/digest.ts';
+import { consistencyRanges, consistencyRoots, type Range } from '../formats/merkle.ts';
+
+/*
+ * A pile of anchors of one log, in any order, held against each other: every tree head was signed by the log, every proof
+ * says what the tree began with. A log that showed two histories cannot take either back.
+ */
+
+/** An anchor whose signature holds, and where it was found. */
+export interface SignedAnchor {
+  from: string;
+  anchor: Anchor;
+}
+
+/** A tree head of the log; `signed`: where it was found, empty when a later head only implies it. */
+export interface PileHead {
+  size: number;
+  root: Uint8Array;
+  signed: string[];
+}
+
+/** Two histories: the same up to `agree` entries, no longer at `differ`. */
+export interface Fork {
+  agree: number;
+  differ: number;
+  /** Where each was found, or the later heads that imply it. */
+  one: string[];
+  other: string[];
+}
+
+export interface PileJudgement {
+  /** Signed heads, smallest first. */
+  heads: PileHead[];
+  newest: PileHead;
+  fork: Fork | null;
+  /** Files whose proof does not add up to what they are to prove. */
+  unproven: string[];
+  /** Signed heads that nothing here links to the newest one: the anchors in between are missing. */
+  unlinked: PileHead[];
+}
+
+interface Node extends PileHead {
+  /** Heads that this one is proven to continue. */
+  continues: Set<Node>;
+  /** Files of later heads that say so. */
+  implied: string[];
+}
+
+/** Judges anchors of one log that are signed by it. Throws `RangeError` for an empty pile. */
+export function judgePile(pile: readonly SignedAnchor[]): PileJudgement {
+  const nodes = new Nodes();
+  for (const { from, anchor } of pile) {
+    const { size, root } = anchorHead(anchor);
+    nodes.at(size, root).signed.push(from);
+  }
+  const unproven = pile.filter((one) => !link(nodes, one)).map(({ from }) => from);
+  const heads = nodes.all().filter(({ signed }) => signed.length > 0);
+  const newest = heads.at(-1);
+  if (newest === undefined) throw new RangeError('a pile has at least one anchor');
+  const known = ancestors(newest);
+  return {
+    heads,
+    newest,
+    fork: forkIn(nodes),
+    unproven,
+    unlinked: heads.filter((head) => head !== newest && !known.has(head)),
+  };
+}
+
+/** The heads that are known, signed or implied, by size and root. */
+class Nodes {
+  readonly #bySize = new Map<number, Map<string, Node>>();
+
+  at(size: number, root: Uint8Array): Node {
+    const roots = this.#bySize.get(size) ?? new Map<string, Node>();
+    this.#bySize.set(size, roots);
+    const key = toHex(root);
+    const node = roots.get(key) ?? { size, root, signed: [], continues: new Set<Node>(), implied: [] };
+    roots.set(key, node);
+    return node;
+  }
+
+  ofSize(size: number): Node[] {
+    return [...(this.#bySize.get(size)?.values() ?? [])];
+  }
+
+  all(): Node[] {
+    return [...this.#bySize.keys()].sort((a, b) => a - b).flatMap((size) => this.ofSize(size));
+  }
+
+  /** Sizes with more than one root, smallest first. */
+  doubled(): Node[][] {
+    return [...this.#bySize.keys()]
+      .sort((a, b) => a - b)
+      .map((size) => this.ofSize(size))
+      .filter((nodes) => nodes.length > 1);
+  }
+}
+
+/** Notes what an anchor proves. False when its proof adds up to something else. */
+function link(nodes: Nodes, { from, anchor }: SignedAnchor): boolean {
+  const { size, root } = anchorHead(anchor);
+  const { old, proof } = anchor;
+  if (old === size) return proof.length === 0;
+  if (old === 0) return true;
+  const head = nodes.at(size, root);
+  const candidates = isPowerOfTwo(old) ? nodes.ofSize(old).map((node) => node.root) : [null];
+  for (const candidate of candidates) {
+    const roots = consistencyRoots(old, size, proof, candidate);
+    if (roots === null || !equalBytes(roots.second, root)) continue;
+    const before = nodes.at(old, roots.first);
+    before.implied.push(from);
+    head.continues.add(before);
+    return true;
+  }
+  // Without any head of that size there is nothing to add up from: it proves nothing, and contradicts nothing.
+  return candidates.length === 0;
+}
+
+function ancestors(node: Node): Set<PileHead> {
+  const found = new Set<PileHead>();
+  const open = [...node.continues];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (found.has(next)) continue;
+    found.add(next);
+    open.push(...next.continues);
+  }
+  return found;
+}
+
+function forkIn(nodes: Nodes): Fork | null {
+  const [first] = nodes.doubled();
+  const [one, other] = first ?? [];
+  if (one === undefined || other === undefined) return null;
+  const both = ancestors(other);
+  const common = [...ancestors(one)].filter((head) => both.has(head)).map(({ size }) => size);
+  return { agree: Math.max(0, ...common), differ: one.size, one: witnesses(one), other: witnesses(other) };
+}
+
+function witnesses({ signed, implied }: Node): string[] {
+  return signed.length > 0 ? signed : implied;
+}
+
+function isPowerOfTwo(n: number): boolean {
+  return Number.isInteger(Math.log2(n));
+}
+
+/** A ledger as far as anchors can be held against it. */
+export interface ComparedTree {
+  size: number;
+  /** Root of its first `size` entries. */
+  rootAt(size: number): Uint8Array;
+  /** Hash over a range of its leaves, as consistency proofs have them. */
+  rangeAt(range: Range): Uint8Array;
+}
+
+/** How a pile stands to a ledger. */
+export interface Comparison {
+  /** Largest tree that both have in common, as far as the pile reaches. */
+  agree: number;
+  /** The first entry that differs is one of `from … to - 1`; null when none does. */
+  diverges: { from: number; to: number; files: string[] } | null;
+  /** The largest head behind the end of the ledger; null when none is. */
+  ahead: PileHead | null;
+}
+
+/** Holds the pile's heads, and what their proofs say of earlier ones, against a ledger. */
+export function compareWith(tree: ComparedTree, pile: readonly SignedAnchor[]): Comparison {
+  const claims = pile.flatMap((one) => claimsOf(one));
+  const within = claims.filter(({ size }) => size <= tree.size);
+  const isSame = ({ size, root }: Claim): boolean => equalBytes(tree.rootAt(size), root);
+  const wrong = within.filter((claim) => !isSame(claim)).sort((a, b) => a.size - b.size);
+  const [first] = wrong;
+  const limit = first?.size ?? Number.POSITIVE_INFINITY;
+  const agree = Math.max(0, ...within.filter(({ size }) => size < limit).map(({ size }) => size));
+  const ahead = claims.filter(({ size }) => size > tree.size).sort((a, b) => b.size - a.size)[0];
+  return {
+    agree,
+    diverges: first === undefined ? null : narrowed(tree, pile, agree, first),
+    ahead: ahead === undefined ? null : { size: ahead.size, root: ahead.root, signed: [ahead.from] },
+  };
+}
+
+interface Claim {
+  size: number;
+  root: Uint8Array;
+  from: string;
+}
+
+/** The head that an anchor carries, and the earlier one that its proof implies where it says which. */
+function claimsOf({ from, anchor }: SignedAnchor): Claim[] {
+  const { size, root } = anchorHead(anchor);
+  const roots = consistencyRoots(anchor.old, size, anchor.proof, null);
+  const implied = roots !== null && equalBytes(roots.second, root) ? roots.first : null;
+  return [{ size, root, from }, ...(implied === null ? [] : [{ size: anchor.old, root: implied, from }])];
+}
+
+/** The hashes in a proof are those of parts of the other tree: the leftmost part that differs holds the first entry that does. */
+function narrowed(
+  tree: ComparedTree,
+  pile: readonly SignedAnchor[],
+  agree: number,
+  first: Claim,
+): NonNullable<Comparison['diverges']> {
+  const whole = { from: agree, to: first.size, files: [first.from] };
+  const anchor = pile.find(({ from }) => from === first.from)?.anchor;
+  const { old = 0, proof = [] } = anchor ?? {};
+  const { size, root } = anchor === undefined ? first : anchorHead(anchor);
+  const roots = consistencyRoots(old, size, proof, null);
+  if (roots === null || !equalBytes(roots.second, root)) return whole;
+  const parts = consistencyRanges(old, size).map((range, index) => ({ range, hash: proof[index] }));
+  for (const { range, hash } of parts.sort((a, b) => a.range.start - b.range.start)) {
+    if (range.end > tree.size || hash === undefined) return whole;
+    if (equalBytes(tree.rangeAt(range), hash)) continue;
+    return { ...whole, from: Math.max(agree, range.start), to: Math.min(first.size, range.end) };
+  }
+  return whole;
+}
