@@ -167,7 +167,8 @@ function render(
     `${paint(style, paint('bold', word))}  ${meaning}`,
     rows([
       ['file', plain(ledgerPath)],
-      ['origin', plain(trust.origin)],
+      ['origin', originWords(report, trust)],
+      ['keys', followedWords(report)],
       ['trust', countersignature === null ? '' : countersignatureWords(countersignature)],
       ['entries', report.entries.toLocaleString('en-US')],
       ['took', `${seconds.toFixed(2)} s${rate}`],
@@ -180,6 +181,19 @@ function render(
     return `${paint(style, paint('bold', wrongFile))}  ${plain(only.detail)}`;
   if (report.findings.length > 0) lines.push('', renderFindings(report));
   return lines.join('\n');
+}
+
+function originWords({ origin }: VerifyReport, trust: VerifiedFiles['trust']): string {
+  const next = trust.logs.find(({ succeeds }) => origin !== undefined && succeeds?.origin === origin);
+  if (origin === undefined || next === undefined) return plain(origin ?? trust.origin);
+  return `${plain(origin)}, closed at ${next.succeeds?.size} entries; ${plain(next.origin)} goes on for it`;
+}
+
+/** What an old trust file does not know, and cannot tell. */
+function followedWords({ followed = [] }: VerifyReport): string {
+  if (followed.length === 0) return '';
+  const at = followed.map(({ from }) => String(from + 1)).join(', ');
+  return `rotated at ${at}: your trust file predates it. Each old key vouches for the new one, as a stolen one could; a newer trust file says which count`;
 }
 
 function renderFindings({ findings, total }: VerifyReport): string {

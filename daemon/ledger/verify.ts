@@ -1,3 +1,4 @@
+import type { LogKey } from '../formats/log-keys.ts';
 import { archiveDir } from './archive.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type Finding, Findings, tampered, type VerifyCode } from './finding.ts';
@@ -14,6 +15,7 @@ import {
   truncation,
 } from './verify-files.ts';
 import { readHead, verifyHead } from './verify-head.ts';
+import { believedOrigin, followKeys } from './verify-keys.ts';
 import { otherLog } from './verify-origin.ts';
 import type { LedgerTrust } from './verify-range.ts';
 import { verifyRanges } from './verify-ranges.ts';
@@ -49,6 +51,10 @@ export interface VerifyReport {
   entries: number;
   /** Newest stored checkpoint that covers the entries read; null when there is none. */
   checkpoint: { size: number; root: string; note: string } | null;
+  /** Name of the log, where it is another than the trust's newest: one that this goes on for. */
+  origin?: string;
+  /** Keys that the trust did not name, and that a key which it names vouches for in the ledger; absent when there are none. */
+  followed?: LogKey[];
   /** Absent where no entry was ever archived. */
   archive?: ArchiveReport;
   /** The first of them; `total` counts all. */
@@ -117,7 +123,8 @@ async function verifySnapshot(
     findings.add(stranger);
     return { entries: countEntries(database, findings), checkpoint: null };
   }
-  const headScope = { where: options.headPath ?? '', trust: options.trust, findings };
+  const origin = believedOrigin(database, options.trust);
+  const headScope = { where: options.headPath ?? '', trust: { ...options.trust, origin }, findings };
   const head = files.head === null ? null : await readHead(files.head, headScope);
   database.beginRead();
   findings.addAll(schemaDefects(database).map((defect) => tampered('schema', 'sqlite_schema', defect)));
@@ -125,13 +132,15 @@ async function verifySnapshot(
   const projections = startChecks(options, database, entries);
   const marks = StreamMarks.ofSize(entries);
   const archive = options.archiveDir ?? archiveDir(options.ledgerPath);
+  const stored = new EntryRows(database, archive);
+  const { trust, followed } = followKeys(database, stored, headScope.trust);
   const segments = verifySegments(database, archive);
   findings.addAll(segments.findings);
   const tree = new TreeVerifier(findings);
   await verifyRanges({
     database,
     size: entries,
-    trust: options.trust,
+    trust,
     marks,
     archive,
     threads: options.threads,
@@ -142,11 +151,18 @@ async function verifySnapshot(
     },
   });
   findings.addAll(tree.upperTiles(database));
-  findings.addAll(verifyStreams(database, marks, entries, new EntryRows(database, archive)));
+  findings.addAll(verifyStreams(database, marks, entries, stored));
   const checkpoint = newestCheckpoint(database, entries, findings);
-  if (head !== null) verifyHead(head, { entries, rootAt: (size) => tree.root(database, size) }, headScope);
+  const rootAt = (size: number): Uint8Array | null => tree.root(database, size);
+  if (head !== null) verifyHead(head, { entries, rootAt }, { ...headScope, trust });
   findings.addAll(await projections);
-  return { entries, checkpoint, ...(segments.report.segments === 0 ? {} : { archive: segments.report }) };
+  return {
+    entries,
+    checkpoint,
+    ...(origin === options.trust.origin ? {} : { origin }),
+    ...(followed.length === 0 ? {} : { followed }),
+    ...(segments.report.segments === 0 ? {} : { archive: segments.report }),
+  };
 }
 
 /** Started before the ranges, whose threads leave this one idle. Its failure is heard where it is awaited. */

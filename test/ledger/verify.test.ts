@@ -379,8 +379,17 @@ describe('signers', () => {
 
   test('of a later log of the same site are judged entry by entry', async () => {
     atRest(60);
-    const report = await verify({ trust: { origin: `${ORIGIN}/1`, vkeys: TRUST.vkeys } });
+    const later = `${ORIGIN}/1`;
+    const report = await verify({ trust: { origin: later, vkeys: [signerOf(9, later).vkey] } });
     expect(report.code).toBe(10);
+    expect(report.findings.filter(({ code }) => code === 13)).not.toEqual([]);
+  });
+
+  test('of a later log vouch for the one before, when they are given with its keys', async () => {
+    atRest(60);
+    const later = `${ORIGIN}/1`;
+    const vkeys = [...TRUST.vkeys, signerOf(9, later).vkey];
+    expect(await verify({ trust: { origin: later, vkeys } })).toMatchObject({ code: 0, origin: ORIGIN });
   });
 
   test('of another site beside one checkpoint that is ours are judged one by one', async () => {
