@@ -19,6 +19,8 @@ export type HostMethod =
   | 'peers.identify'
   | 'tls.renew'
   | 'canary.run'
+  | 'retention.prune'
+  | 'retention.carry'
   | 'ledger.search'
   | 'evidence.export'
   | 'actions.execute'

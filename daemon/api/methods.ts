@@ -15,6 +15,7 @@ import { HELD_METHODS } from './policy-methods.ts';
 import { problem } from './problem.ts';
 import { READING_METHODS } from './reading-methods.ts';
 import * as reply from './replies.ts';
+import { RETENTION_METHODS } from './retention-methods.ts';
 import * as schema from './schemas.ts';
 
 export type * from './method.ts';
@@ -179,6 +180,7 @@ export const METHODS: readonly Method[] = [
   ...ANCHOR_METHODS,
   ...COSIGNATURE_METHODS,
   ...READING_METHODS,
+  ...RETENTION_METHODS,
   {
     name: 'policy.get',
     kind: 'engine',

@@ -13,6 +13,8 @@ export const ROUTINE: ReadonlySet<EngineMethod> = new Set<EngineMethod>([
   'anchors.export',
   'anchors.carried',
   'anchors.cosign',
+  'retention.archived',
+  'retention.carry',
   'policy.apply',
   'policy.refuse',
 ]);

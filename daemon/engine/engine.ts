@@ -1,6 +1,7 @@
 import { refuse } from '../core/refusal.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { isStorageError } from '../ledger/database.ts';
+import { Clearing } from './clearing.ts';
 import { Batch, type EngineState } from './context.ts';
 import { diskFull, ROUTINE } from './disk-routine.ts';
 import { Expiry } from './expiry.ts';
@@ -36,6 +37,7 @@ export class Engine {
   readonly #options: EngineOptions;
   readonly #keeper: LedgerKeeper;
   readonly #expiry = new Expiry();
+  readonly #clearing: Clearing;
   readonly #startedAt: number;
   readonly #heartbeat: Heartbeat;
 
@@ -43,6 +45,7 @@ export class Engine {
     this.#options = options;
     this.#startedAt = options.clock.now();
     this.#keeper = new LedgerKeeper(options);
+    this.#clearing = new Clearing(options.report);
     this.#heartbeat = new Heartbeat(options.heartbeatMs ?? null, options.clock.monotonic());
   }
 
@@ -166,7 +169,7 @@ export class Engine {
     const none = { replies: [], events: [] };
     this.#keeper.disk.look();
     const state = this.#keeper.recovered();
-    if (state === null) return none;
+    if (state === null || !this.#clear(state)) return none;
     const time = this.#keeper.time.read();
     state.keys.tend();
     state.time.tend(believesKernel(state));
@@ -179,6 +182,17 @@ export class Engine {
     const beat = this.#heartbeat.due(state.disk.level, this.#options.clock.monotonic());
     const idle = ids.length === 0 && age.unrecorded().length === 0 && waits && beat === null;
     return idle ? none : this.process([internal('system.tick', JSON.stringify({ ids, beat }))]);
+  }
+
+  /** Archived entries leave the table a few at a time. False when the disk failed at it: a trouble like any other. */
+  #clear(state: EngineState): boolean {
+    try {
+      this.#clearing.round(state.ledger);
+      return true;
+    } catch (error) {
+      this.#keeper.fail(state, error);
+      return false;
+    }
   }
 
   /** What has run out of time. A disk that cannot be read is a trouble like any other, not the end of the thread. */

@@ -10,6 +10,14 @@ import { DISK_SETTINGS, type DiskConfig, parseDisk } from './disk-config.ts';
 import { readBounded } from './durable-file.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import { PEERS_SETTINGS, type PeersConfig, parsePeers } from './peers-config.ts';
+import {
+  INTEGRITY_SETTINGS,
+  type IntegrityConfig,
+  parseIntegrity,
+  parseRetention,
+  RETENTION_SETTINGS,
+  type RetentionConfig,
+} from './retention-config.ts';
 import { parseSecrets, SECRETS_SETTINGS, type SecretsConfig } from './secrets-config.ts';
 import { parseSiem, SIEM_SETTINGS, type SiemConfig } from './siem-config.ts';
 import { type Profile, sitePaths } from './site.ts';
@@ -45,6 +53,8 @@ export interface SiteConfig {
   siem: SiemConfig;
   /** When tree heads leave the site. */
   anchors: AnchorsConfig;
+  retention: RetentionConfig;
+  integrity: IntegrityConfig;
   log: { level: LogLevel };
   /** Where keys and credentials come from. */
   secrets: SecretsConfig;
@@ -103,6 +113,8 @@ export function parseConfig(text: string, path: string): SiteConfig {
     'watch',
     'anchors',
     'siem',
+    'retention',
+    'integrity',
     'log',
     'operator_actor',
     'secrets',
@@ -144,6 +156,8 @@ export function parseConfig(text: string, path: string): SiteConfig {
     watch: parseWatch(top.section('watch', WATCH_SETTINGS), profile),
     siem: parseSiem(top.section('siem', SIEM_SETTINGS)),
     anchors: parseAnchors(top.section('anchors', ANCHORS_SETTINGS), profile),
+    retention: parseRetention(top.section('retention', RETENTION_SETTINGS), profile),
+    integrity: parseIntegrity(top.section('integrity', INTEGRITY_SETTINGS), profile),
     log: { level: top.section('log', ['level']).choice('level', LOG_LEVELS, 'info') },
     secrets: parseSecrets(top.section('secrets', SECRETS_SETTINGS)),
     operator_actor: top.optionalText(

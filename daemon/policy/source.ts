@@ -27,6 +27,7 @@ const OPTIONAL = [
   'oidc',
   'privacy',
   'reading',
+  'retention',
   'secrets',
   'suspension',
   'time',

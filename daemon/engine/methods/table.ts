@@ -37,6 +37,14 @@ import {
 } from './reads.ts';
 import { releasePolicy } from './release.ts';
 import { replayRecorded } from './replay.ts';
+import {
+  archiveSegment,
+  carryArchive,
+  getRetention,
+  holdDecision,
+  releaseDecision,
+  shredDue,
+} from './retention.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
 import { envelopeRotated, rotateEnvelope } from './rotate-envelope.ts';
 import { getLedgerKeys, rotateLedgerKey } from './rotate-ledger-key.ts';
@@ -78,6 +86,11 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'grants.redeem': redeemGrant,
   'grants.revoke': revokeGrant,
   'ledger.disclose': discloseLedger,
+  'retention.archived': archiveSegment,
+  'retention.carry': carryArchive,
+  'retention.hold': holdDecision,
+  'retention.release': releaseDecision,
+  'retention.shred': shredDue,
   'time.state': stateTime,
   'system.tick': tick,
   'system.stopped': systemStopped,
@@ -108,6 +121,7 @@ export const READS: Readonly<Partial<Record<EngineMethod, ReadMethod>>> = {
   'anchors.from': anchorFrom,
   'outbox.keys': outboxKeys,
   'time.get': getTime,
+  'retention.get': getRetention,
   'ledger.checkpoint': getCheckpoint,
   'ledger.keys': getLedgerKeys,
   'ledger.entries': getEntries,
