@@ -45,6 +45,7 @@ export const REFUSALS = {
   'permit.not_yet_valid': 409,
   'permit.already_redeemed': 409,
   'permit.revoked': 409,
+  'permit.values_gone': 409,
   'permit.time_uncertain': 409,
   'permit.not_redeemed': 409,
   'permit.outcome_known': 409,

@@ -1,3 +1,6 @@
+import type { Decision } from '../core/decision.ts';
+import { type FieldState, sensitiveFields } from '../core/envelope-act.ts';
+import { type Refusal, refuse } from '../core/refusal.ts';
 import type { SealedValues } from '../core/sensitive.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { EntryActor } from '../formats/entry.ts';
@@ -46,6 +49,44 @@ export function openEnvelope(state: EngineState, decision: string): SealedValues
   return Object.keys(values).length === 0 ? null : values;
 }
 
+/** Null where the payload has no sensitive field. */
+export interface ToolValues {
+  values: SealedValues | null;
+}
+
+const NO_VALUES: ToolValues = { values: null };
+
+/**
+ * The values that the tool of a decision gets. A refusal where any of them
+ * cannot be had, so that no permit is spent on a run without them.
+ */
+export function valuesForTool(state: EngineState, decision: Decision): ToolValues | Refusal {
+  const fields = sensitiveFields(decision);
+  if (fields.length === 0) return NO_VALUES;
+  const values = openableOrNothing(state, decision.decision_id);
+  if (values !== null && fields.every((field) => Object.hasOwn(values, field))) return { values };
+  return refuse(
+    'permit.values_gone',
+    `The sensitive values of ${decision.decision_id} were destroyed or cannot be opened any more, so its tool would run without them. Nothing may run; ask again. What became of them: holdfast decision replay ${decision.decision_id}`,
+  );
+}
+
+/** How every sensitive field of a decision stands, by its name. */
+export function fieldStates(state: EngineState, decision: Decision): Map<string, FieldState> {
+  const fields = sensitiveFields(decision);
+  if (fields.length === 0) return new Map();
+  const id = decision.decision_id;
+  const shredded = shreddedFields(state, id);
+  const withheld = withheldFields(state, id);
+  const there = openableOrNothing(state, id) ?? {};
+  const stateOf = (field: string): FieldState => {
+    if (shredded === 'all' || shredded.includes(field)) return 'shredded';
+    if (!Object.hasOwn(there, field)) return 'missing';
+    return withheld.includes(field) ? 'withheld' : 'sealed';
+  };
+  return new Map(fields.map((field) => [field, stateOf(field)]));
+}
+
 /** Keeps the values of a decision, encrypted, in the batch's transaction. */
 export function sealEnvelope(batch: Batch, decision: string, values: SealedValues): void {
   const { sealer, projections } = batch.state;
@@ -84,7 +125,7 @@ export function shredEnvelopes(batch: Batch, decisions: readonly string[], why: 
   });
   batch.state.envelopes.shredded();
   for (const decision of found) {
-    const kept = why.fields === undefined ? null : openable(batch.state, decision);
+    const kept = why.fields === undefined ? null : openableOrNothing(batch.state, decision);
     projections.envelopes.remove(decision);
     // Under a new key: what the old one opened is gone with it.
     if (kept !== null) sealEnvelope(batch, decision, kept);
@@ -92,8 +133,8 @@ export function shredEnvelopes(batch: Batch, decisions: readonly string[], why: 
   return recorded;
 }
 
-/** What stays of an envelope when some fields go; an envelope that cannot be opened is worth nothing, so it goes whole. */
-function openable(state: EngineState, decision: string): SealedValues | null {
+/** An envelope that cannot be opened holds nothing for anybody. */
+function openableOrNothing(state: EngineState, decision: string): SealedValues | null {
   try {
     return openEnvelope(state, decision);
   } catch (error) {

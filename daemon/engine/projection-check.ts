@@ -4,6 +4,7 @@ import type { Entry } from '../formats/entry.ts';
 import type { Database, Statement } from '../ledger/database.ts';
 import { type Finding, tampered } from '../ledger/finding.ts';
 import { AnchorChain, type AnchorRow } from './anchor-rows.ts';
+import { checkEnvelopes } from './envelope-check.ts';
 import { PROJECTION_OBJECTS, REBUILT } from './projection-tables.ts';
 import {
   type DecisionRow,
@@ -41,7 +42,7 @@ export function checkProjections(database: Database): Finding[] {
   if (!findings.full) check.everyAnchor();
   if (!findings.full) check.everyKeyCounter();
   if (!findings.full) check.counts();
-  return findings.all;
+  return [...findings.all, ...checkEnvelopes(database)];
 }
 
 class Found {

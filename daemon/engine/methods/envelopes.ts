@@ -5,21 +5,13 @@ import {
   envelopeRoles,
   type FieldState,
   judgeEnvelopeAct,
-  sensitiveFields,
 } from '../../core/envelope-act.ts';
 import { noDecision } from '../../core/lifecycle.ts';
 import { isRefusal, refuse } from '../../core/refusal.ts';
 import type { ExpectedAct } from '../../core/site-act.ts';
-import { BoundaryError } from '../../formats/boundary-error.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { type Batch, type EngineState, loadDecision, proofOf } from '../context.ts';
-import {
-  ENVELOPE_STREAM,
-  openEnvelope,
-  shreddedFields,
-  shredEnvelopes,
-  withheldFields,
-} from '../envelopes.ts';
+import { ENVELOPE_STREAM, fieldStates, openEnvelope, shredEnvelopes } from '../envelopes.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, problem, reply } from '../reply.ts';
 import { countSiteAct, sitePolicy } from '../site-acts.ts';
@@ -28,31 +20,6 @@ import { findDecision, refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
 
 const ANSWERS: readonly EnvelopeAnswer[] = ['shred', 'withhold', 'release'];
-
-/** How every sensitive field of a decision stands, by its name. */
-function fieldStates(state: EngineState, decision: Decision): Map<string, FieldState> {
-  const id = decision.decision_id;
-  const shredded = shreddedFields(state, id);
-  const withheld = withheldFields(state, id);
-  const there = Object.keys(openedOrNothing(state, id));
-  return new Map(
-    sensitiveFields(decision).map((field) => {
-      if (shredded === 'all' || shredded.includes(field)) return [field, 'shredded'];
-      if (!there.includes(field)) return [field, 'missing'];
-      return [field, withheld.includes(field) ? 'withheld' : 'sealed'];
-    }),
-  );
-}
-
-/** An envelope that does not open holds nothing for anybody; why is the status' to say. */
-function openedOrNothing(state: EngineState, id: string): object {
-  try {
-    return openEnvelope(state, id) ?? {};
-  } catch (error) {
-    if (error instanceof BoundaryError) return {};
-    throw error;
-  }
-}
 
 /** `envelopes.get`: which fields of a decision are sensitive, and how each stands. No value. */
 export function getEnvelope(state: EngineState, { args }: EngineCall): EngineReply {

@@ -3,12 +3,12 @@ import { counting } from '../../core/counting.ts';
 import { decisionIdOf, isoTime } from '../../core/create.ts';
 import type { DecisionRecord } from '../../core/fold.ts';
 import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
-import { type Refusal, refuse } from '../../core/refusal.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { rosterAt } from '../../core/roster.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Permit } from '../../formats/permit.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
-import { openEnvelope } from '../envelopes.ts';
+import { valuesForTool } from '../envelopes.ts';
 import { grantState } from '../grants.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
@@ -43,6 +43,8 @@ export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
     checkStillAuthorized(batch, record) ??
     checkBreakglass(batch, permit.breakglass);
   if (wrong !== null) return refused(wrong);
+  const sensitive = valuesForTool(batch.state, record.decision);
+  if (isRefusal(sensitive)) return refused(sensitive);
   assertTransition('redeem', 'permit.redeemed', []);
   const { index } = batch.record(
     permit.decision_id,
@@ -56,7 +58,6 @@ export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
       ...callerData(batch, call),
     },
   );
-  const sensitive = openEnvelope(batch.state, permit.decision_id);
   const redeemed_at = isoTime(batch.now);
   return (state) =>
     reply(200, {
@@ -64,7 +65,7 @@ export function redeemPermit(batch: Batch, call: EngineCall): AfterCommit {
       decision_id: permit.decision_id,
       redeemed_at,
       proof: proofOf(state, index),
-      sensitive,
+      sensitive: sensitive.values,
     });
 }
 

@@ -1,12 +1,14 @@
 import type { CompiledBundle } from '../../core/compile.ts';
 import type { FirstData } from '../../core/create.ts';
+import type { FieldState } from '../../core/envelope-act.ts';
 import { noDecision } from '../../core/lifecycle.ts';
 import { refuse } from '../../core/refusal.ts';
 import { differences, replayDecision } from '../../core/replay.ts';
 import { candidateDifferences } from '../../core/shadow-candidate.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { decodeEntry, type Entry } from '../../formats/entry.ts';
-import type { EngineState } from '../context.ts';
+import { type EngineState, loadDecision } from '../context.ts';
+import { fieldStates } from '../envelopes.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { problem, reply } from '../reply.ts';
 
@@ -40,8 +42,20 @@ export function replayRecorded(state: EngineState, call: EngineCall): EngineRepl
     recorded,
     replayed,
     withheld,
+    envelope: envelopeOf(state, id),
     differences: [...differences(recorded, replayed), ...shadowDifferences(state, entry)],
   });
+}
+
+/** Which sensitive inputs are not there any more, or not to be shown. They were judged when they came in. */
+function envelopeOf(
+  state: EngineState,
+  id: string,
+): { shredded: string[]; withheld: string[]; missing: string[] } {
+  const record = loadDecision(state, id);
+  const states = record === null ? [] : [...fieldStates(state, record.decision)];
+  const those = (wanted: FieldState) => states.flatMap(([field, stands]) => (stands === wanted ? field : []));
+  return { shredded: those('shredded'), withheld: those('withheld'), missing: those('missing') };
 }
 
 /** What was in shadow then is judged again too, while its bundle is here: it decided nothing, so nothing hangs on it. */
