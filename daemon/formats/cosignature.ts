@@ -18,6 +18,8 @@ import {
 
 /** A cosigned checkpoint as it is carried: the note with some signature lines. */
 export const COSIGNED_MAX_BYTES = 32 * 1024;
+/** The end of the year 9999: what RFC 3339 can say. A witness whose clock is behind that says nothing about a time. */
+const TIME_MAX = 253_402_300_799;
 /** Lines in one answer of a witness: one for each of its keys. */
 const ANSWER_MAX_LINES = 16;
 
@@ -140,7 +142,7 @@ function cosignatureOf(text: string, line: string, witnesses: readonly Vkey[]): 
   const vkey = witnesses.find((one) => one.name === name && one.keyId === keyId);
   if (vkey === undefined) return null;
   const time = attempt(() => openNote(join(text, [line]), [vkey]))?.verified[0]?.timestamp ?? null;
-  return time === null ? name : { witness: name, vkey: vkey.text, time, line };
+  return time === null || time > TIME_MAX ? name : { witness: name, vkey: vkey.text, time, line };
 }
 
 /** Null where what is looked at does not hold. */
