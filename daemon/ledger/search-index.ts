@@ -136,6 +136,9 @@ class FtsIndex implements SearchIndex {
   file(documents: readonly IndexedDocument[], mark: IndexMark): void {
     try {
       this.#database.begin();
+      // Somebody else may follow the ledger too: an entry that is filed twice would be found twice.
+      if (this.#sql.size.get() !== this.#mark.size)
+        throw new Error('search index: another process files too');
       for (const { index, at, terms } of documents) {
         this.#sql.insert.run(index, terms.join(' '));
         this.#sql.span.run(Math.floor(index / SPAN), at, at);
@@ -179,6 +182,7 @@ function prepareIndex(database: Database) {
       `INSERT INTO spans (span, first_at, last_at) VALUES (?, ?, ?)
 ON CONFLICT (span) DO UPDATE SET first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)`,
     ),
+    size: database.prepareColumn<number>('SELECT size FROM mark'),
     mark: database.prepare('UPDATE mark SET size = ?, first = ?, last = ?'),
     newest: find('DESC'),
     oldest: find('ASC'),

@@ -47,6 +47,8 @@ export interface SearchResult {
 const STEP = 1_000;
 /** Entries read for one page at most; a page that ends early has a cursor all the same. */
 const READ_MAX = 4_000;
+/** Entries tried one by one where an archive is not at hand. */
+const BLIND = 256;
 /** Entries behind the index up to which they are read one by one. */
 const REST_MAX = 2_000;
 /** Proposals taken from the index at a time. */
@@ -79,7 +81,7 @@ export class Searcher {
   /** Files the next entries; true when there are more. Throws SQLite's error when storage fails: nothing was filed then. */
   step(): boolean {
     const { size, first } = this.#index.mark;
-    const page = this.#source.entries(size, Math.min(STEP, this.#source.size() - size));
+    const page = this.#next(size, Math.min(STEP, this.#source.size() - size));
     if (page.length === 0) return false;
     const documents = page.map(({ index, bytes }) => this.#document(index, readEntry(bytes)));
     const hash = (at: number): string => entryHash(page.at(at)?.bytes ?? new Uint8Array());
@@ -90,6 +92,26 @@ export class Searcher {
       last: hash(-1),
     });
     return size + page.length < this.#source.size();
+  }
+
+  /** The next entries without a gap; empty bytes stand for those whose archive was carried off: they cannot be found. */
+  #next(from: number, limit: number): readonly { index: number; bytes: Uint8Array }[] {
+    const page = limit > 0 ? this.#read(from, limit) : [];
+    if (page !== null) return page.filter(({ index }, at) => index === from + at);
+    return Array.from({ length: Math.min(limit, BLIND) }, (_, at) => {
+      const [found] = this.#read(from + at, 1) ?? [];
+      return found?.index === from + at ? found : { index: from + at, bytes: new Uint8Array() };
+    });
+  }
+
+  /** Null when an archive is not at hand. */
+  #read(from: number, limit: number): readonly { index: number; bytes: Uint8Array }[] | null {
+    try {
+      return this.#source.entries(from, limit);
+    } catch (error) {
+      if (error instanceof BoundaryError) return null;
+      throw error;
+    }
   }
 
   /** One page of what matches. */
@@ -141,7 +163,7 @@ export class Searcher {
   #learnRest(size: number): number {
     const from = Math.max(this.indexed, this.#learned);
     if (size - this.indexed > REST_MAX) return this.indexed;
-    for (const { index, bytes } of this.#source.entries(from, size - from)) {
+    for (const { index, bytes } of this.#read(from, size - from) ?? []) {
       const entry = readEntry(bytes);
       if (entry !== null && entry.seq === 0) this.#originFor(index, entry);
     }
@@ -171,7 +193,7 @@ export class Searcher {
   }
 
   #entry(index: number): Entry | null {
-    const [found] = this.#source.entries(index, 1);
+    const [found] = this.#read(index, 1) ?? [];
     return found?.index === index ? readEntry(found.bytes) : null;
   }
 
@@ -214,11 +236,12 @@ export class Searcher {
   #isOfThisHistory({ size, first, last }: IndexMark): boolean {
     if (size === 0) return true;
     if (size > this.#source.size()) return false;
-    const hash = (index: number): string | null => {
-      const [found] = this.#source.entries(index, 1);
-      return found?.index === index ? entryHash(found.bytes) : null;
+    const fits = (index: number, digest: string): boolean => {
+      const [found] = this.#read(index, 1) ?? [];
+      // What was carried off says nothing against it.
+      return found?.index !== index || entryHash(found.bytes) === digest;
     };
-    return hash(0) === first && hash(size - 1) === last;
+    return fits(0, first) && fits(size - 1, last);
   }
 }
 
