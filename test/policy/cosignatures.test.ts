@@ -193,7 +193,7 @@ describe('cosignatures', () => {
           const code = await codeOf(take(note.slice(0, at) + junk + note.slice(at + junk.length)));
           // What was put there may be what stood there.
           if (code === 'accepted') unspoilt = true;
-          else expect(code).toMatch(/^(note|checkpoint|cosignature)\./);
+          else expect(code).toMatch(/^(note|base64|checkpoint|cosignature)\./);
         },
       ),
       { numRuns: 60 },
