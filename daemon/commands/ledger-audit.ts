@@ -1,6 +1,5 @@
 import { AUDIT_KINDS, Audit, type AuditFinding, type AuditKind, type AuditReport } from '../core/audit.ts';
 import { checkProjectionsAside } from '../engine/projection-aside.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry } from '../formats/entry.ts';
 import { systemClock } from '../host/clock.ts';
 import { viewLedger } from '../ledger/open.ts';
@@ -10,6 +9,7 @@ import { EXIT, endWith } from './exit.ts';
 import { filesOf, type VerifyOptions } from './ledger-verify.ts';
 import { print, printJson } from './render/output.ts';
 import { count, fitted, moment, paint, plain, table } from './render/text.ts';
+import { instantOf } from './since.ts';
 
 interface AuditOptions extends VerifyOptions {
   since?: string;
@@ -26,7 +26,7 @@ const PAGE = 1_000;
  * when the entries cannot be believed, 4 when anything waits for somebody, else 0.
  */
 export async function auditAndReport(options: AuditOptions): Promise<void> {
-  const since = options.since === undefined ? undefined : sinceOf(options.since);
+  const since = options.since === undefined ? undefined : instantOf('--since', options.since);
   const files = await filesOf(options);
   const verified = await verifyLedger({ ...files, projectionChecks: checkProjectionsAside });
   if (!SOUND.includes(verified.code)) {
@@ -63,23 +63,6 @@ function auditFile(
   } finally {
     staged?.remove();
   }
-}
-
-const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
-/** `7d`, `24h`, `90m`, or an instant. */
-function sinceOf(text: string): number {
-  const ago = /^([1-9]\d{0,4})([mhd])$/.exec(text);
-  if (ago !== null) return systemClock.now() - Number(ago[1]) * UNIT_MS[ago[2] as keyof typeof UNIT_MS];
-  const at = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{3})?)?Z)?$/.test(text)
-    ? Date.parse(text)
-    : Number.NaN;
-  if (!Number.isNaN(at)) return at;
-  throw new BoundaryError(
-    'since.malformed',
-    'Write --since as a duration such as 7d or 24h, or as 2026-11-21 or 2026-11-21T06:00:00Z; nothing was read.',
-    { at: '--since' },
-  );
 }
 
 function render(report: AuditReport): string {

@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { ENTRY_TYPES } from '../formats/entry.ts';
 import { parseLimit, type SiteOptions } from './access.ts';
 import { withRootOption } from './countersignature.ts';
 import { type EntrySource, type IndexedEntry, openEntries } from './entry-source.ts';
+import { assertType } from './entry-type.ts';
+import { searchCommand } from './ledger-search.ts';
 import { assertFree } from './permit-file.ts';
 import { renderEntries, renderEntry } from './render/entry.ts';
 import { print, printJson } from './render/output.ts';
@@ -16,6 +17,7 @@ export function ledgerCommand(): Command {
     .addCommand(verifyCommand())
     .addCommand(auditCommand())
     .addCommand(listCommand())
+    .addCommand(searchCommand())
     .addCommand(showCommand())
     .addCommand(proveCommand())
     .addCommand(exportCommand())
@@ -93,15 +95,6 @@ function listCommand(): Command {
       if (options.json) for (const entry of found) printJson(entry);
       else print(renderEntries(found));
     });
-}
-
-/** A misspelt type would look like "there are none". */
-function assertType(type: string | undefined): void {
-  if (type === undefined || Object.hasOwn(ENTRY_TYPES, type)) return;
-  throw new BoundaryError(
-    'entry.unknown_type',
-    `${JSON.stringify(type.slice(0, 80))} is no type of entry; nothing was read. There are: ${Object.keys(ENTRY_TYPES).sort().join(', ')}.`,
-  );
 }
 
 const PAGE = 200;
