@@ -130,6 +130,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'verify, list, show, prove, export or rebuild the ledger',
     load: async () => (await import('./commands/ledger.ts')).ledgerCommand(),
   },
+  anchor: {
+    group: PROOF,
+    summary: 'tree heads that leave the site: export, list, verify',
+    load: async () => (await import('./commands/anchor.ts')).anchorCommand(),
+  },
   copy: {
     group: PROOF,
     summary: 'begin a second copy of the ledger on another disk',

@@ -1,6 +1,6 @@
 import { type Anchor, anchorHead } from '../formats/anchor.ts';
 import { equalBytes, toHex } from '../formats/digest.ts';
-import { consistencyRanges, consistencyRoots, type Range } from '../formats/merkle.ts';
+import { consistencyRanges, consistencyRoots, EMPTY_ROOT } from '../formats/merkle.ts';
 
 /*
  * A pile of anchors of one log, in any order, held against each other: every tree head was signed by the log, every proof
@@ -151,8 +151,8 @@ export interface ComparedTree {
   size: number;
   /** Root of its first `size` entries. */
   rootAt(size: number): Uint8Array;
-  /** Hash over a range of its leaves, as consistency proofs have them. */
-  rangeAt(range: Range): Uint8Array;
+  /** Its own consistency proof between two sizes that it has. */
+  proofBetween(old: number, size: number): readonly Uint8Array[];
 }
 
 /** How a pile stands to a ledger. */
@@ -209,11 +209,12 @@ function narrowed(
   const { size, root } = anchor === undefined ? first : anchorHead(anchor);
   const roots = consistencyRoots(old, size, proof, null);
   if (roots === null || !equalBytes(roots.second, root)) return whole;
-  const parts = consistencyRanges(old, size).map((range, index) => ({ range, hash: proof[index] }));
-  for (const { range, hash } of parts.sort((a, b) => a.range.start - b.range.start)) {
-    if (range.end > tree.size || hash === undefined) return whole;
-    if (equalBytes(tree.rangeAt(range), hash)) continue;
-    return { ...whole, from: Math.max(agree, range.start), to: Math.min(first.size, range.end) };
-  }
-  return whole;
+  if (size > tree.size) return whole;
+  const own = tree.proofBetween(old, size);
+  const differing = consistencyRanges(old, size)
+    .filter((_, index) => toHex(own[index] ?? EMPTY_ROOT) !== toHex(proof[index] ?? EMPTY_ROOT))
+    .sort((a, b) => a.start - b.start);
+  const [part] = differing;
+  if (part === undefined) return whole;
+  return { ...whole, from: Math.max(agree, part.start), to: Math.min(first.size, part.end) };
 }
