@@ -25,6 +25,7 @@ export const RETENTION_METHODS: readonly Method[] = [
     summary: 'The retention rule in force, archived segments with their files, and decisions that are held.',
     sockets: ['operator'],
     http: { verb: 'GET', path: '/v1/retention' },
+    query: Type.Object({ brief: Type.Optional(Type.Literal('true')) }, closed),
     reply: reply.Anything,
   },
   {

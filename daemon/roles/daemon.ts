@@ -26,6 +26,7 @@ import { openCopy } from './daemon-copy.ts';
 import { evidenceServices } from './daemon-evidence.ts';
 import { openOutbox } from './daemon-outbox.ts';
 import { openPeers } from './daemon-peers.ts';
+import { openRetention } from './daemon-retention.ts';
 import { openSearch } from './daemon-search.ts';
 import { openSiem } from './daemon-siem.ts';
 import { openWatch } from './daemon-watch.ts';
@@ -66,6 +67,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const copy = openCopy(config, paths, engine, log);
   const siem = openSiem(config, paths, loadSigner(join(paths.keys, LEDGER_KEY)).name, log);
   const search = openSearch(config, paths, loadSigner(join(paths.keys, LEDGER_KEY)).name, log);
+  const retention = openRetention(config, paths, engine, log);
   const parts: DaemonParts = {
     engine,
     policyUpdate: async (digest, environment) =>
@@ -92,9 +94,16 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       copy: copy.status(),
       siem: siem.status(),
       search: search.status(),
+      retention: retention.status(),
     }),
     extraDegraded: () =>
-      [...watch.degraded(), ...copy.degraded(), ...siem.degraded(), ...search.degraded()].map((one) => ({
+      [
+        ...watch.degraded(),
+        ...copy.degraded(),
+        ...siem.degraded(),
+        ...search.degraded(),
+        ...retention.degraded(),
+      ].map((one) => ({
         ...one,
       })),
   };
@@ -108,6 +117,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     ...witnesses.services,
     ...watch.services,
     ...search.services,
+    ...retention.services,
     ...evidenceServices({
       config,
       paths,
@@ -128,10 +138,12 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const endAnchors = await anchors.start();
   const endWatch = await watch.start();
   const endCopy = await copy.start();
+  const endRetention = await retention.start();
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
   await endAnchors();
   await endWatch();
+  await endRetention();
   await endRotation();
   await outbox.stop();
   await witnesses.stop();

@@ -15,6 +15,8 @@ const WELL: Readonly<Record<Component, string>> = {
   copy: 'the second copy of the ledger, where one is kept, is up to date',
   backup: 'backups, where they are scheduled, are made',
   search: 'the search index follows the ledger',
+  retention: 'ledger, archive and envelopes take no more of the disk than the policy lets them',
+  integrity: 'the background check of the ledger found nothing wrong',
   siem: 'SIEM feeds, where there are any, go on',
 };
 

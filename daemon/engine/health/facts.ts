@@ -34,6 +34,8 @@ export type Component =
   | 'copy'
   | 'backup'
   | 'search'
+  | 'retention'
+  | 'integrity'
   | 'siem';
 
 /** One thing that is wrong, what it does to decisions, and what a person can do about it. */

@@ -252,8 +252,8 @@ function firstIdAt(ms: number): string {
   return `dec_${hex.slice(0, 8)}-${hex.slice(8)}`;
 }
 
-/** `retention.get`: the rule, what was archived, what is held. */
-export function getRetention(state: EngineState): EngineReply {
+/** `retention.get`: the rule, what was archived, what is held, and how much room it takes; `brief` without the segments. */
+export function getRetention(state: EngineState, call: EngineCall): EngineReply {
   const found = ruleInForce(state);
   try {
     const segments = state.ledger.archive.segments();
@@ -261,21 +261,37 @@ export function getRetention(state: EngineState): EngineReply {
     return reply(200, {
       rule: isRefusal(found) ? null : { ...found.rule, words: found.evidence },
       size: state.ledger.size,
-      segments: segments.map(({ first, until, file, kept, record, carried }) => ({
-        first,
-        until,
-        entries: until - first - kept.entries,
-        file: file.name,
-        bytes: file.bytes,
-        sha256: file.sha256,
-        record,
-        carried_to: carried?.to ?? null,
-      })),
+      archived: {
+        segments: segments.length,
+        entries: segments.reduce((sum, { first, until, kept }) => sum + until - first - kept.entries, 0),
+        bytes: segments.reduce((sum, { file, carried }) => sum + (carried === null ? file.bytes : 0), 0),
+        carried: segments.filter(({ carried }) => carried !== null).length,
+      },
       held: holds.map(({ id, first_idx: since }) => ({ decision: id, record: since })),
       envelopes: state.projections.envelopes.count(),
+      reusable_bytes: reusableBytes(state),
+      ...(call.args.brief === 'true' ? {} : { segments: segments.map(segmentView) }),
     });
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     return problem(refuse('ledger.archived', error.message));
   }
+}
+
+/** Room inside the database file that what is recorded next will use before the file grows. */
+function reusableBytes({ ledger: { database } }: EngineState): number {
+  return Number(database.pragma('freelist_count')) * Number(database.pragma('page_size'));
+}
+
+function segmentView({ first, until, file, kept, record, carried }: Segment): JsonObject {
+  return {
+    first,
+    until,
+    entries: until - first - kept.entries,
+    file: file.name,
+    bytes: file.bytes,
+    sha256: file.sha256,
+    record,
+    carried_to: carried?.to ?? null,
+  };
 }
