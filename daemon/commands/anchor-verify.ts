@@ -9,12 +9,13 @@ import {
   type LogVerdict,
 } from './anchor-judgement.ts';
 import { openTree, verifyFiles } from './anchor-ledger.ts';
-import { withRootOption } from './countersignature.ts';
+import { readJudgedTrust, withRootOption } from './countersignature.ts';
 import { endWith } from './exit.ts';
 import { filesOf, type VerifiedFiles, type VerifyOptions } from './ledger-verify.ts';
 import { renderVerdict } from './render/anchor.ts';
 import { print, printJson } from './render/output.ts';
 import { count } from './render/text.ts';
+import { logTrust } from './trust.ts';
 
 interface AnchorVerifyOptions extends VerifyOptions {
   against?: string;
@@ -50,20 +51,30 @@ export function verifyCommand(): Command {
 async function runVerify(paths: string[], options: AnchorVerifyOptions): Promise<void> {
   const pile = await readAnchors(paths);
   if (pile.anchors.length + pile.unreadable.length === 0) throw noAnchors(paths);
-  const files = await filesOf(options);
-  const alone = options.trust !== undefined && options.ledger === undefined && options.tiles === undefined;
-  if (alone && options.against !== undefined) throw nothingToCompare();
-  const ledger = alone ? null : await openAtHand(files, options);
+  const { trust, countersignature, files } = await believed(options);
+  const ledger = files === null ? null : await openAtHand(files, options);
   try {
-    const verdict = judgeAnchors(pile, files.trust, ledger);
-    const about = files.countersignature === null ? {} : { countersignature: files.countersignature };
+    const verdict = judgeAnchors(pile, trust, ledger);
+    const about = countersignature === null ? {} : { countersignature };
     if (options.json) printJson({ ...document(verdict), ...about });
-    else print(renderVerdict(verdict, files.countersignature));
+    else print(renderVerdict(verdict, countersignature));
     endWith(verdict.code);
   } finally {
     ledger?.tree?.close();
     ledger?.against?.close();
   }
+}
+
+/** Whose signatures count, and the ledger to hold the anchors against; with a trust file alone there is none. */
+async function believed(options: AnchorVerifyOptions) {
+  const { trust: path, ledger, tiles, against } = options;
+  if (path !== undefined && ledger === undefined && tiles === undefined) {
+    if (against !== undefined) throw nothingToCompare();
+    const { trust, countersignature } = await readJudgedTrust(path, options);
+    return { trust: logTrust(trust), countersignature, files: null };
+  }
+  const files = await filesOf(options);
+  return { trust: files.trust, countersignature: files.countersignature, files };
 }
 
 /** Verified by itself first: anchors are held against its tree, and only that tells whether the entries are in it. */
