@@ -10,7 +10,6 @@ import type { SitePaths } from '../host/site.ts';
 import type { Alarm } from './alarm.ts';
 import { findingOf, type Programs } from './programs.ts';
 
-const TRUST_FILES = ['root.json', 'ledger.vkey'];
 const TRUST_MAX_BYTES = 1_048_576;
 
 /** What the gateway was started with, by digest: its part of `holdfast.json`, and the files that it trusts. */
@@ -20,18 +19,15 @@ export type Configuration = Readonly<Record<string, string | null>>;
  * The gateway's configuration as it lies on the disk now. A file that cannot be read has no digest. Settings of other
  * roles are left out: changing them is nothing that a gateway has to notice.
  */
-export function readConfiguration(paths: SitePaths): Configuration {
+export function readConfiguration(paths: SitePaths, ledgerKeys: { digest(): string | null }): Configuration {
   return {
     'holdfast.json': attempt(() => {
       const { site, profile, sockets, gateway, peers } = loadConfig(paths.root);
       return canonicalText({ site, profile, sockets, gateway, peers } as unknown as JsonObject);
     }),
-    ...Object.fromEntries(
-      TRUST_FILES.map((name) => [
-        `trust/${name}`,
-        attempt(() => readBounded(join(paths.trust, name), TRUST_MAX_BYTES)),
-      ]),
-    ),
+    'trust/root.json': attempt(() => readBounded(join(paths.trust, 'root.json'), TRUST_MAX_BYTES)),
+    // The one file that changes by itself: by a rotation, which the keys before it vouch for.
+    'trust/ledger.vkey': ledgerKeys.digest(),
   };
 }
 

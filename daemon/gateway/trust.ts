@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { parseVkey } from '../formats/signed-note.ts';
+import type { LogVkey } from '../formats/log-keys.ts';
 import type { SiteConfig } from '../host/config.ts';
 import { readBounded } from '../host/durable-file.ts';
 import type { Profile, SitePaths } from '../host/site.ts';
+import { KnownKeys } from './known-keys.ts';
 
 /**
- * What the gateway believes without asking anyone: its own copy of the site's name, the ledger's origin and key, and the
- * pinned policy root. Read once at start; the engine cannot change it.
+ * What the gateway believes without asking anyone: its own copy of the site's name, the ledger's origin and keys, and the
+ * pinned policy root. Read at start; the engine cannot change it, but that a key which is believed may name the next one.
  */
 export interface GatewayTrust {
   site: string;
@@ -15,20 +16,27 @@ export interface GatewayTrust {
   /** Permits must name it. */
   audience: string;
   /** Name of the site's log. */
-  origin: string;
-  /** C2SP vkeys of the ledger. */
-  vkeys: string[];
+  readonly origin: string;
+  /** Keys of that log as they stand when they are asked for, each with the checkpoints that it may sign. */
+  readonly vkeys: readonly LogVkey[];
   /** Bytes of the pinned TUF root. */
   root: Uint8Array;
 }
 
 const ROOT_MAX_BYTES = 512 * 1024;
-const VKEY_MAX_BYTES = 1_024;
+
+/** The ledger's keys, held against what this gateway has seen before. Throws BoundaryError `trust.*`, `file.*`. */
+export function openKnownKeys(paths: SitePaths): KnownKeys {
+  return KnownKeys.open(paths.trust, join(paths.gateway, 'keys.json'));
+}
 
 /** Throws BoundaryError when a trust file is missing, malformed or of another site: then the gateway does not start. */
-export function loadTrust(paths: SitePaths, config: SiteConfig): GatewayTrust {
-  const vkey = new TextDecoder().decode(readBounded(join(paths.trust, 'ledger.vkey'), VKEY_MAX_BYTES)).trim();
-  const origin = parseVkey(vkey).name;
+export function loadTrust(
+  paths: SitePaths,
+  config: SiteConfig,
+  known: Pick<KnownKeys, 'origin' | 'keys'> = openKnownKeys(paths),
+): GatewayTrust {
+  const { origin } = known;
   const own = `${config.site}/ledger`;
   // A ledger that was restored goes on as `<site>/ledger/<n>` (design: "Ledger").
   if (origin !== own && !origin.startsWith(`${own}/`)) {
@@ -44,7 +52,9 @@ export function loadTrust(paths: SitePaths, config: SiteConfig): GatewayTrust {
     profile: config.profile,
     audience: config.gateway.audience,
     origin,
-    vkeys: [vkey],
+    get vkeys() {
+      return known.keys;
+    },
     root: readBounded(join(paths.trust, 'root.json'), ROOT_MAX_BYTES),
   };
 }

@@ -18,7 +18,7 @@ import { Programs } from '../gateway/programs.ts';
 import { recover } from '../gateway/recover.ts';
 import { runTool } from '../gateway/run-tool.ts';
 import { SeenRoots } from '../gateway/seen-roots.ts';
-import { loadTrust } from '../gateway/trust.ts';
+import { loadTrust, openKnownKeys } from '../gateway/trust.ts';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
@@ -91,9 +91,10 @@ async function openDesk(parts: {
   ending: AbortSignal;
 }): Promise<Desk> {
   const { config, paths, engine, log, ending } = parts;
-  // Before trust is read: what is compared later is what was believed now.
-  const started = readConfiguration(paths);
-  const trust = loadTrust(paths, config);
+  const keys = openKnownKeys(paths);
+  // Before the rest of trust is read: what is compared later is what was believed now.
+  const started = readConfiguration(paths, keys);
+  const trust = loadTrust(paths, config, keys);
   const journal = await Journal.open(join(paths.gateway, 'journal'));
   const clock = systemClock;
   const reporter = new OutcomeReporter({ engine, journal, clock, log });
@@ -106,7 +107,7 @@ async function openDesk(parts: {
   const gate: Gatekeeper = { trust, engine, bundles, journal, reporter, clock, log, programs, alarm, run };
   const watch = new IntegrityWatch({
     started,
-    read: () => readConfiguration(paths),
+    read: () => readConfiguration(paths, keys),
     programs,
     inForce: bundlesInForce(engine, bundles),
     alarm,

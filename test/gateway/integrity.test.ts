@@ -17,13 +17,16 @@ import { Alarm } from '../../daemon/gateway/alarm.ts';
 import { enforce } from '../../daemon/gateway/enforce.ts';
 import { IntegrityWatch, readConfiguration } from '../../daemon/gateway/integrity.ts';
 import { Programs } from '../../daemon/gateway/programs.ts';
+import { openKnownKeys } from '../../daemon/gateway/trust.ts';
 import { formatConfig } from '../../daemon/host/config.ts';
 import { createLogger } from '../../daemon/host/log.ts';
+import { newSigningKey } from '../../daemon/host/signer.ts';
 import { sitePaths } from '../../daemon/host/site.ts';
 import { FakeEngine, testBundle, unreachable } from './fake-engine.ts';
 import { makeWorld, request, type World } from './world.ts';
 
 const log = createLogger('gateway', 'silent', {});
+const ORIGIN = 'outpost-7.example/ledger';
 let dir: string;
 
 beforeEach(() => {
@@ -175,7 +178,8 @@ describe('the watch over configuration and tools', () => {
       formatConfig({ site: 'outpost-7.example', profile: 'dev', operatorActor: null }),
     );
     writeFileSync(join(paths.trust, 'root.json'), '{}');
-    writeFileSync(join(paths.trust, 'ledger.vkey'), 'vkey');
+    mkdirSync(paths.gateway, { recursive: true });
+    writeFileSync(join(paths.trust, 'ledger.vkey'), `${newSigningKey(ORIGIN).vkey}\n`);
     return paths;
   }
 
@@ -183,9 +187,10 @@ describe('the watch over configuration and tools', () => {
     const paths = site();
     const port = engine();
     const alarm = new Alarm(port, log);
+    const keys = openKnownKeys(paths);
     const watch = new IntegrityWatch({
-      started: readConfiguration(paths),
-      read: () => readConfiguration(paths),
+      started: readConfiguration(paths, keys),
+      read: () => readConfiguration(paths, keys),
       programs: new Programs(),
       inForce,
       alarm,
@@ -207,7 +212,7 @@ describe('the watch over configuration and tools', () => {
     ['the path of the tools', 'holdfast.json', (text: string) => text.replace('/usr/sbin:', '/tmp/evil:')],
     ['a file that is no configuration any more', 'holdfast.json', () => '{'],
     ['another policy root', 'trust/root.json', () => '{"signed":{}}'],
-    ['another ledger key', 'trust/ledger.vkey', () => 'vkey of somebody else'],
+    ['another ledger key', 'trust/ledger.vkey', () => `${newSigningKey(ORIGIN).vkey}\n`],
   ])('finds %s', async (_what, file, change) => {
     const { port, watch } = watching();
     const path = join(dir, file);
