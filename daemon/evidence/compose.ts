@@ -42,7 +42,6 @@ export interface EvidenceParts {
   trust: Uint8Array;
   /** What opens the commitments of the fields to be shown. */
   shown: SealedValues;
-  shredded: 'all' | readonly string[];
   /** The record of this export; null where it is made of copied files. */
   record: EvidenceIndex['export'];
 }
@@ -54,6 +53,29 @@ export async function composeEvidence(parts: EvidenceParts, signer: NoteSigner |
   if (signer === null) all.set(MEMBER.unsigned, statementBytes(statement));
   else all.set(MEMBER.statement, encode(signStatement(statement, signer)));
   return writeArchive(all);
+}
+
+/** Which policy belongs to a decision: its bundle, for which environment, and the update that put it in force, if known. */
+export function policyNeeded(
+  gathered: Gathered,
+): { digest: string; environment: string; update_id: string | null } | null {
+  const dataOf = (entry: GatheredEntry | undefined) => decodeEntry(encode(entry?.text ?? '')).data;
+  const { policy, context } = dataOf(
+    gathered.entries.find(({ role }) => role === 'decision'),
+  ) as unknown as FirstData;
+  if (policy === null) return null;
+  const applied = gathered.entries.findLast(({ role }) => role === 'policy');
+  const update_id = applied === undefined ? null : String(dataOf(applied).update_id);
+  return { digest: policy.digest, environment: context.environment, update_id };
+}
+
+/** An update as the policy store gives it out, with bytes. */
+export function unpackUpdate(
+  stored: { update_id: string; files: Record<string, string> } | null,
+): EvidenceParts['update'] {
+  if (stored === null) return null;
+  const files = Object.entries(stored.files).map(([name, text]) => [name, fromBase64(text)] as const);
+  return { update_id: stored.update_id, files: new Map(files) };
 }
 
 interface Own {
@@ -107,13 +129,13 @@ function bundleOf(
 }
 
 function indexOf(
-  { site, gathered, update, shown, shredded, record }: EvidenceParts,
+  { site, gathered, update, shown, record }: EvidenceParts,
   entries: readonly (GatheredEntry & { entry: Entry })[],
   { first, bundle }: { first: FirstData; bundle: { name: string } | null },
 ): EvidenceIndex {
   const { policy, action } = first;
   const sensitive = Object.keys(action.payload).filter((field) => isCommitment(action.payload[field]));
-  const isGone = (field: string) => shredded === 'all' || shredded.includes(field);
+  const isGone = (field: string) => entries.some(({ entry }) => isShredded(entry, gathered.decision, field));
   const hidden = sensitive.filter((field) => !Object.hasOwn(shown, field));
   return {
     v: 1,
@@ -135,6 +157,14 @@ function indexOf(
     omitted: gathered.omitted,
     export: record,
   };
+}
+
+/** Whether an entry says that a field's value was destroyed. */
+function isShredded({ type, data }: Entry, decision: string, field: string): boolean {
+  const { decisions, fields } = data as { decisions?: unknown; fields?: unknown };
+  if (type !== 'envelope.shredded' || !Array.isArray(decisions) || !decisions.includes(decision))
+    return false;
+  return !Array.isArray(fields) || fields.includes(field);
 }
 
 function ledgerFiles({ gathered }: EvidenceParts): [string, Uint8Array][] {

@@ -1,11 +1,9 @@
 import type { Answer, HostServices } from '../api/dispatch.ts';
 import { trustOf } from '../commands/site.ts';
-import type { FirstData } from '../core/create.ts';
-import { type GatheredEntry, MENTIONS_MAX } from '../core/evidence-scope.ts';
+import { MENTIONS_MAX } from '../core/evidence-scope.ts';
 import type { EvidenceOfDecision, Mentions } from '../engine/methods/evidence.ts';
 import { type EngineCall, type EngineHandle, internal, type Peer, textOf } from '../engine/protocol.ts';
-import { composeEvidence } from '../evidence/compose.ts';
-import { fromBase64 } from '../formats/digest.ts';
+import { composeEvidence, policyNeeded, unpackUpdate } from '../evidence/compose.ts';
 import type { EvidenceIndex } from '../formats/evidence.ts';
 import type { NoteSigner } from '../formats/signed-note.ts';
 import type { SiteConfig } from '../host/config.ts';
@@ -104,30 +102,21 @@ async function mentionsOf(engine: EngineHandle, id: string): Promise<number[]> {
 
 async function compose(
   { config, paths, store, signer }: EvidenceParts,
-  { gathered, shown, shredded }: EvidenceOfDecision,
+  { gathered, shown }: EvidenceOfDecision,
   record: NonNullable<EvidenceIndex['export']>,
 ): Promise<Uint8Array> {
-  const applied = gathered.entries.findLast(({ role }) => role === 'policy');
-  const { update_id } = applied === undefined ? { update_id: null } : dataOf<{ update_id: string }>(applied);
-  const { policy, context } = dataOf<FirstData>(gathered.entries.find(({ role }) => role === 'decision'));
-  // Its own update before any other that pins the same bundle.
-  const update = policy === null ? null : store.readUpdate(policy.digest, update_id, context.environment);
-  const files = Object.entries(update?.files ?? {}).map(([name, text]) => [name, fromBase64(text)] as const);
+  const needed = policyNeeded(gathered);
+  const stored =
+    needed === null ? null : store.readUpdate(needed.digest, needed.update_id, needed.environment);
   return composeEvidence(
     {
       site: config.site,
       gathered,
-      update: update === null ? null : { update_id: update.update_id, files: new Map(files) },
+      update: unpackUpdate(stored),
       trust: Buffer.from(`${JSON.stringify(trustOf({ paths, config }), null, 2)}\n`, 'utf8'),
       shown,
-      shredded,
       record,
     },
     signer(),
   );
-}
-
-function dataOf<Data>(entry: GatheredEntry | undefined): Data {
-  if (entry === undefined) throw new Error('evidence: a decision without entries');
-  return (JSON.parse(entry.text) as { data: Data }).data;
 }

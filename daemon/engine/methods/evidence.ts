@@ -2,7 +2,7 @@ import { type Gathered, gatherEvidence, uniquePart } from '../../core/evidence-s
 import { noDecision } from '../../core/lifecycle.ts';
 import type { SealedValues } from '../../core/sensitive.ts';
 import type { EngineState } from '../context.ts';
-import { openEnvelope, shreddedFields, withheldFields } from '../envelopes.ts';
+import { openEnvelope, withheldFields } from '../envelopes.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { problem, reply } from '../reply.ts';
 
@@ -40,8 +40,6 @@ export interface EvidenceOfDecision {
   gathered: Gathered;
   /** Salt and value of the fields that were asked for and may be shown. */
   shown: SealedValues;
-  /** Fields whose values were destroyed. */
-  shredded: 'all' | readonly string[];
 }
 
 /**
@@ -61,6 +59,5 @@ export function gatherForExport(state: EngineState, { args, body }: EngineCall):
   return reply(200, {
     gathered,
     shown: Object.fromEntries(shown),
-    shredded: shreddedFields(state, id),
   } satisfies EvidenceOfDecision);
 }

@@ -1,0 +1,157 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ApiUnreachable } from '../api/client.ts';
+import { gatherEvidence, uniquePart } from '../core/evidence-scope.ts';
+import { readArchive } from '../evidence/archive.ts';
+import { composeEvidence, policyNeeded, unpackUpdate } from '../evidence/compose.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { type EvidenceIndex, MEMBER, parseIndex } from '../formats/evidence.ts';
+import { viewLedger } from '../ledger/open.ts';
+import type { LedgerView } from '../ledger/read.ts';
+import { PolicyStore } from '../policy/store.ts';
+import { actorForRecord, connect, openSite, type SiteOptions } from './access.ts';
+import { assertFree } from './permit-file.ts';
+import { print, printJson } from './render/output.ts';
+import { count, plain, rows } from './render/text.ts';
+import { logTrust, readSealedTrust } from './trust.ts';
+
+interface ExportOptions extends SiteOptions {
+  out: string;
+  reason?: string;
+  show?: string[];
+  actor?: string;
+  ledger?: string;
+  trust?: string;
+  policyStore?: string;
+}
+
+/** `holdfast evidence export`: through the daemon, or from copied files. */
+export async function exportAndReport(id: string, options: ExportOptions): Promise<void> {
+  assertFree(options.out);
+  const bytes =
+    options.ledger === undefined ? await throughDaemon(id, options) : await fromFiles(id, options);
+  const members = await readArchive(bytes);
+  const index = parseIndex(members.get(MEMBER.index) ?? new Uint8Array());
+  // Payloads are in it: it is for whoever asked, and for whom they give it to.
+  writeFileSync(options.out, bytes, { mode: 0o600, flag: 'wx' });
+  if (options.json) printJson({ file: options.out, bytes: bytes.length, files: members.size, ...index });
+  else print(render(options.out, index, members.size));
+}
+
+async function throughDaemon(id: string, options: ExportOptions): Promise<Uint8Array> {
+  const { reason, show, trust, policyStore } = options;
+  if (trust !== undefined || policyStore !== undefined)
+    throw usage(
+      '--trust and --policy-store belong to copied files: give --ledger FILE with them, or leave them out.',
+    );
+  if (reason === undefined)
+    throw usage('Say why it is taken away (--reason TEXT): it is put on record before the file is made.');
+  const site = openSite(options);
+  const actor = actorForRecord(options.actor, site);
+  try {
+    return await connect(site, 'operator').evidence({
+      decision_id: id,
+      reason,
+      ...(show === undefined ? {} : { show }),
+      ...(actor === null ? {} : { actor }),
+    });
+  } catch (error) {
+    if (!(error instanceof ApiUnreachable)) throw error;
+    error.message +=
+      ' Without a daemon, export from copied files: --ledger FILE --trust FILE --policy-store DIR.';
+    throw error;
+  }
+}
+
+/** From a copied ledger and policy store. There is no key to sign with, and no ledger to record it in. */
+async function fromFiles(id: string, options: ExportOptions): Promise<Uint8Array> {
+  const { ledger = '', trust: trustFile, policyStore, show, reason } = options;
+  if (trustFile === undefined || policyStore === undefined)
+    throw usage(
+      'With --ledger give --trust FILE (from "holdfast site export-trust") and --policy-store DIR (a copy of state/policy).',
+    );
+  if (show !== undefined)
+    throw usage(
+      'Sensitive values are encrypted beside the ledger, and only the running daemon opens them: leave out --show.',
+    );
+  if (reason !== undefined)
+    throw usage('Nothing is recorded when copied files are exported: leave out --reason.');
+  assertThere(ledger);
+  assertThere(join(policyStore, 'updates'));
+  const { trust, bytes } = readSealedTrust(trustFile);
+  const view = viewLedger(ledger, logTrust(trust));
+  try {
+    const gathered = gatherEvidence(view, id, mentionsIn(view, id));
+    if (gathered === null)
+      throw new BoundaryError(
+        'decision.not_found',
+        `There is no decision ${id} in ${ledger}; nothing was written.`,
+      );
+    const needed = policyNeeded(gathered);
+    const stored =
+      needed === null
+        ? null
+        : new PolicyStore(policyStore).readUpdate(needed.digest, needed.update_id, needed.environment);
+    const parts = {
+      site: trust.site,
+      gathered,
+      update: unpackUpdate(stored),
+      trust: bytes,
+      shown: {},
+      record: null,
+    };
+    return await composeEvidence(parts, null);
+  } finally {
+    view.close();
+  }
+}
+
+const PAGE = 2_048;
+
+function mentionsIn(view: LedgerView, id: string): number[] {
+  const needle = uniquePart(id);
+  const own = `"stream":"${id}"`;
+  const found: number[] = [];
+  for (let from = view.stream(id)[0]?.index ?? view.size; from < view.size; from += PAGE)
+    for (const { index, bytes } of view.entries(from, PAGE)) {
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      if (text.includes(needle) && !text.includes(own)) found.push(index);
+    }
+  return found;
+}
+
+function render(file: string, index: EvidenceIndex, files: number): string {
+  const { entries, fields, export: record } = index;
+  const own = entries.filter(({ role }) => role === 'decision').length;
+  const fieldLine = (names: readonly string[]) => plain(names.join(', '));
+  return [
+    `Wrote ${plain(file)}: ${count(files, 'file')} about ${index.decision}.`,
+    rows([
+      [
+        'entries',
+        `${own} of the decision, ${entries.length - own} around it, of a log of ${index.tree_size}`,
+      ],
+      ['policy', index.policy === null ? 'none was in force' : index.policy.digest],
+      ['shown', fieldLine(fields.disclosed)],
+      ['withheld', fieldLine(fields.withheld)],
+      ['shredded', fieldLine(fields.shredded)],
+      ['left out', index.omitted === 0 ? '' : `${index.omitted} more entries that name it`],
+      [
+        'on record',
+        record === null
+          ? 'no: it was made of copied files, so the site has no record of this export, and it bears no signature of the site'
+          : `entry ${record.record}, ${record.at}`,
+      ],
+    ]),
+    `Check it anywhere: holdfast evidence verify ${plain(file)} --trust TRUST.json`,
+  ].join('\n');
+}
+
+function assertThere(path: string): void {
+  if (existsSync(path)) return;
+  throw new BoundaryError('file.missing', `${path} does not exist; nothing was written.`, { at: path });
+}
+
+function usage(words: string): BoundaryError {
+  return new BoundaryError('evidence.usage', `${words} Nothing was done.`);
+}
