@@ -18,6 +18,7 @@ interface Replayed {
   recorded: { result: string };
   replayed: { result: string };
   withheld: boolean;
+  envelope: { shredded: string[]; withheld: string[]; missing: string[] };
   differences: string[];
 }
 
@@ -42,6 +43,7 @@ function render({
   policy_digest,
   replayed,
   withheld,
+  envelope,
   differences,
 }: Replayed): string {
   const same = differences.length === 0;
@@ -55,7 +57,17 @@ function render({
     rows([
       ['policy', plain(policy)],
       ['note', note],
+      ['destroyed', goneWords(envelope.shredded)],
+      ['withheld', goneWords(envelope.withheld)],
+      ['missing', goneWords(envelope.missing)],
     ]),
     ...differences.map((line) => `  ${plain(line)}`),
   ].join('\n');
+}
+
+/** Sensitive inputs that are not to be had any more; the verdict does not need them. */
+function goneWords(fields: readonly string[]): string {
+  return fields.length === 0
+    ? ''
+    : `${fields.map(plain).join(', ')}; judged when it came in, and taken as recorded`;
 }

@@ -10,6 +10,8 @@ import {
   requireActor,
   type SiteOptions,
 } from './access.ts';
+import { checkDisclosureCommand, discloseCommand } from './decision-disclose.ts';
+import { shredCommand, withholdCommand } from './decision-envelope.ts';
 import { decisionReplayCommand } from './decision-replay.ts';
 import { assertFree, writePermitFile } from './permit-file.ts';
 import { renderDecision, renderDecisions, renderExplanation } from './render/decision.ts';
@@ -42,7 +44,11 @@ export function decisionCommand(): Command {
     .addCommand(decisionReplayCommand())
     .addCommand(cancelCommand())
     .addCommand(reviewCommand())
-    .addCommand(reconcileCommand());
+    .addCommand(reconcileCommand())
+    .addCommand(discloseCommand())
+    .addCommand(checkDisclosureCommand())
+    .addCommand(withholdCommand())
+    .addCommand(shredCommand());
 }
 
 function showCommand(): Command {

@@ -39,6 +39,7 @@ export function rotateCommand(): Command {
 /** Name of a key → how it is rotated. */
 const ROTATIONS: Readonly<Record<string, (site: Site, options: RotateOptions) => Promise<void>>> = {
   ledger: rotateLedger,
+  envelope: rotateEnvelope,
 };
 
 async function rotateLedger(site: Site, options: RotateOptions): Promise<void> {
@@ -59,5 +60,26 @@ async function rotateLedger(site: Site, options: RotateOptions): Promise<void> {
       ['from', `the checkpoint of ${made.size} entries on, which both keys signed`],
       ['recorded', `entry ${made.record_id}`],
     ])}\nNow write new trust files for auditors and headquarters: holdfast site export-trust FILE`,
+  );
+}
+
+async function rotateEnvelope(site: Site, options: RotateOptions): Promise<void> {
+  const client = connect(site, 'operator');
+  const actor = site.config.operator_actor;
+  const made = await client
+    .rotateEnvelopeKey({ reason: options.reason, ...(actor === null ? {} : { actor: { id: actor } }) })
+    .finally(() => client.close());
+  if (options.json) {
+    printJson(made);
+    return;
+  }
+  print(
+    `${paint('green', paint('bold', 'ROTATED'))}  New sensitive values lie under envelope key ${made.to}.\n${rows(
+      [
+        ['recorded', `entry ${made.record_id}`],
+        ['old values', 'their data keys are wrapped anew in the background'],
+        ['old key', 'destroyed when that is done; a second entry says so'],
+      ],
+    )}`,
   );
 }

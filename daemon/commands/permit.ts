@@ -66,7 +66,7 @@ async function believed(
 }
 
 /** The tlog-policy of the site at hand, for the operator who is at home. */
-function ownTrust(options: SiteOptions): LogTrust {
+export function ownTrust(options: SiteOptions): LogTrust {
   const policy = join(sitePaths(siteDir(options.dir, process.env)).trust, 'tlog-policy');
   try {
     const trust = readLogTrust({ policy });
