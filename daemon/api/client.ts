@@ -37,6 +37,7 @@ import type {
 import type { ClientTls } from './client-identity.ts';
 import type { LedgerKeysReply, RotatedLedgerKey, RotateKeyBody } from './client-keys.ts';
 import type { Disclosed, DisclosureBody, FoundPage, SearchCall } from './client-reading.ts';
+import type { CarriedArchive, HoldBody, PruneReport, RetentionState } from './client-retention.ts';
 import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
 import { durationMs } from './duration.ts';
 
@@ -46,6 +47,7 @@ export type * from './client-envelopes.ts';
 export { type ClientTls, clientTlsFor } from './client-identity.ts';
 export type * from './client-keys.ts';
 export type * from './client-reading.ts';
+export type * from './client-retention.ts';
 export { ApiProblem, ApiUnreachable, type CallOptions, type UnreachableReason } from './client-transport.ts';
 
 /** Beyond a long-poll's own time: how long the answer may take to come. */
@@ -284,6 +286,35 @@ export class ApiClient {
   takeAcknowledgements(path: string, options: CallOptions = {}): Promise<JsonObject> {
     const target = '/v1/outbox/acknowledgements';
     return this.#json({ verb: 'POST', path: target, body: { path }, timeoutMs: 600_000, ...options });
+  }
+
+  /** The retention rule in force, archived segments, held decisions. */
+  retention(): Promise<RetentionState> {
+    return this.#json({ verb: 'GET', path: '/v1/retention' });
+  }
+
+  /** Moves what the policy lets go into archive files, or says what would move. */
+  prune(dryRun: boolean): Promise<PruneReport> {
+    const body = { dry_run: dryRun };
+    return this.#json({ verb: 'POST', path: '/v1/retention/prune', body, timeoutMs: 3_600_000 });
+  }
+
+  /** Records that a true copy of an archive file lies elsewhere; the file here goes. */
+  carryArchive(body: {
+    first: number;
+    sha256: string;
+    to: string;
+    actor?: { id: string };
+  }): Promise<CarriedArchive> {
+    return this.#json({ verb: 'POST', path: '/v1/retention/carry', body });
+  }
+
+  holdDecision(body: HoldBody): Promise<{ decision: string; index: number }> {
+    return this.#json({ verb: 'POST', path: '/v1/retention/holds', body });
+  }
+
+  releaseDecision(body: HoldBody): Promise<{ decision: string; index: number }> {
+    return this.#json({ verb: 'POST', path: '/v1/retention/holds/release', body });
   }
 
   /** How far the site's clock can be believed, with a fresh challenge for a statement of the time. */

@@ -5,6 +5,8 @@ import { parseLimit, type SiteOptions } from './access.ts';
 import { withRootOption } from './countersignature.ts';
 import { type EntrySource, type IndexedEntry, openEntries } from './entry-source.ts';
 import { assertType } from './entry-type.ts';
+import { holdCommand, releaseCommand } from './ledger-hold.ts';
+import { archiveCommand, pruneCommand } from './ledger-prune.ts';
 import { searchCommand } from './ledger-search.ts';
 import { assertFree } from './permit-file.ts';
 import { renderEntries, renderEntry } from './render/entry.ts';
@@ -21,6 +23,10 @@ export function ledgerCommand(): Command {
     .addCommand(showCommand())
     .addCommand(proveCommand())
     .addCommand(exportCommand())
+    .addCommand(pruneCommand())
+    .addCommand(archiveCommand())
+    .addCommand(holdCommand())
+    .addCommand(releaseCommand())
     .addCommand(rebuildCommand());
 }
 
