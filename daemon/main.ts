@@ -127,7 +127,7 @@ const COMMANDS: Record<string, CommandEntry> = {
   },
   ledger: {
     group: PROOF,
-    summary: 'verify, list, show, prove, export or rebuild the ledger',
+    summary: 'verify, search, follow, show, prove, export or rebuild the ledger',
     load: async () => (await import('./commands/ledger.ts')).ledgerCommand(),
   },
   anchor: {

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { type RebuiltTable, rebuildProjections } from '../engine/rebuild.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { viewLedger } from '../ledger/open.ts';
+import { deleteSearchIndex } from '../ledger/search-index.ts';
 import { extendTileDirectory } from '../ledger/tile-directory.ts';
 import { lockWriter } from '../ledger/writer-lock.ts';
 import { openSite, type SiteOptions } from './access.ts';
@@ -52,6 +53,8 @@ export function rebuildAndReport(options: SiteOptions): void {
   const site = openSite(options);
   const onEntries = progress(options, 'rebuilding');
   const tables = rebuildLocked(site.paths.ledger, (entries) => onEntries?.(entries, entries));
+  // Made anew by the daemon, or by the next search.
+  deleteSearchIndex(site.paths.search);
   clearProgress(options);
   if (options.json) {
     printJson({ tables });

@@ -36,7 +36,7 @@ const FILTERS = {
   result: 'result',
 } as const;
 
-type Filters = Partial<Record<keyof typeof FILTERS, string>>;
+export type Filters = Partial<Record<keyof typeof FILTERS, string>>;
 
 interface SearchOptions extends SiteOptions, Filters {
   since?: string;
@@ -104,7 +104,7 @@ function callOf(words: readonly string[], options: SearchOptions): SearchCall {
 const PAGE = 200;
 
 /** Pages until there are `limit` entries or no more. */
-async function findAll(site: Site, call: SearchCall, limit: number): Promise<FoundPage> {
+export async function findAll(site: Site, call: SearchCall, limit: number): Promise<FoundPage> {
   const source = await openSearch(site);
   try {
     const entries: SearchHit[] = [];

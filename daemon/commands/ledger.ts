@@ -8,6 +8,7 @@ import { assertType } from './entry-type.ts';
 import { holdCommand, releaseCommand } from './ledger-hold.ts';
 import { archiveCommand, pruneCommand } from './ledger-prune.ts';
 import { searchCommand } from './ledger-search.ts';
+import { tailCommand } from './ledger-tail.ts';
 import { assertFree } from './permit-file.ts';
 import { renderEntries, renderEntry } from './render/entry.ts';
 import { print, printJson } from './render/output.ts';
@@ -20,6 +21,7 @@ export function ledgerCommand(): Command {
     .addCommand(auditCommand())
     .addCommand(listCommand())
     .addCommand(searchCommand())
+    .addCommand(tailCommand())
     .addCommand(showCommand())
     .addCommand(proveCommand())
     .addCommand(exportCommand())
