@@ -12,6 +12,8 @@ export interface LedgerKeysReply {
   origin: string;
   vkey: string;
   since: string | null;
+  /** Whether it is older than the site's configuration lets it get. */
+  due: boolean;
   keys: LogKey[];
 }
 

@@ -29,6 +29,7 @@ export function composeEngine({ dir }: { dir: string }): EngineOptions {
     random: { uuidv7, bytes: randomBytes },
     signer: keyFiles.load(),
     keyFiles,
+    keyMaxAgeMs: config.keys.ledgerMaxAgeMs,
     sealer: loadSealer(join(paths.keys, SEALING_KEY), kek),
     peers: { required: config.peers.require_identity, own_uid: process.geteuid?.() ?? null },
     heartbeatMs: config.watch.heartbeatMs,

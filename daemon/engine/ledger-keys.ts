@@ -43,6 +43,8 @@ interface Pending {
 export class LedgerKeys {
   readonly #paths: SitePaths;
   readonly #files: LedgerKeyFiles | null;
+  /** Age in ms at which the key is due for rotation; null: never. */
+  readonly maxAgeMs: number | null;
   readonly #report: (message: string, error: unknown) => void;
   #signer: NoteSigner;
   #pending: Pending | null = null;
@@ -54,11 +56,13 @@ export class LedgerKeys {
     paths: SitePaths;
     signer: NoteSigner;
     files: LedgerKeyFiles | null;
+    maxAgeMs: number | null;
     report: (message: string, error: unknown) => void;
   }) {
     this.#paths = options.paths;
     this.#signer = options.signer;
     this.#files = options.files;
+    this.maxAgeMs = options.maxAgeMs;
     this.#report = options.report;
   }
 
@@ -72,9 +76,10 @@ export class LedgerKeys {
     return this.#pending !== null;
   }
 
-  /** Whether keys can be made here: an engine without key files keeps the one that it was given. */
-  get canRotate(): boolean {
-    return this.#files !== null;
+  /** Whether the key in use is older than it may get. */
+  isDue(now: number): boolean {
+    const since = this.#known?.since ?? null;
+    return this.maxAgeMs !== null && since !== null && now - since >= this.maxAgeMs;
   }
 
   /** What is known of the keys; null before the ledger was read. */

@@ -42,6 +42,8 @@ export interface EngineOptions {
   signer: NoteSigner;
   /** Where that key lies, so that it can be rotated; absent: it cannot. */
   keyFiles?: LedgerKeyFiles;
+  /** Age at which it is due for rotation, in ms; absent or null: never. */
+  keyMaxAgeMs?: number | null;
   sealer: Sealer;
   /** How callers must be known; absent: they need not be. */
   peers?: PeerSettings;
@@ -83,8 +85,8 @@ export class LedgerKeeper {
   constructor(options: EngineOptions) {
     this.#options = options;
     this.disk = new DiskGuard(options.disk ?? null, () => options.clock.now());
-    const { paths, signer, report } = options;
-    this.#keys = new LedgerKeys({ paths, signer, files: options.keyFiles ?? null, report });
+    const { paths, signer, keyFiles: files = null, keyMaxAgeMs: maxAgeMs = null, report } = options;
+    this.#keys = new LedgerKeys({ paths, signer, files, maxAgeMs, report });
     this.#lock = lockWriter(options.paths.ledger);
     try {
       this.#head = openHeadStore(options.paths.head);

@@ -1,10 +1,12 @@
 import { VERSION } from '../host/version.ts';
 import { anomalySummary } from './anomalies.ts';
+import { backupSummary } from './backups.ts';
 import { breakglassHealth, breakglassSummary } from './health/breakglass.ts';
 import { diskHealth } from './health/disk.ts';
 import { type HealthFacts, iso } from './health/facts.ts';
 import { identityHealth } from './health/identity.ts';
 import { incidentHealth, incidentSummary } from './health/incidents.ts';
+import { keysHealth, keysSummary } from './health/keys.ts';
 import { ledgerHealth } from './health/ledger.ts';
 import { policyHealth, policySummary } from './health/policy.ts';
 import { allowsDoubt, timeHealth, timeSummary } from './health/time.ts';
@@ -22,6 +24,7 @@ export function engineStatus(facts: HealthFacts): object {
     ...identityHealth(facts),
     ...timeHealth(facts),
     ...breakglassHealth(facts),
+    ...keysHealth(facts),
   ];
   const ready =
     state !== null &&
@@ -50,7 +53,9 @@ export function engineStatus(facts: HealthFacts): object {
     witnesses: state === null ? null : cosignedSummary(state),
     disk: facts.disk,
     breakglass: breakglassSummary(state, time),
+    backup: backupSummary(state),
     anomalies: anomalySummary(state, time.now),
+    keys: keysSummary(facts),
     degraded,
   };
 }

@@ -5,9 +5,11 @@ import type { Json } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
 import { ANCHORS_SETTINGS, type AnchorsConfig, parseAnchors } from './anchors-config.ts';
 import { Section } from './config-section.ts';
+import { BACKUP_SETTINGS, type BackupConfig, parseBackup } from './backup-config.ts';
 import { COPY_SETTINGS, type CopyConfig, parseCopy } from './copy-config.ts';
 import { DISK_SETTINGS, type DiskConfig, parseDisk } from './disk-config.ts';
 import { readBounded } from './durable-file.ts';
+import { KEYS_SETTINGS, type KeysConfig, parseKeys } from './keys-config.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import { PEERS_SETTINGS, type PeersConfig, parsePeers } from './peers-config.ts';
 import {
@@ -55,6 +57,8 @@ export interface SiteConfig {
   anchors: AnchorsConfig;
   retention: RetentionConfig;
   integrity: IntegrityConfig;
+  /** How old keys may get. */
+  keys: KeysConfig;
   log: { level: LogLevel };
   /** Where keys and credentials come from. */
   secrets: SecretsConfig;
@@ -64,6 +68,8 @@ export interface SiteConfig {
   sync: SyncConfig | null;
   /** The second copy of the ledger; null at a site that keeps none. */
   copy: CopyConfig | null;
+  /** Backups by schedule; null at a site that makes them by hand only. */
+  backup: BackupConfig | null;
 }
 
 /** What one daemon accepts before it says "later". */
@@ -111,6 +117,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
     'limits',
     'disk',
     'watch',
+    'keys',
     'anchors',
     'siem',
     'retention',
@@ -120,6 +127,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
     'secrets',
     'sync',
     'copy',
+    'backup',
   ]);
   if (top.value('version') !== 1) throw top.wrong('version', 'the number 1');
   const sockets = top.section('sockets', ['group', 'mode']);
@@ -158,6 +166,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
     anchors: parseAnchors(top.section('anchors', ANCHORS_SETTINGS), profile),
     retention: parseRetention(top.section('retention', RETENTION_SETTINGS), profile),
     integrity: parseIntegrity(top.section('integrity', INTEGRITY_SETTINGS), profile),
+    keys: parseKeys(top.section('keys', KEYS_SETTINGS)),
     log: { level: top.section('log', ['level']).choice('level', LOG_LEVELS, 'info') },
     secrets: parseSecrets(top.section('secrets', SECRETS_SETTINGS)),
     operator_actor: top.optionalText(
@@ -166,6 +175,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
       'the id of a principal',
     ),
     sync: top.value('sync') === undefined ? null : parseSync(top.section('sync', SYNC_SETTINGS)),
+    backup: top.value('backup') === undefined ? null : parseBackup(top.section('backup', BACKUP_SETTINGS)),
     copy: top.value('copy') === undefined ? null : parseCopy(top.section('copy', COPY_SETTINGS)),
   };
 }

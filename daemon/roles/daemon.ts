@@ -24,6 +24,7 @@ import { PolicyStore } from '../policy/store.ts';
 import { openAnchors } from './daemon-anchors.ts';
 import { openCopy } from './daemon-copy.ts';
 import { evidenceServices } from './daemon-evidence.ts';
+import { rotateKeys } from './daemon-keys.ts';
 import { openOutbox } from './daemon-outbox.ts';
 import { openPeers } from './daemon-peers.ts';
 import { openRetention } from './daemon-retention.ts';
@@ -136,6 +137,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   }
   const endRotation = await peers.rotate(servers);
   const endAnchors = await anchors.start();
+  const endKeys = await rotateKeys(config, engine, log);
   const endWatch = await watch.start();
   const endCopy = await copy.start();
   const endRetention = await retention.start();
@@ -143,6 +145,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const signal = await Promise.race([untilSignal(), gone.promise]);
   await endAnchors();
   await endWatch();
+  await endKeys();
   await endRetention();
   await endRotation();
   await outbox.stop();

@@ -12,6 +12,7 @@ const WELL: Readonly<Record<Component, string>> = {
   gateway: 'the self-test found nothing wrong with the gateway, or was not made',
   incident: 'no incident is open, nothing is halted',
   breakglass: 'no break-glass session is open or unreviewed',
+  keys: 'the ledger key is no older than it may get',
   copy: 'the second copy of the ledger, where one is kept, is up to date',
   backup: 'backups, where they are scheduled, are made',
   search: 'the search index follows the ledger',

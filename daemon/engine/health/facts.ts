@@ -31,6 +31,7 @@ export type Component =
   | 'gateway'
   | 'incident'
   | 'breakglass'
+  | 'keys'
   | 'copy'
   | 'backup'
   | 'search'

@@ -6,6 +6,7 @@ import { type Batch, type EngineState, proofOf } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, problem, reply } from '../reply.ts';
 import { KEY_STREAM } from '../suspensions.ts';
+import type { Reading } from '../time.ts';
 import { type NamedActor, refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
 
@@ -56,9 +57,10 @@ export function rotateLedgerKey(batch: Batch, call: EngineCall): AfterCommit {
 }
 
 /** `ledger.keys`: the key in use and since when, and those before it with the checkpoints that each signed. */
-export function getLedgerKeys({ keys }: EngineState): EngineReply {
+export function getLedgerKeys({ keys }: EngineState, _call: EngineCall, time: Reading): EngineReply {
   const report = keys.report();
   if (report === null) return problem(refuse('ledger.unavailable', 'The ledger was not read yet.'));
   const { since, ...known } = report;
-  return reply(200, { ...known, since: since === null ? null : isoTime(since) });
+  const due = keys.isDue(time.trust === 'uncertain' ? time.at_least : time.now);
+  return reply(200, { ...known, since: since === null ? null : isoTime(since), due });
 }
