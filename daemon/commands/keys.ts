@@ -1,9 +1,10 @@
 import { Command } from 'commander';
-import { ApiProblem, ApiUnreachable, type SuspendedKey } from '../api/client.ts';
+import { ApiProblem, ApiUnreachable, type LedgerKeysReply, type SuspendedKey } from '../api/client.ts';
 import { connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { rotateCommand } from './keys-rotate.ts';
 import { renderSuspended, suspendCommand } from './keys-suspend.ts';
 import { tlsCommand } from './keys-tls.ts';
+import { wrapCommand } from './keys-wrap.ts';
 import { type KnownKey, knownKeys } from './known-keys.ts';
 import { print, printJson } from './render/output.ts';
 import { plain, table } from './render/text.ts';
@@ -15,6 +16,7 @@ export function keysCommand(): Command {
     .addCommand(listCommand())
     .addCommand(rotateCommand())
     .addCommand(suspendCommand())
+    .addCommand(wrapCommand())
     .addCommand(tlsCommand());
 }
 
@@ -24,7 +26,8 @@ function listCommand(): Command {
     .action(async (options: SiteOptions) => {
       const site = openSite(options);
       const { keys, hidden } = knownKeys(site.paths);
-      const suspended = await suspendedNow(site);
+      const { suspended, ledger } = await toldByDaemon(site);
+      for (const key of keys) if (key.public_side === ledger?.vkey) key.made_at = ledger.since;
       if (options.json) for (const key of [...keys, ...(suspended ?? [])]) printJson(key);
       else {
         print(renderKeys(keys));
@@ -39,24 +42,34 @@ function listCommand(): Command {
     });
 }
 
-/** What is suspended, as the daemon has it; null where it does not answer: the keys can be listed without it. */
-async function suspendedNow(site: Site): Promise<SuspendedKey[] | null> {
+interface Told {
+  suspended: SuspendedKey[] | null;
+  ledger: LedgerKeysReply | null;
+}
+
+/** What only the ledger knows; null where the daemon does not answer: the keys can be listed without it. */
+async function toldByDaemon(site: Site): Promise<Told> {
+  const client = connect(site, 'operator');
   try {
-    const client = connect(site, 'operator');
-    return (await client.suspendedKeys().finally(() => client.close())).suspended;
+    const { suspended } = await client.suspendedKeys();
+    return { suspended, ledger: await client.ledgerKeys() };
   } catch (error) {
-    if (error instanceof ApiProblem || error instanceof ApiUnreachable) return null;
+    if (error instanceof ApiProblem || error instanceof ApiUnreachable)
+      return { suspended: null, ledger: null };
     throw error;
+  } finally {
+    client.close();
   }
 }
 
 function renderKeys(keys: readonly KnownKey[]): string {
   return table(
-    ['what for', 'state', 'made', 'public side'],
-    keys.map(({ purpose, state, made_at, public_side }) => [
+    ['what for', 'state', 'made', 'signs', 'public side'],
+    keys.map(({ purpose, state, made_at, signs, public_side }) => [
       plain(purpose),
       state,
       made_at?.slice(0, 10) ?? '-',
+      signs === null ? '-' : `${signs.from + 1}…${signs.until ?? ''}`,
       plain(public_side),
     ]),
   );

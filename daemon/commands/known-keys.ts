@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import type { LogKey, LogLineage } from '../formats/log-keys.ts';
 import { errorCode } from '../host/durable-file.ts';
+import { readLineage } from '../host/log-lineage.ts';
 import type { SitePaths } from '../host/site.ts';
 import { authorityFile, readPem, registerDirectory } from '../identity/files.ts';
 import { Register } from '../identity/register.ts';
@@ -14,14 +15,13 @@ export interface KnownKey {
   /** What others know it by: a vkey, or the SHA-256 of a certificate. */
   public_side: string;
   spiffe_id: string | null;
+  /** Of a ledger key: the sizes of the checkpoints that it may sign, `from < size <= until`. */
+  signs: Pick<LogKey, 'from' | 'until'> | null;
 }
 
 /** What the site's files say of its keys. `hidden`: certificates are left out, because the caller may not look. */
 export function knownKeys(paths: SitePaths): { keys: KnownKey[]; hidden: boolean } {
-  const keys: KnownKey[] = readPem(join(paths.trust, 'ledger.vkey'))
-    .split('\n')
-    .filter((vkey) => vkey !== '')
-    .map((vkey) => ({ ...NOTHING, purpose: 'ledger', public_side: vkey }));
+  const keys = readLineage(paths.trust).flatMap(ledgerKeys);
   const authority = authorityFile(paths);
   if (existsSync(authority)) {
     const { fingerprint } = certificateIn(readPem(authority));
@@ -31,7 +31,18 @@ export function knownKeys(paths: SitePaths): { keys: KnownKey[]; hidden: boolean
   return { keys: [...keys, ...(issued ?? [])], hidden: issued === null };
 }
 
-const NOTHING = { state: 'active', made_at: null, spiffe_id: null } as const;
+/** The keys of one log, the newest first. */
+function ledgerKeys({ origin, keys }: LogLineage): KnownKey[] {
+  return keys.toReversed().map(({ vkey, from, until }) => ({
+    ...NOTHING,
+    state: until === null ? 'active' : 'replaced',
+    purpose: origin.endsWith('/ledger') ? 'ledger' : `ledger ${origin}`,
+    public_side: vkey,
+    signs: { from, until },
+  }));
+}
+
+const NOTHING = { state: 'active', made_at: null, spiffe_id: null, signs: null } as const;
 
 /** Null when the caller may not look. */
 function issuedKeys(paths: SitePaths): KnownKey[] | null {
@@ -44,6 +55,7 @@ function issuedKeys(paths: SitePaths): KnownKey[] | null {
         made_at: issued_at,
         public_side: fingerprint,
         spiffe_id,
+        signs: null,
       }));
   } catch (error) {
     if (errorCode(error) === 'EACCES') return null;
