@@ -16,13 +16,21 @@ const WORK_FACTOR = 18;
 const MIN_PASSPHRASE = 10;
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9._@/-]{0,63}$/;
 
+export interface NewKey {
+  name: string;
+  passphrase: string;
+  workFactor?: number;
+  /** How the public half is written down, for keys that are no publisher's; else as the vkey of a note's signer. */
+  publicAs?: (vkey: string) => string;
+}
+
 /**
  * Makes a key named `name` at `path` (0600) under `passphrase`, and `path.pub`. Never replaces a file. Throws
  * BoundaryError `key.bad_name`, `key.weak_passphrase`, `secret.exists`.
  */
 export async function createKeyFile(
   path: string,
-  { name, passphrase, workFactor = WORK_FACTOR }: { name: string; passphrase: string; workFactor?: number },
+  { name, passphrase, workFactor = WORK_FACTOR, publicAs = (vkey) => vkey }: NewKey,
 ): Promise<{ vkey: string }> {
   if (!KEY_NAME.test(name))
     throw new BoundaryError(
@@ -35,7 +43,8 @@ export async function createKeyFile(
       'key.weak_passphrase',
       `A passphrase has at least ${MIN_PASSPHRASE} characters; five random words are a good one. No key was made.`,
     );
-  const { text, vkey } = newSigningKey(name);
+  const { text, vkey: signs } = newSigningKey(name);
+  const vkey = publicAs(signs);
   const encrypter = new Encrypter();
   encrypter.setPassphrase(passphrase);
   encrypter.setScryptWorkFactor(workFactor);
