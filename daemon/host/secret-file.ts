@@ -55,17 +55,35 @@ export function readSecretFile(path: string, max: number): Uint8Array {
 }
 
 /**
+ * Puts other bytes in the place of a key file, whole or not at all, and then overwrites the old ones. What that is worth:
+ * see `destroySecretFile`.
+ */
+export function replaceSecretFile(path: string, bytes: Uint8Array): void {
+  const old = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  try {
+    writeDurable(path, bytes, 0o600);
+    overwrite(old);
+  } finally {
+    closeSync(old);
+  }
+}
+
+/**
  * Destroys a key file: overwrites it in place, then removes its name, both durably. On flash, on copy-on-write file systems
  * and in backups older bytes may outlive this; only an encrypted volume below helps there.
  */
 export function destroySecretFile(path: string): void {
   const file = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
   try {
-    writeSync(file, randomBytes(fstatSync(file).size), 0, undefined, 0);
-    fsyncSync(file);
+    overwrite(file);
   } finally {
     closeSync(file);
   }
   unlinkSync(path);
   syncDir(dirname(path));
+}
+
+function overwrite(file: number): void {
+  writeSync(file, randomBytes(fstatSync(file).size), 0, undefined, 0);
+  fsyncSync(file);
 }

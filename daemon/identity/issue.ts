@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { spiffeIdOf } from '../formats/spiffe.ts';
 import { makeDir, writeDurable } from '../host/durable-file.ts';
-import { writeSecretFile } from '../host/secret-file.ts';
+import { type KeyEncryptionKey, readKey, writeKey } from '../host/key-wrap.ts';
 import type { SitePaths } from '../host/site.ts';
 import {
   type Authority,
@@ -18,7 +18,7 @@ import {
   AUTHORITY_KEY,
   authorityFile,
   identityFile,
-  readKeyFile,
+  PEM_MAX_BYTES,
   readPem,
   registerDirectory,
   SITE_ROLES,
@@ -41,6 +41,7 @@ export async function setUpTls(
   paths: SitePaths,
   site: string,
   now: number,
+  kek: KeyEncryptionKey | null = null,
 ): Promise<{ authority: boolean; roles: SiteRole[] }> {
   makeDir(join(paths.state, 'tls'), 0o700);
   makeDir(registerDirectory(paths), 0o700);
@@ -49,9 +50,9 @@ export async function setUpTls(
     const { certificate, key } = await newAuthority(site);
     writeDurable(authorityFile(paths), Buffer.from(certificate, 'utf8'), 0o644);
     // Last: with the key the authority exists.
-    writeSecretFile(join(paths.keys, AUTHORITY_KEY), Buffer.from(key, 'utf8'));
+    writeKey(join(paths.keys, AUTHORITY_KEY), Buffer.from(key, 'utf8'), 'tls-authority', kek);
   }
-  const authority = await loadAuthority(paths);
+  const authority = await loadAuthority(paths, kek);
   // What another authority certified is of no use any more.
   const roles = SITE_ROLES.filter((role) => isNew || !existsSync(identityFile(paths, role)));
   for (const role of roles) await issueRole({ paths, site, now, authority }, role);
@@ -67,7 +68,10 @@ export interface Issuing {
 }
 
 /** Opens the site's authority. Throws BoundaryError `authority.missing`, `authority.malformed` or `secret.*`. */
-export async function loadAuthority(paths: SitePaths): Promise<Authority> {
+export async function loadAuthority(
+  paths: SitePaths,
+  kek: KeyEncryptionKey | null = null,
+): Promise<Authority> {
   const key = join(paths.keys, AUTHORITY_KEY);
   if (!existsSync(key)) {
     throw new BoundaryError(
@@ -76,7 +80,8 @@ export async function loadAuthority(paths: SitePaths): Promise<Authority> {
       { at: key },
     );
   }
-  return openAuthority({ certificate: readPem(authorityFile(paths)), key: readKeyFile(key) });
+  const pem = Buffer.from(readKey(key, PEM_MAX_BYTES, 'tls-authority', kek)).toString('utf8');
+  return openAuthority({ certificate: readPem(authorityFile(paths)), key: pem });
 }
 
 /**

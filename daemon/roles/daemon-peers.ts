@@ -5,6 +5,8 @@ import type { EngineHandle } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { systemClock } from '../host/clock.ts';
 import type { SiteConfig } from '../host/config.ts';
+import { findKek } from '../host/kek.ts';
+import type { KeyEncryptionKey } from '../host/key-wrap.ts';
 import type { Logger } from '../host/log.ts';
 import type { SitePaths } from '../host/site.ts';
 import type { CallerSources } from '../identity/callers.ts';
@@ -38,7 +40,7 @@ export async function openPeers(
   if (peers.tls) assertTlsSetUp(paths, 'daemon');
   const directory = registerDirectory(paths);
   const register = existsSync(directory) ? new Register(directory) : null;
-  const parts: PeerParts = { engine, register, renew: (renewal) => certify(paths, site, renewal) };
+  const parts: PeerParts = { engine, register, renew: (renewal) => certify(paths, config, renewal) };
   return {
     server: {
       callers: { site, credentials, register },
@@ -49,25 +51,39 @@ export async function openPeers(
     status: () => ({ tls: peers.tls, kernel: credentials.trouble }),
     rotate: (servers) =>
       peers.tls
-        ? renewOnSchedule(peers.rotate, () => renewOwn(paths, site, servers), log)
+        ? renewOnSchedule(peers.rotate, () => renewOwn(paths, site, servers, findKek(config.secrets)), log)
         : Promise.resolve(() => Promise.resolve()),
   };
 }
 
 /** A certificate for the key of whoever showed one before. The library that makes it is large, and seldom needed. */
-async function certify(paths: SitePaths, site: string, { spiffe_id, fingerprint, csr }: Renewal) {
+async function certify(
+  paths: SitePaths,
+  { site, secrets }: SiteConfig,
+  { spiffe_id, fingerprint, csr }: Renewal,
+) {
   const { loadAuthority, renewByRequest } = await import('../identity/issue.ts');
   const { authorityFile, readPem } = await import('../identity/files.ts');
-  const issuing = { paths, site, now: systemClock.now(), authority: await loadAuthority(paths) };
+  const issuing = {
+    paths,
+    site,
+    now: systemClock.now(),
+    authority: await loadAuthority(paths, findKek(secrets)),
+  };
   const name = spiffe_id.slice(spiffe_id.lastIndexOf('/') + 1);
   const { pem } = await renewByRequest(issuing, { name, spiffe_id, fingerprint }, csr);
   return { certificate: pem, authority: readPem(authorityFile(paths)) };
 }
 
 /** The daemon's own certificate, and that of the site's account, whose files are the daemon's too. */
-export async function renewOwn(paths: SitePaths, site: string, servers: readonly ApiServer[]): Promise<void> {
+export async function renewOwn(
+  paths: SitePaths,
+  site: string,
+  servers: readonly ApiServer[],
+  kek: KeyEncryptionKey | null = null,
+): Promise<void> {
   const { issueRole, loadAuthority } = await import('../identity/issue.ts');
-  const issuing = { paths, site, now: systemClock.now(), authority: await loadAuthority(paths) };
+  const issuing = { paths, site, now: systemClock.now(), authority: await loadAuthority(paths, kek) };
   for (const role of ['daemon', 'account'] as const) {
     const { fingerprint } = certificateIn(readIdentity(paths, role).certificate);
     await issueRole(issuing, role, fingerprint);

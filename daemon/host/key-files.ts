@@ -1,0 +1,54 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type KeyEncryptionKey, type KeyPurpose, readKey, wrappedUnder } from './key-wrap.ts';
+import { readSecretFile, replaceSecretFile } from './secret-file.ts';
+
+/** Larger than any key file, wrapped or not. */
+const MAX_BYTES = 65_536;
+
+/** A secret key file of the site, and how it lies there. */
+export interface KeyFile {
+  name: string;
+  purpose: KeyPurpose;
+  /** Id of the key-encryption key that it lies under; null: it lies open. */
+  kek: string | null;
+}
+
+/** What a file under `state/keys` is for; null for what is no key of the daemon. */
+export function purposeOf(name: string): KeyPurpose | null {
+  if (/^ledger\.key(\.next|\.retired)?$/.test(name)) return 'signing';
+  if (name === 'tls-authority.key') return 'tls-authority';
+  if (name === 'sealing.key') return 'sealing';
+  if (name === 'digest.key') return 'digest';
+  return /^envelope-[1-9][0-9]{0,5}\.key$/.test(name) ? name.slice(0, -'.key'.length) : null;
+}
+
+/** The key files in a directory. Throws BoundaryError `secret.*`, `file.*`, and the system's error for the directory. */
+export function listKeyFiles(directory: string): KeyFile[] {
+  return readdirSync(directory)
+    .sort()
+    .flatMap((name) => {
+      const purpose = purposeOf(name);
+      if (purpose === null) return [];
+      const wrapped = wrappedUnder(readSecretFile(join(directory, name), MAX_BYTES));
+      return [{ name, purpose, kek: wrapped?.kek ?? null }];
+    });
+}
+
+/**
+ * Puts every key file of a directory under `kek`, one after the other, each whole or not at all: those that lie open, and
+ * those under `before`. Returns the names of those that were changed; a second call after a crash does the rest. Throws
+ * BoundaryError `secret.other_kek` for a file under a third one; what was done before it stays done.
+ */
+export function wrapKeyFiles(
+  directory: string,
+  kek: KeyEncryptionKey,
+  before: KeyEncryptionKey | null,
+): string[] {
+  const files = listKeyFiles(directory).filter((file) => file.kek !== kek.id);
+  for (const { name, purpose } of files) {
+    const path = join(directory, name);
+    replaceSecretFile(path, kek.wrap(readKey(path, MAX_BYTES, purpose, before), purpose));
+  }
+  return files.map(({ name }) => name);
+}
