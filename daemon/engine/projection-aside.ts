@@ -7,11 +7,15 @@ import { checkProjections } from './projection-check.ts';
 const WORTH_A_THREAD = 30_000;
 
 /** `checkProjections`, for a large ledger on a thread of its own, so that it runs while the entries are verified. */
-export async function checkProjectionsAside(database: Database, entries: number): Promise<Finding[]> {
-  if (entries < WORTH_A_THREAD) return checkProjections(database);
+export async function checkProjectionsAside(
+  database: Database,
+  archive: string,
+  entries: number,
+): Promise<Finding[]> {
+  if (entries < WORTH_A_THREAD) return checkProjections(database, archive);
   const { promise, resolve, reject } = Promise.withResolvers<Finding[]>();
   const worker = new Worker(new URL('./projection-worker.ts', import.meta.url), {
-    workerData: { path: database.path },
+    workerData: { path: database.path, archive },
   });
   worker.once('message', resolve);
   worker.once('error', reject);

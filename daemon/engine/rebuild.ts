@@ -1,5 +1,7 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry } from '../formats/entry.ts';
 import { type Database, openDatabase } from '../ledger/database.ts';
+import { walkEntries } from '../ledger/entry-walk.ts';
 import { LEDGER_KIND } from '../ledger/schema.ts';
 import { REBUILT } from './projection-tables.ts';
 import { Projections } from './projections.ts';
@@ -36,24 +38,28 @@ export function rebuildProjections(
     return report;
   } catch (error) {
     database.rollback();
-    throw error;
+    throw withConsequence(error);
   } finally {
     database.close();
   }
 }
 
-const PAGE = 1_000;
+const STEP = 1_000;
 
 function refill(database: Database, projections: Projections, onProgress: (entries: number) => void): void {
-  const page = database.prepare<{ idx: number; bytes: Uint8Array }>(
-    'SELECT idx, bytes FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
-  );
-  for (let from = 0; ; from += PAGE) {
-    const rows = page.all(from, PAGE);
-    for (const { idx, bytes } of rows) projections.apply(idx, decodeEntry(bytes));
-    onProgress(from + rows.length);
-    if (rows.length < PAGE) return;
+  let done = 0;
+  for (const { index, bytes } of walkEntries(database)) {
+    projections.apply(index, decodeEntry(bytes));
+    done = index + 1;
+    if (done % STEP === 0) onProgress(done);
   }
+  onProgress(done);
+}
+
+/** What lies elsewhere cannot be read again; half a table would be worse than an old one. */
+function withConsequence(error: unknown): unknown {
+  if (!(error instanceof BoundaryError) || !error.code.startsWith('archive.')) return error;
+  return new BoundaryError('rebuild.archived', `${error.message} No table was changed.`, { cause: error });
 }
 
 function compare(database: Database, table: string): RebuiltTable {

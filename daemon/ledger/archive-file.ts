@@ -34,6 +34,8 @@ const MAGIC = 'HFA1';
 const FOOTER_BYTES = 8;
 /** Segments are at most this many entries: the policy's bound. */
 export const SEGMENT_MAX = 65_536;
+/** Unpacked at a time: entries of one decision are seldom far apart. */
+const OPEN_BUNDLES = 8;
 const BUNDLE_MAX_BYTES = TILE_WIDTH * (2 + 65_535);
 const CONTENTS_MAX_BYTES = SEGMENT_MAX * 24;
 /** Twelve digits, so that names sort: the segment's bounds `[first, until)`. */
@@ -85,7 +87,7 @@ export class ArchiveFile {
   readonly #bytes: Uint8Array;
   readonly #starts: number[];
   readonly #previous: readonly number[];
-  #bundle: { n: number; entries: Uint8Array[] } | null = null;
+  readonly #bundles = new Map<number, Uint8Array[]>();
 
   constructor(bytes: Uint8Array) {
     const { contents, end } = readContents(bytes);
@@ -109,11 +111,14 @@ export class ArchiveFile {
   }
 
   #entriesOf(n: number): Uint8Array[] {
-    if (this.#bundle?.n === n) return this.#bundle.entries;
+    const known = this.#bundles.get(n);
+    if (known !== undefined) return known;
     const frame = this.#bytes.subarray(this.#starts[n], this.#starts[n + 1]);
     const entries = decodeEntryBundle(decompress(frame, BUNDLE_MAX_BYTES));
     if (entries.length !== TILE_WIDTH) throw malformed(`its bundle ${n} holds ${entries.length} entries`);
-    this.#bundle = { n, entries };
+    this.#bundles.set(n, entries);
+    const oldest = this.#bundles.size > OPEN_BUNDLES ? this.#bundles.keys().next() : undefined;
+    if (oldest?.done === false) this.#bundles.delete(oldest.value);
     return entries;
   }
 }

@@ -1,5 +1,6 @@
 import { decodeEntry } from '../formats/entry.ts';
 import type { Database } from './database.ts';
+import { walkEntries } from './entry-walk.ts';
 
 export interface RebuildReport {
   table: 'streams';
@@ -29,8 +30,7 @@ export function rebuildStreams(database: Database): RebuildReport {
 
 function streamsOf(database: Database): Map<string, Position> {
   const streams = new Map<string, Position>();
-  const rows = database.prepareTuple<[number, Uint8Array]>('SELECT idx, bytes FROM entries ORDER BY idx');
-  for (const [last, bytes] of rows.iterate()) {
+  for (const { index: last, bytes } of walkEntries(database)) {
     const { stream, seq } = decodeEntry(bytes);
     streams.set(stream, { seq, last });
   }

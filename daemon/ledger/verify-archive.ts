@@ -34,6 +34,9 @@ export type EntryRow = [idx: number, prevIdx: number | null, text: string | null
 const ROWS = `SELECT idx, CAST(prev_idx AS INTEGER), coalesce(CAST(bytes AS TEXT), '') FROM entries
  WHERE idx >= ? AND idx < ? ORDER BY idx`;
 
+/** Opened files; streams go back and forth between a few. */
+const OPEN_FILES = 4;
+
 /**
  * The entries of a ledger under verification, from the table or from archive files. Entries of a segment whose file is not
  * here, or not true, are dark: only their hashes are known.
@@ -44,9 +47,10 @@ export class EntryRows {
   readonly #rows: Statement<EntryRow>;
   readonly #bytes: Statement<Uint8Array>;
   readonly #present: Statement<number>;
+  readonly #link: Statement<[previous: number | null, text: string]>;
   readonly #decoder = new TextDecoder();
   readonly #here = new Map<Segment, boolean>();
-  #open: { segment: Segment; file: ArchiveFile | null } | null = null;
+  readonly #open = new Map<Segment, ArchiveFile | null>();
 
   constructor(database: Database, directory: string) {
     this.segments = segmentsOf(database).segments;
@@ -55,6 +59,7 @@ export class EntryRows {
     this.#bytes = database.prepareColumn(
       "SELECT coalesce(CAST(bytes AS BLOB), x'') FROM entries WHERE idx = ?",
     );
+    this.#link = database.prepareTuple('SELECT prev_idx, CAST(bytes AS TEXT) FROM entries WHERE idx = ?');
     this.#present = database.prepareColumn('SELECT 1 FROM entries WHERE idx = ?');
   }
 
@@ -99,6 +104,15 @@ export class EntryRows {
     return (segment === null ? null : this.#fileOf(segment)?.entry(index).bytes) ?? new Uint8Array(0);
   }
 
+  /** An entry's text and the index of the one before it in its stream; null when it is missing or dark. */
+  link(index: number): [previous: number | null, text: string] | null {
+    const stored = this.#link.get(index);
+    if (stored !== undefined) return stored;
+    const segment = segmentAt(this.segments, index);
+    const archived = segment === null ? undefined : this.#fileOf(segment)?.entry(index);
+    return archived === undefined ? null : [archived.previous, this.#decoder.decode(archived.bytes)];
+  }
+
   /** Whether only the hash of an entry is known. */
   isDark(index: number): boolean {
     if (this.segments.length === 0) return false;
@@ -113,8 +127,13 @@ export class EntryRows {
   }
 
   #fileOf(segment: Segment): ArchiveFile | null {
-    if (this.#open?.segment !== segment) this.#open = { segment, file: this.#opened(segment) };
-    return this.#open.file;
+    const known = this.#open.get(segment);
+    if (known !== undefined) return known;
+    const file = this.#opened(segment);
+    this.#open.set(segment, file);
+    const oldest = this.#open.size > OPEN_FILES ? this.#open.keys().next() : undefined;
+    if (oldest?.done === false) this.#open.delete(oldest.value);
+    return file;
   }
 
   /** Why a file cannot be used is said once, by `verifySegments`. */

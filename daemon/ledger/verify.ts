@@ -39,10 +39,10 @@ export interface VerifyOptions {
   threads?: number;
   onProgress?: (done: number, total: number) => void;
   /**
-   * Checks of tables that other layers derive from the entries, given the database with its snapshot pinned and the number
-   * of entries. May do its work beside that of the ranges.
+   * Checks of tables that other layers derive from the entries, given the database with its snapshot pinned, where archive
+   * files lie, and the number of entries. May do its work beside that of the ranges.
    */
-  projectionChecks?: (database: Database, entries: number) => Finding[] | Promise<Finding[]>;
+  projectionChecks?: (database: Database, archive: string, entries: number) => Finding[] | Promise<Finding[]>;
 }
 
 export interface VerifyReport {
@@ -129,9 +129,9 @@ async function verifySnapshot(
   database.beginRead();
   findings.addAll(schemaDefects(database).map((defect) => tampered('schema', 'sqlite_schema', defect)));
   const entries = countEntries(database, findings);
-  const projections = startChecks(options, database, entries);
   const marks = StreamMarks.ofSize(entries);
   const archive = options.archiveDir ?? archiveDir(options.ledgerPath);
+  const projections = startChecks(options, database, entries, archive);
   const stored = new EntryRows(database, archive);
   const { trust, followed } = followKeys(database, stored, headScope.trust);
   const segments = verifySegments(database, archive);
@@ -166,8 +166,13 @@ async function verifySnapshot(
 }
 
 /** Started before the ranges, whose threads leave this one idle. Its failure is heard where it is awaited. */
-function startChecks(options: VerifyOptions, database: Database, entries: number): Promise<Finding[]> {
-  const checks = (async () => options.projectionChecks?.(database, entries) ?? [])();
+function startChecks(
+  options: VerifyOptions,
+  database: Database,
+  entries: number,
+  archive: string,
+): Promise<Finding[]> {
+  const checks = (async () => options.projectionChecks?.(database, archive, entries) ?? [])();
   checks.catch(() => {});
   return checks;
 }
