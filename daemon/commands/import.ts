@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import type { ApiClient } from '../api/client.ts';
+import type { ApiClient, CarriedAlong } from '../api/client.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { systemClock } from '../host/clock.ts';
 import type { AcknowledgementReport } from '../policy/acknowledgements.ts';
@@ -9,6 +9,7 @@ import { type ImportResult, importUpdate, type LeftReceipt } from '../policy/imp
 import { PolicyStore } from '../policy/store.ts';
 import { actorForRecord, actorOf, connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { renderTaken, takeDirectly, takeThroughDaemon } from './acknowledgements.ts';
+import { carryDirectly, carryThroughDaemon, renderCarried } from './anchor-carry.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson, say } from './render/output.ts';
 import { paint, plain, rows } from './render/text.ts';
@@ -21,6 +22,7 @@ const HELP = `
 PATH holds metadata/ and targets/ of a TUF repository. Every byte is verified against the pinned root; nothing else on
 the medium is read. What is refused changes nothing and is recorded. Either way a signed receipt goes to the outbox and,
 where the medium can be written, into receipts/ on it.
+New anchors (tree heads by which a changed history shows) go into holdfast-anchors/ on the medium.
 Where PATH holds acknowledgements/ from headquarters, alone or beside it, the files that they name leave the outbox.
 
 Exit codes: 0 applied or unchanged · 3 refused · 4 accepted, waits for people of the site or for its date · 5 the daemon or its ledger is not available`;
@@ -40,14 +42,19 @@ export function importCommand(): Command {
       const result = isRepository ? await importUpdateFrom(site, from, options) : null;
       // After the update: it may bring the keys under which they are verified.
       const taken = answers ? await takeFrom(site, from) : null;
-      if (options.json) printJson(taken === null ? (result ?? {}) : { ...result, acknowledgements: taken });
-      else
-        print(
-          [
-            ...(result === null ? [] : [render(result)]),
-            ...(taken === null ? [] : [renderTaken(taken)]),
-          ].join('\n'),
-        );
+      // Last: what happened just now goes home with the stick, too.
+      const anchors = await carryAnchors(site, from, options);
+      const parts = {
+        ...(taken === null ? {} : { acknowledgements: taken }),
+        ...(anchors === null ? {} : { anchors }),
+      };
+      const said = [
+        result === null ? null : render(result),
+        taken === null ? null : renderTaken(taken),
+        anchors === null ? null : renderCarried(anchors),
+      ];
+      if (options.json) printJson({ ...result, ...parts });
+      else print(said.filter((one) => one !== null).join('\n'));
       const code = result === null ? EXIT.done : exitCode(result);
       endWith(code === EXIT.done && (taken?.refused_total ?? 0) > 0 ? EXIT.refused : code);
     });
@@ -68,6 +75,21 @@ async function takeFrom(site: Site, path: string): Promise<AcknowledgementReport
     if (!isNotRunning(error)) throw error;
     return takeDirectly(site, path);
   }
+}
+
+async function carryAnchors(site: Site, path: string, { actor }: ImportOptions) {
+  try {
+    return await carryThroughDaemon(site, path, actor);
+  } catch (error) {
+    if (!isNotRunning(error)) return carryFailed(error);
+    return carryDirectly(site, path, actor);
+  }
+}
+
+/** What was imported is on record by now: what could not be taken along changes nothing about it. */
+function carryFailed(error: unknown): CarriedAlong {
+  if (!(error instanceof Error) || !['ApiProblem', 'ApiUnreachable'].includes(error.name)) throw error;
+  return { directory: null, written: [], size: null, failure: error.message, contradiction: null };
 }
 
 /** Null when no daemon is running: then its ledger is free to be opened here. */
