@@ -24,6 +24,8 @@ export interface VerifyOptions extends TrustOptions {
   /** A tile directory instead of a database. */
   tiles?: string;
   head?: string;
+  /** Where archive files lie, if not beside the ledger. */
+  archive?: string;
 }
 
 /** The files, and what they are held against. */
@@ -50,7 +52,12 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
   const onProgress = progress === undefined ? {} : { onProgress: progress };
   const report =
     options.tiles === undefined
-      ? await verifyLedger({ ...files, projectionChecks: checkProjectionsAside, ...onProgress })
+      ? await verifyLedger({
+          ...files,
+          ...archiveOf(options.archive),
+          projectionChecks: checkProjectionsAside,
+          ...onProgress,
+        })
       : await verifyTileDirectory({ ...files, directory: options.tiles, ...onProgress });
   if (progress !== undefined) process.stderr.write('\r\u001b[K');
   const seconds = (performance.now() - started) / 1000;
@@ -69,7 +76,7 @@ export async function filesOf(options: VerifyOptions): Promise<VerifiedFiles> {
       'Give either --ledger or --tiles, not both; nothing was verified.',
     );
   }
-  for (const named of [options.ledger, options.tiles, options.head])
+  for (const named of [options.ledger, options.tiles, options.head, options.archive])
     if (named !== undefined) assertThere(named);
   const judged = options.trust === undefined ? null : await readJudgedTrust(options.trust, options);
   const countersignature = judged?.countersignature ?? null;
@@ -114,6 +121,10 @@ function assertThere(path: string): void {
 
 function headOf(path: string | undefined): { headPath?: string } {
   return path === undefined ? {} : { headPath: path };
+}
+
+function archiveOf(path: string | undefined): { archiveDir?: string } {
+  return path === undefined ? {} : { archiveDir: path };
 }
 
 function showProgress(done: number, total: number): void {
@@ -174,6 +185,7 @@ function render(
       ['took', `${seconds.toFixed(2)} s${rate}`],
     ]),
   ];
+  lines.push(...archiveWords(report));
   const [only] = report.findings;
   // The rest was not looked at: one sentence says it all.
   const wrongFile = only === undefined ? undefined : WRONG_FILE[only.what];
@@ -187,6 +199,28 @@ function originWords({ origin }: VerifyReport, trust: VerifiedFiles['trust']): s
   const next = trust.logs.find(({ succeeds }) => origin !== undefined && succeeds?.origin === origin);
   if (origin === undefined || next === undefined) return plain(origin ?? trust.origin);
   return `${plain(origin)}, closed at ${next.succeeds?.size} entries; ${plain(next.origin)} goes on for it`;
+}
+
+/** Files that are named one by one. */
+const ELSEWHERE_SHOWN = 5;
+
+/** What was archived, and what of it could be checked by its hashes only. */
+function archiveWords({ archive }: VerifyReport): string[] {
+  if (archive === undefined) return [];
+  const { segments, entries, elsewhere } = archive;
+  const lines = [
+    `  ${count(entries, 'entry', 'entries')} of ${count(segments, 'segment')} lie in archive files${elsewhere.length === 0 ? ', all of them here and read.' : '.'}`,
+  ];
+  for (const { first, until, file, to } of elsewhere.slice(0, ELSEWHERE_SHOWN)) {
+    lines.push(
+      `  Entries ${first} to ${until - 1} are elsewhere (${plain(to)}), in ${file}: only their hashes were checked.`,
+    );
+  }
+  const more = elsewhere.length - ELSEWHERE_SHOWN;
+  if (more > 0) lines.push(`  … and ${count(more, 'more file')} elsewhere.`);
+  if (elsewhere.length > 0)
+    lines.push('  With the files at hand: holdfast ledger verify --archive DIRECTORY');
+  return lines;
 }
 
 /** What an old trust file does not know, and cannot tell. */

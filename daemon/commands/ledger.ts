@@ -48,6 +48,7 @@ function verifyCommand(): Command {
     .option('--ledger <file>', 'a copied ledger file (default: the site’s)')
     .option('--tiles <dir>', 'a tile directory: an export, a second copy, an opened backup')
     .option('--head <file>', 'a copied head store (default: the site’s, when its ledger is checked)')
+    .option('--archive <dir>', 'where archive files lie (default: archive/ beside the ledger)')
     .option('--trust <file>', 'trust file written by `site export-trust` (default: the site’s keys)')
     .addHelpText('after', VERIFY_HELP)
     .action(async (options) => {
