@@ -1,6 +1,7 @@
 import { openCheckpoint } from '../daemon/formats/checkpoint.ts';
 import { toHex } from '../daemon/formats/digest.ts';
 import { decodeEntry, type Entry, entryHash } from '../daemon/formats/entry.ts';
+import type { LogVkey } from '../daemon/formats/log-keys.ts';
 import { EMPTY_ROOT, leafHash, nodeHash, rootOf } from '../daemon/formats/merkle.ts';
 import { type Database, openDatabase } from '../daemon/ledger/database.ts';
 import { HEAD_KIND, LEDGER_KIND, TILE_LEVEL_STEP } from '../daemon/ledger/schema.ts';
@@ -21,7 +22,7 @@ export interface Truth {
  */
 export function checkLedger(
   paths: { ledger: string; head: string },
-  trust: { origin: string; vkeys: readonly string[] },
+  trust: { origin: string; vkeys: readonly LogVkey[] },
 ): Truth {
   const ledger = openDatabase(paths.ledger, { kind: LEDGER_KIND, readonly: true });
   const head = openDatabase(paths.head, { kind: HEAD_KIND, readonly: true });
@@ -82,7 +83,7 @@ function rootsOfAllSizes(leaves: readonly Uint8Array[]): string[] {
 
 function checkCheckpoints(
   ledger: Database,
-  trust: { origin: string; vkeys: readonly string[] },
+  trust: { origin: string; vkeys: readonly LogVkey[] },
   roots: readonly string[],
 ): void {
   const rows = ledger
@@ -128,7 +129,7 @@ function checkStreams(ledger: Database, entries: readonly Entry[]): void {
 
 function checkHead(
   head: Database,
-  trust: { origin: string; vkeys: readonly string[] },
+  trust: { origin: string; vkeys: readonly LogVkey[] },
   roots: readonly string[],
 ): number {
   const row = head

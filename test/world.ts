@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ApiClient, type DecisionReply } from '../daemon/api/client.ts';
 import type { JsonObject } from '../daemon/formats/json.ts';
+import { currentLog, type LogKey } from '../daemon/formats/log-keys.ts';
+import { readLineage } from '../daemon/host/log-lineage.ts';
 import { type SitePaths, sitePaths } from '../daemon/host/site.ts';
 import { ROOT } from './structure/sources.ts';
 
@@ -128,10 +130,10 @@ export class World {
     return join(this.paths.run, `${socket}.sock`);
   }
 
-  /** Public keys of the site's ledger. */
-  trust(): { origin: string; vkeys: string[] } {
-    const vkeys = readFileSync(join(this.paths.trust, 'ledger.vkey'), 'utf8').trim().split('\n');
-    return { origin: ORIGIN, vkeys };
+  /** Public keys of the site's ledger, each with its sizes. */
+  trust(): { origin: string; vkeys: LogKey[] } {
+    const { origin, keys } = currentLog(readLineage(this.paths.trust));
+    return { origin, vkeys: keys };
   }
 
   /** Runs one command of ours to its end, as an operator would. */

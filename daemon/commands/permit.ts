@@ -2,9 +2,11 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { isUnknownSigner } from '../formats/checkpoint.ts';
+import { keysOfLogs, parseLogVkey } from '../formats/log-keys.ts';
 import { type Permit, type VerifiedPermit, verifyPermit } from '../formats/permit.ts';
 import type { LogTrust } from '../formats/tlog-policy.ts';
 import { siteDir } from '../host/config.ts';
+import { readLineage } from '../host/log-lineage.ts';
 import { sitePaths } from '../host/site.ts';
 import { readText, type SiteOptions } from './access.ts';
 import {
@@ -65,12 +67,16 @@ async function believed(
   return { trust: { vkeys: logTrust(trust).vkeys }, countersignature };
 }
 
-/** The tlog-policy of the site at hand, for the operator who is at home. */
+/**
+ * What the site at hand believes, for the operator who is at home: the witnesses of its tlog-policy, and every key that its
+ * ledger ever had. The file itself names the key in use alone, for those who cannot tell which checkpoints an old one signed.
+ */
 export function ownTrust(options: SiteOptions): LogTrust {
-  const policy = join(sitePaths(siteDir(options.dir, process.env)).trust, 'tlog-policy');
+  const { trust } = sitePaths(siteDir(options.dir, process.env));
   try {
-    const trust = readLogTrust({ policy });
-    if (trust !== null) return trust;
+    const own = readLogTrust({ policy: join(trust, 'tlog-policy') });
+    const logs = keysOfLogs(readLineage(trust)).map(parseLogVkey);
+    if (own !== null && 'policy' in own) return { policy: { ...own.policy, logs } };
   } catch (cause) {
     if (!(cause instanceof BoundaryError)) throw cause;
   }
