@@ -134,11 +134,10 @@ async function importDirectly(site: Site, path: string, options: ImportOptions):
   say('The daemon is not running; importing directly.');
   const { openInlineEngine } = await import('../engine/inline.ts');
   const { ReceiptBook } = await import('../policy/receipts.ts');
-  const { loadSigner } = await import('../host/signer.ts');
-  const { LEDGER_KEY } = await import('../engine/compose.ts');
+  const { ledgerSigner } = await import('../engine/compose.ts');
   const engine = await openInlineEngine(site.paths.root);
   const { paths, config } = site;
-  const signer = () => loadSigner(join(paths.keys, LEDGER_KEY));
+  const signer = () => ledgerSigner(paths, config);
   try {
     return await importUpdate({
       path,

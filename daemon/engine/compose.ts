@@ -1,13 +1,14 @@
 import { join } from 'node:path';
+import type { NoteSigner } from '../formats/signed-note.ts';
 import { systemClock } from '../host/clock.ts';
-import { loadConfig } from '../host/config.ts';
+import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { DiskReserve } from '../host/disk-reserve.ts';
 import { findKek } from '../host/kek.ts';
 import { LedgerKeyFiles } from '../host/ledger-key.ts';
 import { createLogger } from '../host/log.ts';
 import { randomBytes, uuidv7 } from '../host/random.ts';
 import { loadSealer } from '../host/sealer.ts';
-import { sitePaths } from '../host/site.ts';
+import { type SitePaths, sitePaths } from '../host/site.ts';
 import type { EngineOptions } from './engine.ts';
 
 /** File names of the daemon's keys under `state/keys`. */
@@ -36,4 +37,9 @@ export function composeEngine({ dir }: { dir: string }): EngineOptions {
     disk: { disk: new DiskReserve(paths.reserve), settings: config.disk },
     report: (message, error) => log.error({ err: error }, message),
   };
+}
+
+/** The ledger's signer as it is now, for what is signed beside the ledger (receipts, statements). Throws BoundaryError `secret.*`. */
+export function ledgerSigner(paths: SitePaths, { secrets }: Pick<SiteConfig, 'secrets'>): NoteSigner {
+  return new LedgerKeyFiles(join(paths.keys, LEDGER_KEY), findKek(secrets)).load();
 }
