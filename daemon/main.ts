@@ -150,6 +150,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'entries as a SIEM is told of them',
     load: async () => (await import('./commands/siem.ts')).siemCommand(),
   },
+  backup: {
+    group: SITE,
+    summary: 'everything of this site in one encrypted file',
+    load: async () => (await import('./commands/backup.ts')).backupCommand(),
+  },
   permit: {
     group: PROOF,
     summary: 'check a permit file offline',
@@ -282,14 +287,19 @@ function outlive(stdout: NodeJS.WriteStream): { failed: boolean } {
   return state;
 }
 
+/** The process's whole run: one command line, its exit code, and no lingering behind it. */
+export async function run(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+  const output = outlive(process.stdout);
+  const code = (await main(argv)) || (output.failed ? EXIT.unavailable : EXIT.done);
+  process.exitCode = code;
+  // A role whose engine or socket failed must not linger behind what is still open: supervisors restart what ends.
+  if (code !== 0) setTimeout(() => process.exit(code), 1_000).unref();
+}
+
 if (import.meta.main) {
   // From a checkout every start would strip the types of hundreds of files anew. The cache is as trusted as the modules
   // that it lies beside; where that folder cannot be written, or does not exist, there is none.
   const modules = join(import.meta.dirname, '../node_modules');
   if (existsSync(modules)) enableCompileCache(join(modules, '.cache/holdfast'));
-  const output = outlive(process.stdout);
-  const code = (await main(process.argv.slice(2))) || (output.failed ? EXIT.unavailable : EXIT.done);
-  process.exitCode = code;
-  // A role whose engine or socket failed must not linger behind what is still open: supervisors restart what ends.
-  if (code !== 0) setTimeout(() => process.exit(code), 1_000).unref();
+  void run();
 }

@@ -26,6 +26,7 @@ import type {
   SiteTime,
   SuspendedKey,
 } from './client-bodies.ts';
+import type { ImportedCosignatures } from './client-cosignatures.ts';
 import type {
   DisclosedFields,
   DiscloseFieldsBody,
@@ -43,6 +44,7 @@ import { durationMs } from './duration.ts';
 
 export type * from './client-anchors.ts';
 export type * from './client-bodies.ts';
+export type * from './client-cosignatures.ts';
 export type * from './client-envelopes.ts';
 export { type ClientTls, clientTlsFor } from './client-identity.ts';
 export type * from './client-keys.ts';
@@ -256,6 +258,11 @@ export class ApiClient {
     return this.#json({ verb: 'GET', path: '/v1/keys/suspended' });
   }
 
+  /** Puts a backup on record. */
+  recordBackup(body: JsonObject): Promise<{ record_id: number }> {
+    return this.#json({ verb: 'POST', path: '/v1/backups', body });
+  }
+
   /** Exports the newest tree head as an anchor; its file lies in the outbox when this resolves. */
   exportAnchor(): Promise<ExportedAnchor> {
     return this.#json({ verb: 'POST', path: '/v1/anchors', body: {} });
@@ -280,6 +287,11 @@ export class ApiClient {
   /** Records that anchors up to a size were taken to a medium. */
   carriedAnchors(size: number, actor: string | null): Promise<{ recorded: boolean }> {
     return this.#json({ verb: 'POST', path: '/v1/anchors/carried', body: { size, actor } });
+  }
+
+  /** Takes in a cosigned checkpoint: what became of each witness's line. */
+  importCosignatures(note: string): Promise<ImportedCosignatures> {
+    return this.#json({ verb: 'POST', path: '/v1/anchors/cosignatures', body: { note } });
   }
 
   /** Takes the acknowledgements in `acknowledgements/` of a directory that the daemon can read. */
@@ -414,8 +426,10 @@ export class ApiClient {
   }
 
   /** The C2SP tlog-proof of the entry at `index`, entry included. */
-  proof(index: number): Promise<string> {
-    return this.#text({ verb: 'GET', path: `/v1/ledger/proof/${index}` });
+  /** With `cosigned`, under the newest checkpoint that enough witnesses cosigned. */
+  proof(index: number, options: { cosigned?: boolean } = {}): Promise<string> {
+    const query: Record<string, string> = options.cosigned === true ? { cosigned: 'true' } : {};
+    return this.#text({ verb: 'GET', path: `/v1/ledger/proof/${index}`, query });
   }
 
   /** Everything that proves one decision, as a tar; the export is recorded before. */

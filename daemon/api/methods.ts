@@ -3,6 +3,7 @@ import type { Problem } from '../engine/protocol.ts';
 import { parseTilePath } from '../formats/tile.ts';
 import { ANCHOR_METHODS } from './anchor-methods.ts';
 import { ANOMALY_METHODS } from './anomaly-methods.ts';
+import { BACKUP_METHODS } from './backup-methods.ts';
 import { BREAKGLASS_METHODS } from './breakglass-methods.ts';
 import { COSIGNATURE_METHODS, Cosigned } from './cosignature-methods.ts';
 import { ENVELOPE_METHODS } from './envelope-methods.ts';
@@ -26,9 +27,9 @@ const byPermit = Type.Object({ id: schema.PermitId }, closed);
 const wait = { wait: Type.Optional(schema.Wait) };
 
 /** C2SP tlog-tiles names a tile by its path, the engine by level, number and width. */
-function tileArgs({ path = '' }: Record<string, string>): Record<string, string> {
+function tileArgs({ path = '', ...query }: Record<string, string>): Record<string, string> {
   const { level, n, width } = parseTilePath(`tile/${path}`);
-  return { level: level === null ? 'entries' : String(level), n: String(n), width: String(width) };
+  return { ...query, level: level === null ? 'entries' : String(level), n: String(n), width: String(width) };
 }
 
 const DAEMON = ['request', 'redeem', 'operator'] as const;
@@ -76,7 +77,7 @@ export const METHODS: readonly Method[] = [
     sockets: DAEMON,
     http: { verb: 'GET', path: '/v1/decisions/{id}' },
     path: byId,
-    query: Type.Object(wait, closed),
+    query: Type.Object({ ...wait, read: Type.Optional(schema.Read) }, closed),
     reply: reply.Decision,
     waits: true,
   },
@@ -87,6 +88,7 @@ export const METHODS: readonly Method[] = [
     sockets: OPERATOR,
     http: { verb: 'GET', path: '/v1/decisions/{id}/entries' },
     path: byId,
+    query: Type.Object({ read: Type.Optional(schema.Read) }, closed),
     reply: reply.ProvenEntries,
   },
   {
@@ -178,6 +180,7 @@ export const METHODS: readonly Method[] = [
   ...OUTBOX_METHODS,
   ...EVIDENCE_METHODS,
   ...ANCHOR_METHODS,
+  ...BACKUP_METHODS,
   ...COSIGNATURE_METHODS,
   ...READING_METHODS,
   ...RETENTION_METHODS,
@@ -307,6 +310,7 @@ export const METHODS: readonly Method[] = [
       { path: Type.String({ maxLength: 64, description: 'L/N[.p/W] or entries/N[.p/W]' }) },
       closed,
     ),
+    query: Type.Object({ read: Type.Optional(schema.Read) }, closed),
     args: tileArgs,
     reply: 'bytes',
   },
@@ -316,7 +320,14 @@ export const METHODS: readonly Method[] = [
     summary: 'Entries in ledger order.',
     sockets: OPERATOR,
     http: { verb: 'GET', path: '/v1/ledger/entries' },
-    query: Type.Object({ from: Type.Optional(schema.Index), limit: Type.Optional(schema.Limit) }, closed),
+    query: Type.Object(
+      {
+        from: Type.Optional(schema.Index),
+        limit: Type.Optional(schema.Limit),
+        read: Type.Optional(schema.Read),
+      },
+      closed,
+    ),
     reply: reply.Entries,
   },
   {

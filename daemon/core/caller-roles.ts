@@ -76,6 +76,7 @@ export const METHOD_CALLERS: Readonly<Record<string, readonly CallerRole[] | 'an
   'policy.import': ['carrier'],
   'outbox.acknowledgements': ['carrier'],
   'anchors.export': ['carrier'],
+  'backups.record': ['operator', 'carrier'],
   'anchors.carry': ['carrier'],
   'anchors.carried': ['carrier'],
   'anchors.cosignatures': ['carrier'],

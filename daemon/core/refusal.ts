@@ -96,6 +96,7 @@ export const REFUSALS = {
   'time.challenge_unknown': 409,
   'time.lowered_too_far': 422,
   'anchor.unknown_size': 404,
+  'backup.other_log': 409,
   'ledger.unavailable': 503,
   'ledger.entry_not_found': 404,
   'ledger.entry_too_large': 413,

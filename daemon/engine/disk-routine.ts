@@ -11,6 +11,7 @@ export const ROUTINE: ReadonlySet<EngineMethod> = new Set<EngineMethod>([
   'decisions.cancel',
   'decisions.review',
   'anchors.export',
+  'backups.record',
   'anchors.carried',
   'anchors.cosign',
   'retention.archived',

@@ -60,6 +60,7 @@ export type EngineMethod =
   | 'grants.get'
   | 'grants.list'
   | 'anchors.export'
+  | 'backups.record'
   | 'anchors.carried'
   | 'anchors.list'
   | 'anchors.from'

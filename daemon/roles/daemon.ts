@@ -6,14 +6,13 @@ import { measureHeld } from '../api/policy-metrics.ts';
 import { type ApiServer, type SocketKind, startApiServer } from '../api/server.ts';
 import { type DaemonParts, daemonServices, readStatus } from '../api/services.ts';
 import { measureTime } from '../api/time-metrics.ts';
-import { LEDGER_KEY } from '../engine/compose.ts';
+import { ledgerSigner } from '../engine/compose.ts';
 import { startEngine } from '../engine/handle.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
-import { loadSigner } from '../host/signer.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
 import { withIdTokens } from '../identity/check-id-tokens.ts';
 import { importUpdate } from '../policy/import.ts';
@@ -22,7 +21,8 @@ import { hasReceipt, ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { openAnchors } from './daemon-anchors.ts';
-import { openCopy } from './daemon-copy.ts';
+import { openCopies } from './daemon-copies.ts';
+import { rotateEnvelopes } from './daemon-envelopes.ts';
 import { evidenceServices } from './daemon-evidence.ts';
 import { rotateKeys } from './daemon-keys.ts';
 import { openOutbox } from './daemon-outbox.ts';
@@ -65,9 +65,9 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const witnesses = openWitnesses(paths, engine, log);
   const peers = await openPeers(config, paths, engine, log);
   const watch = openWatch(config, paths, engine, log);
-  const copy = openCopy(config, paths, engine, log);
-  const siem = openSiem(config, paths, loadSigner(join(paths.keys, LEDGER_KEY)).name, log);
-  const search = openSearch(config, paths, loadSigner(join(paths.keys, LEDGER_KEY)).name, log);
+  const copies = openCopies(config, paths, engine, log);
+  const siem = openSiem(config, paths, ledgerSigner(paths, config).name, log);
+  const search = openSearch(config, paths, ledgerSigner(paths, config).name, log);
   const retention = openRetention(config, paths, engine, log);
   const parts: DaemonParts = {
     engine,
@@ -92,7 +92,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       peers: peers.status(),
       outbox: outbox.status(),
       canary: watch.status(),
-      copy: copy.status(),
+      ...copies.status(),
       siem: siem.status(),
       search: search.status(),
       retention: retention.status(),
@@ -100,7 +100,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     extraDegraded: () =>
       [
         ...watch.degraded(),
-        ...copy.degraded(),
+        ...copies.degraded(),
         ...siem.degraded(),
         ...search.degraded(),
         ...retention.degraded(),
@@ -109,7 +109,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       })),
   };
   measureHealth(metrics.registry, () => readStatus(parts));
-  measureCopy(metrics.registry, () => copy.status());
+  measureCopy(metrics.registry, () => copies.status().copy);
   const host = {
     ...daemonServices(parts),
     ...peers.services,
@@ -124,7 +124,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       paths,
       engine,
       store,
-      signer: () => loadSigner(join(paths.keys, LEDGER_KEY)),
+      signer: () => ledgerSigner(paths, config),
     }),
   };
   const servers: ApiServer[] = [];
@@ -138,13 +138,15 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const endRotation = await peers.rotate(servers);
   const endAnchors = await anchors.start();
   const endKeys = await rotateKeys(config, engine, log);
+  const endEnvelopes = await rotateEnvelopes(config, engine, log);
   const endWatch = await watch.start();
-  const endCopy = await copy.start();
+  const stopCopies = await copies.start();
   const endRetention = await retention.start();
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
   await endAnchors();
   await endWatch();
+  await endEnvelopes();
   await endKeys();
   await endRetention();
   await endRotation();
@@ -152,18 +154,17 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   await witnesses.stop();
   await siem.stop();
   await search.stop();
-  await stop(servers, engine, signal, log);
-  // After the engine's last word, so that the copy has it too.
-  await endCopy();
+  await stopCopies(() => stop(servers, engine, signal, log));
 }
 
-function receiptsOf(paths: SitePaths, { site, profile }: SiteConfig, engine: EngineHandle): ReceiptBook {
+function receiptsOf(paths: SitePaths, config: SiteConfig, engine: EngineHandle): ReceiptBook {
+  const { site, profile } = config;
   return new ReceiptBook({
     paths,
     site,
     profile,
     engine,
-    signer: () => loadSigner(join(paths.keys, LEDGER_KEY)),
+    signer: () => ledgerSigner(paths, config),
   });
 }
 

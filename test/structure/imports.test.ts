@@ -22,6 +22,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'daemon/engine/protocol.ts',
   ],
   'daemon/siem': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/ledger'],
+  'daemon/backup': ['daemon/formats', 'daemon/core', 'daemon/host', 'daemon/ledger', 'daemon/engine'],
   'daemon/evidence': [
     'daemon/formats',
     'daemon/core',

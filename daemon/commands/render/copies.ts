@@ -20,3 +20,11 @@ export function copyLine({ path, state, entries, behind_entries: behind, behind_
     typeof behind === 'number' && behind > 0 ? `, lacks ${count(behind, 'entry', 'entries')}${since}` : '';
   return plain(`${STATE_WORDS[state] ?? state}${has}${lacks}, in ${path}`);
 }
+
+/** The newest backup on record in one line of `status`; empty where none was made and none is scheduled. */
+export function backupLine({ at, file, size }: JsonObject, { schedule, failed }: JsonObject): string {
+  const trouble = typeof failed === 'object' && failed !== null ? ', the last attempt FAILED' : '';
+  if (typeof at !== 'string')
+    return typeof schedule === 'string' ? plain(`none yet, by schedule ${schedule}${trouble}`) : '';
+  return plain(`${instant(at)}, up to ${count(Number(size), 'entry', 'entries')}, ${String(file)}${trouble}`);
+}

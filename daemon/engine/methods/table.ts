@@ -5,6 +5,7 @@ import type { Reading } from '../time.ts';
 import { approveDecision } from './acts.ts';
 import { anchorFrom, carriedAnchors, exportNext, listAnchors } from './anchors.ts';
 import { anomalyPage } from './anomalies.ts';
+import { recordMade } from './backups.ts';
 import {
   activateBreakglass,
   endBreakglass,
@@ -75,6 +76,7 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'policy.apply': applyPolicy,
   'policy.refuse': refusePolicy,
   'anchors.export': exportNext,
+  'backups.record': recordMade,
   'anchors.carried': carriedAnchors,
   'anchors.cosign': recordCosignatures,
   'outbox.acknowledge': acknowledgeOutbox,
