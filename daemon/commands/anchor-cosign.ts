@@ -109,8 +109,7 @@ function cosignLog(origin: string, anchors: readonly SignedAnchor[], witness: Wi
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const seen = store.read(origin);
     const keys = given(origin) ?? storedKeys(seen);
-    if (keys === null || (seen === null && given(origin) === null))
-      return refusal(origin, unknownLog(origin));
+    if (keys === null || (seen === null && !begins)) return refusal(origin, unknownLog(origin));
     const signed = signedBy(keys, origin, anchors);
     if (signed instanceof BoundaryError) return refusal(origin, signed);
     const followed = followLog(seen, signed);

@@ -5,10 +5,13 @@ import type { AnchorLink, ApiClient, ExportedAnchor } from '../api/client.ts';
 import { anchorName } from '../formats/anchor.ts';
 import { makeDir, syncDir, writeDurable } from '../host/durable-file.ts';
 import { actorForRecord, connect, openSite, parseLimit, type SiteOptions } from './access.ts';
+import { cosignCommand } from './anchor-cosign.ts';
+import { importCommand } from './anchor-import.ts';
 import { verifyCommand } from './anchor-verify.ts';
 import { assertOutlets, carry, type Outlets, sayWritten } from './carry.ts';
 import { print, printJson } from './render/output.ts';
 import { count, moment, plain, table } from './render/text.ts';
+import { witnessKeyCommand } from './witness-key.ts';
 
 interface ExportOptions extends SiteOptions, Outlets {
   actor?: string;
@@ -35,7 +38,10 @@ export function anchorCommand(): Command {
     .addHelpText('after', HELP)
     .addCommand(exportCommand())
     .addCommand(listCommand())
-    .addCommand(verifyCommand());
+    .addCommand(verifyCommand())
+    .addCommand(importCommand())
+    .addCommand(cosignCommand())
+    .addCommand(witnessKeyCommand());
 }
 
 function exportCommand(): Command {

@@ -1,4 +1,5 @@
 import { ApiUnreachable } from '../api/client.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type Entry } from '../formats/entry.ts';
 import type { SiteOptions } from './access.ts';
 import { connect, openSite, type Site } from './access.ts';
@@ -16,8 +17,8 @@ export interface EntrySource {
   size: number;
   /** At most `limit` entries from an index on. */
   read(from: number, limit: number): Promise<IndexedEntry[]>;
-  /** C2SP tlog-proof of an entry, entry included. */
-  prove(index: number): Promise<string>;
+  /** C2SP tlog-proof of an entry, entry included; `cosigned`: under a checkpoint that enough witnesses cosigned. */
+  prove(index: number, options?: { cosigned?: boolean }): Promise<string>;
   close(): void;
 }
 
@@ -41,7 +42,7 @@ async function throughDaemon(site: Site): Promise<EntrySource> {
   return {
     size,
     read: async (from, limit) => (await client.entries({ from, limit })).entries,
-    prove: (index) => client.proof(index),
+    prove: (index, options) => client.proof(index, options),
     close: () => client.close(),
   };
 }
@@ -56,7 +57,17 @@ async function fromFile(site: Site): Promise<EntrySource> {
     size: view.size,
     read: async (from, limit) =>
       view.entries(from, limit).map(({ index, bytes }) => ({ index, entry: decodeEntry(bytes) })),
-    prove: async (index) => proveIndex(view, index),
+    prove: async (index, { cosigned } = {}) => {
+      if (cosigned === true) throw daemonOnly();
+      return proveIndex(view, index);
+    },
     close: () => view.close(),
   };
+}
+
+function daemonOnly(): BoundaryError {
+  return new BoundaryError(
+    'ledger.daemon_only',
+    'Which checkpoints are cosigned only a running daemon tells; nothing was written. Start it: holdfast daemon',
+  );
 }

@@ -164,12 +164,13 @@ function proveCommand(): Command {
     .description('Write the proof that an entry is in the ledger (C2SP tlog-proof, entry included).')
     .argument('<index>', 'position in the log')
     .requiredOption('-o, --out <file>', 'where to write it, e.g. entry.tlog-proof')
-    .action(async (text: string, options: SiteOptions & { out: string }) => {
+    .option('--cosigned', 'under the newest checkpoint that the witnesses of trust/tlog-policy cosigned')
+    .action(async (text: string, options: SiteOptions & { out: string; cosigned?: boolean }) => {
       const index = parseIndex(text);
       assertFree(options.out);
       const source = await openEntries(options);
       if (index >= source.size) throw noEntry(index, source.size);
-      const proof = await source.prove(index);
+      const proof = await source.prove(index, { cosigned: options.cosigned === true });
       source.close();
       writeFileSync(options.out, proof, { mode: 0o600, flag: 'wx' });
       if (options.json) printJson({ index, file: options.out });

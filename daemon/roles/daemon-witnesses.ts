@@ -3,14 +3,13 @@ import { problemOf, problemReply } from '../api/problem.ts';
 import type { HostServices } from '../api/server.ts';
 import type { EngineHandle, EngineReply } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { CheckpointTrust } from '../formats/checkpoint.ts';
 import { currentLog } from '../formats/log-keys.ts';
 import type { Logger } from '../host/log.ts';
 import { readLineage } from '../host/log-lineage.ts';
 import type { SitePaths } from '../host/site.ts';
 import { TlogPolicyFile } from '../host/tlog-policy-file.ts';
 import { CosignatureRounds } from '../policy/cosignature-rounds.ts';
-import { isForLater, type TakenCosignatures } from '../policy/cosignatures.ts';
+import { type CosignedOptions, isForLater, type TakenCosignatures } from '../policy/cosignatures.ts';
 
 /** What the daemon does about witnesses. */
 export interface DaemonWitnesses {
@@ -24,12 +23,10 @@ const CONTRADICTION = /^ledger\.(forked|set_back)$/;
 
 /** Starts taking in cosignatures: those that the sync process brings, and those of `anchor import`. */
 export function openWitnesses(paths: SitePaths, engine: EngineHandle, log: Logger): DaemonWitnesses {
-  const policy = new TlogPolicyFile(join(paths.trust, 'tlog-policy'));
   const rounds = new CosignatureRounds({
     engine,
     inbox: paths.inbox,
-    trust: () => ownTrust(paths),
-    witnesses: () => policy.read(),
+    ...witnessesOf(paths),
     listener: {
       taken: (name, report) => logTaken(log, name, report),
       refused: (name, { code, message }) => {
@@ -48,10 +45,19 @@ export function openWitnesses(paths: SitePaths, engine: EngineHandle, log: Logge
   };
 }
 
-/** The log that goes on. What was cosigned of one before a restore says nothing about this one. */
-function ownTrust({ trust }: SitePaths): CheckpointTrust {
-  const { origin, keys } = currentLog(readLineage(trust));
-  return { origin, vkeys: keys };
+/**
+ * Whose words count at this site, read anew each time. Of its logs only the one that goes on: what was cosigned of one
+ * before a restore says nothing about this one.
+ */
+export function witnessesOf({ trust }: SitePaths): Pick<CosignedOptions, 'trust' | 'witnesses'> {
+  const policy = new TlogPolicyFile(join(trust, 'tlog-policy'));
+  return {
+    trust: () => {
+      const { origin, keys } = currentLog(readLineage(trust));
+      return { origin, vkeys: keys };
+    },
+    witnesses: () => policy.read(),
+  };
 }
 
 async function takeOne(rounds: CosignatureRounds, note: string): Promise<EngineReply> {

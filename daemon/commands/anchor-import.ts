@@ -1,0 +1,167 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import type { ImportedCosignatures } from '../api/client.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
+import { COSIGNED_MAX_BYTES } from '../formats/cosignature.ts';
+import { connect, openSite, readText, type Site, type SiteOptions } from './access.ts';
+import { EXIT, endWith } from './exit.ts';
+import { print, printJson, say } from './render/output.ts';
+import { count, paint, plain } from './render/text.ts';
+
+const HELP = `
+What witnesses cosigned comes back: FILE is a checkpoint with their lines, or a directory of such files (.note). Whom to
+believe, and how many of them, stands in trust/tlog-policy (C2SP tlog-policy). Harmless to repeat.
+
+Then "ledger prove INDEX --cosigned" makes proofs that a quorum of witnesses stands behind.
+
+Exit codes: 0 recorded, or known before · 10 a line does not verify, or the checkpoint is of ANOTHER HISTORY of this ledger
+  13 no witness that is believed, or another log's key · 14 the ledger ends before that checkpoint: it was set back
+  5 the ledger cannot be written`;
+
+/** What one file came to. */
+type Answer = { file: string } & (
+  | { taken: ImportedCosignatures }
+  | { refused: { code: string; message: string } }
+);
+
+/** `anchor import`: cosignatures on their way back. */
+export function importCommand(): Command {
+  return new Command('import')
+    .description('Take in what witnesses cosigned.')
+    .argument('<file...>', 'cosigned checkpoints (.note), or directories of them')
+    .addHelpText('after', HELP)
+    .action(async (files: string[], options: SiteOptions) => {
+      const site = openSite(options);
+      const names = files.flatMap(expand);
+      if (names.length === 0) throw nothingThere(files);
+      const taker = await openTaker(site);
+      const answers: Answer[] = [];
+      try {
+        for (const file of names) answers.push(await takeFile(file, taker.take));
+      } finally {
+        await taker.close();
+      }
+      if (options.json) for (const answer of answers) printJson(answer);
+      else for (const answer of answers) print(render(answer));
+      endWith(Math.max(...answers.map(exitCode)));
+    });
+}
+
+const MOST_FILES = 1_000;
+
+function expand(path: string): string[] {
+  if (path === '-' || statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
+  const names = readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.note$/.test(entry.name))
+    .map(({ name }) => join(path, name))
+    .sort();
+  if (names.length <= MOST_FILES) return names;
+  throw new BoundaryError(
+    'cosignature.too_many',
+    `There are more than ${MOST_FILES} cosigned checkpoints in ${path}; nothing was taken in. Name fewer.`,
+    { at: path },
+  );
+}
+
+type Take = (note: string) => Promise<ImportedCosignatures>;
+
+interface Taker {
+  take: Take;
+  close(): void | Promise<void>;
+}
+
+/** Through the daemon; directly while none is running. */
+async function openTaker(site: Site): Promise<Taker> {
+  const client = connect(site, 'operator');
+  try {
+    await client.checkpoint();
+    return { take: (note) => client.importCosignatures(note), close: () => client.close() };
+  } catch (error) {
+    client.close();
+    if (!isNotRunning(error)) throw error;
+    say('The daemon is not running; importing directly.');
+    return openDirectly(site);
+  }
+}
+
+async function openDirectly({ paths }: Site): Promise<Taker> {
+  const { openInlineEngine } = await import('../engine/inline.ts');
+  const { takeCosigned } = await import('../policy/cosignatures.ts');
+  const { witnessesOf } = await import('../roles/daemon-witnesses.ts');
+  const engine = await openInlineEngine(paths.root);
+  const options = { engine, ...witnessesOf(paths) };
+  return { take: (note) => takeCosigned(note, options), close: () => engine.stop('import finished') };
+}
+
+async function takeFile(file: string, take: Take): Promise<Answer> {
+  try {
+    return { file, taken: await take(readText(file, COSIGNED_MAX_BYTES)) };
+  } catch (error) {
+    const refused = refusalIn(error);
+    if (refused === null) throw error;
+    return { file, refused };
+  }
+}
+
+/** What was said about one file; null for everything that the next file would not get past either. */
+function refusalIn(error: unknown): { code: string; message: string } | null {
+  if (error instanceof BoundaryError) {
+    const { code, message } = error;
+    return code.startsWith('ledger.') && !CONTRADICTIONS.includes(code) ? null : { code, message };
+  }
+  if (!(error instanceof Error) || error.name !== 'ApiProblem') return null;
+  const { status, code, detail } = error as Error & { status: number; code: string; detail: string };
+  return status === 422 || CONTRADICTIONS.includes(code) ? { code, message: detail } : null;
+}
+
+function isNotRunning(error: unknown): boolean {
+  if (!(error instanceof Error) || error.name !== 'ApiUnreachable' || !('reason' in error)) return false;
+  return error.reason === 'missing' || error.reason === 'refused';
+}
+
+const CONTRADICTIONS: readonly string[] = ['ledger.forked', 'ledger.set_back'];
+
+const EXITS: Readonly<Record<string, number>> = {
+  'ledger.set_back': EXIT.rolledBack,
+  'cosignature.unknown_witness': EXIT.unknownKey,
+  'checkpoint.origin_mismatch': EXIT.unknownKey,
+  'note.no_known_signature': EXIT.unknownKey,
+  'checkpoint.not_signed_by_log': EXIT.unknownKey,
+  'checkpoint.key_retired': EXIT.unknownKey,
+  'checkpoint.key_early': EXIT.unknownKey,
+};
+
+function exitCode(answer: Answer): number {
+  if ('taken' in answer) return answer.taken.bad.length > 0 ? EXIT.tampered : EXIT.done;
+  if (/^(file|tlog_policy|trust)\./.test(answer.refused.code)) return EXIT.usage;
+  return EXITS[answer.refused.code] ?? EXIT.tampered;
+}
+
+function render(answer: Answer): string {
+  const file = plain(answer.file);
+  if ('refused' in answer) {
+    const { code, message } = answer.refused;
+    const loud = CONTRADICTIONS.includes(code) ? 'ANOTHER HISTORY' : 'REFUSED';
+    return `${paint('red', paint('bold', loud))}  ${file}: ${plain(message)} [${code}]`;
+  }
+  const { size, recorded, known, quorum, bad } = answer.taken;
+  const head = recorded.length > 0 ? 'RECORDED' : 'KNOWN';
+  const who = recorded.length > 0 ? recorded : known;
+  const enough = quorum ? 'the quorum stands behind it' : 'the quorum is not reached yet';
+  const lines = [
+    `${paint('green', paint('bold', head))}  ${file}: ${count(size, 'entry', 'entries')}, cosigned by ${plain(who.join(', '))}; ${enough}`,
+  ];
+  if (bad.length > 0)
+    lines.push(
+      `${paint('red', 'A line does not verify')}: ${plain(bad.join(', '))}. Damaged, or forged; it was not taken in.`,
+    );
+  return lines.join('\n');
+}
+
+function nothingThere(files: readonly string[]): BoundaryError {
+  return new BoundaryError(
+    'cosignature.none',
+    `There is no cosigned checkpoint (.note) in ${files.slice(0, 3).join(', ')}; nothing was taken in.`,
+  );
+}
