@@ -3,7 +3,7 @@ import type { Check, Finding } from '../evidence/examination.ts';
 import { renderReport } from '../evidence/report.ts';
 import { type EvidenceTrust, type Verification, verifyEvidence } from '../evidence/verify.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { fromBase64 } from '../formats/digest.ts';
+import { fromBase64, sha256Hex } from '../formats/digest.ts';
 import { EVIDENCE_LIMITS } from '../formats/evidence.ts';
 import { parsePolicy } from '../formats/tlog-policy.ts';
 import { readBounded } from '../host/durable-file.ts';
@@ -42,9 +42,13 @@ export async function verifyAndReport(file: string, options: VerifyOptions): Pro
 /** `holdfast evidence report`: the same as a page; it is written whatever was found, and says so at its top. */
 export async function writeReport(file: string, options: VerifyOptions & { out: string }): Promise<void> {
   assertFree(options.out);
-  const { verification, countersignature } = await verify(file, options);
-  const trust = countersignature === null ? null : countersignatureWords(countersignature);
-  writeFileSync(options.out, renderReport(verification, { trust }), { mode: 0o600, flag: 'wx' });
+  const { verification, countersignature, bytes } = await verify(file, options);
+  const page = renderReport(verification, {
+    made_at: new Date().toISOString(),
+    sha256: sha256Hex(bytes),
+    trust: trustWords(options, countersignature),
+  });
+  writeFileSync(options.out, page, { mode: 0o600, flag: 'wx' });
   const { code, findings } = verification;
   if (options.json) printJson({ verified: code === 0, file: options.out, code, findings });
   else
@@ -57,10 +61,21 @@ export async function writeReport(file: string, options: VerifyOptions & { out: 
 async function verify(
   file: string,
   options: VerifyOptions,
-): Promise<{ verification: Verification; countersignature: Countersignature | null }> {
+): Promise<{ verification: Verification; countersignature: Countersignature | null; bytes: Uint8Array }> {
   const { trust, countersignature } = await believed(options);
   const bytes = readBounded(file, EVIDENCE_LIMITS.bytes);
-  return { verification: await verifyEvidence(bytes, trust), countersignature };
+  return { verification: await verifyEvidence(bytes, trust), countersignature, bytes };
+}
+
+/** Where the keys come from that are believed, for the page. */
+function trustWords({ trust, policy }: VerifyOptions, countersignature: Countersignature | null): string {
+  const files = [
+    ...(trust === undefined
+      ? []
+      : [`a trust file, ${countersignatureWords(countersignature ?? { state: 'absent' })}`]),
+    ...(policy === undefined ? [] : ['a policy of logs and witnesses']),
+  ];
+  return files.join(', and ') || 'those of the site at which the page was made';
 }
 
 /** Whom to believe: a trust file, a tlog-policy and a root, both, or the site at hand. */
