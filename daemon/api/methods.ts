@@ -337,7 +337,7 @@ export const METHODS: readonly Method[] = [
     sockets: ['redeem', 'operator'],
     http: { verb: 'GET', path: '/v1/ledger/proof/{index}' },
     path: Type.Object({ index: schema.Index }, closed),
-    query: Type.Object({ cosigned: Type.Optional(Cosigned) }, closed),
+    query: Type.Object({ cosigned: Type.Optional(Cosigned), read: Type.Optional(schema.Read) }, closed),
     reply: 'text',
   },
   {

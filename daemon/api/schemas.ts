@@ -35,6 +35,11 @@ export const Index = Type.String({
   pattern: '^(0|[1-9][0-9]{0,14})$',
   description: 'a canonical decimal number',
 });
+/** Names a read that is on record, so that what it is about is shown with its payload values. */
+export const Read = Type.String({
+  pattern: '^(0|[1-9][0-9]{0,14})$',
+  description: 'index of the ledger.read entry of this read',
+});
 export const Limit = Type.String({
   pattern: '^([1-9][0-9]?|1[0-9]{2}|200)$',
   description: 'the length of a page, 1 to 200',

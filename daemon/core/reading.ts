@@ -3,6 +3,16 @@ import type { BundlePrincipal, BundleReading } from './bundle.ts';
 import { lapseOf, lapseWords } from './peer.ts';
 import { type Refusal, refuse } from './refusal.ts';
 
+/** What is to be read: a decision, or entries from an index on; `what` names the thing that it goes into. */
+export interface ReadingSubject {
+  /** `decision`, `entries`, `evidence`, `tiles`, `ledger`, `proof`, …: a short name. */
+  what: string;
+  decision_id?: string;
+  /** First index and number of entries. */
+  from?: number;
+  size?: number;
+}
+
 /** The rights that leave an entry whenever they are used. `summary` leaves none. */
 export type RecordedRight = 'raw' | 'export';
 
@@ -78,6 +88,32 @@ export function judgeReading(
     return forbidden(`${id} may not ${WHAT[right]}; the policy in force names ${roles.join(', ')}.`, [right]);
   }
   return { id, role };
+}
+
+/** Methods that show what was decided and done, of everybody: they take the right `summary`. */
+export const SUMMARIES: ReadonlySet<string> = new Set([
+  'anomalies.list',
+  'decisions.entries',
+  'decisions.list',
+  'decisions.replay',
+  'ledger.entries',
+  'ledger.search',
+  'ledger.tile',
+  'subscribe',
+]);
+
+/** Whether a known caller may look at lists. Without the section, or without a list of roles in it, everybody may. */
+export function judgeSummary(
+  section: BundleReading | undefined,
+  principal: string | null,
+  roles: readonly string[],
+): Refusal | null {
+  const allowed = section?.summary;
+  if (allowed === undefined || roles.some((role) => allowed.includes(role))) return null;
+  return refuse(
+    'reading.not_permitted',
+    `${principal ?? 'The caller'} may not list or search what is recorded; the policy in force names ${allowed.join(', ')}. Nothing was shown.`,
+  );
 }
 
 function checkSession(

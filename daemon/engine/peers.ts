@@ -15,6 +15,7 @@ import {
   type RecordedPeer,
   STRANGER_WORDS,
 } from '../core/peer.ts';
+import { judgeSummary, SUMMARIES } from '../core/reading.ts';
 import { type Refusal, refuse } from '../core/refusal.ts';
 import type { LoadedPolicy, Policies } from './policies.ts';
 import type { EngineCall, Peer } from './protocol.ts';
@@ -85,7 +86,19 @@ export class Peers {
     if (!this.inUse || call.peer.socket === 'internal' || METHOD_CALLERS[call.method] === 'anyone')
       return null;
     const caller = this.caller(call.peer, time);
-    return 'refused' in caller ? caller : notPermitted(caller, call.method);
+    if ('refused' in caller) return caller;
+    return notPermitted(caller, call.method) ?? this.#summaryRefusal(caller, call);
+  }
+
+  /** Why a caller may not look at lists; the account that holds the files may. */
+  #summaryRefusal(
+    { principal }: Caller,
+    { peer, method }: Pick<EngineCall, 'peer'> & { method: string },
+  ): Refusal | null {
+    if (!SUMMARIES.has(method) || (principal === null && isSiteAccount(peer, this.#settings))) return null;
+    const policy = this.#policies.forSite();
+    const roles = principal === null ? [] : (policy?.roster.principal(principal)?.roles ?? []);
+    return judgeSummary(policy?.compiled.bundle.reading, principal, roles);
   }
 
   /** Who a peer is. Bundles that know it must agree; one in which it does not count is enough to refuse it. */

@@ -1,3 +1,4 @@
+import type { Decision } from '../core/decision.ts';
 import type { DecisionRecord } from '../core/fold.ts';
 import { REFUSALS, type Refusal, type RefusalCode } from '../core/refusal.ts';
 import type { JsonObject } from '../formats/json.ts';
@@ -32,6 +33,11 @@ function titleOf(code: RefusalCode): string {
 
 const PENDING = ['evaluated', 'pending_authority'];
 
+/** 202 while a decision waits for authority, else 200. */
+export function statusOf({ status }: Pick<Decision, 'status'>): number {
+  return PENDING.includes(status) ? 202 : 200;
+}
+
 /**
  * Decision with its proofs: `permit.proof` whenever there is a permit; `ledger.proof` unless the newest entry is the
  * permit itself. 202 while the decision waits, 200 otherwise. `written` are the newest entry's bytes, if at hand.
@@ -43,7 +49,7 @@ export function decisionReply(
 ): EngineReply {
   const { decision, permit_index } = record;
   const newest = decision.ledger.record_id;
-  const status = PENDING.includes(decision.status) ? 202 : 200;
+  const status = statusOf(decision);
   if (decision.permit !== undefined && permit_index !== null) {
     const permit = {
       ...decision.permit,

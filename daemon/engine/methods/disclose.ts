@@ -1,7 +1,13 @@
 import { inScope } from '../../core/breakglass.ts';
 import { isoTime } from '../../core/create.ts';
 import type { Decision } from '../../core/decision.ts';
-import { judgeReading, type Reader, type ReadingSession, type RecordedRight } from '../../core/reading.ts';
+import {
+  judgeReading,
+  type Reader,
+  type ReadingSession,
+  type ReadingSubject,
+  type RecordedRight,
+} from '../../core/reading.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { recordableText } from '../../core/scrub.ts';
 import { entryHash } from '../../formats/entry.ts';
@@ -14,16 +20,6 @@ import { findDecision, type NamedActor, refused } from './lifecycle.ts';
 
 /** The stream of everything that was opened or taken away. */
 export const READING_STREAM = 'reading';
-
-/** What is to be read: a decision, or entries from an index on; `what` names the thing that it goes into. */
-export interface ReadingSubject {
-  /** `decision`, `entries`, `evidence`, `tiles`, `ledger`, `proof`, …: a short name. */
-  what: string;
-  decision_id?: string;
-  /** First index and number of entries. */
-  from?: number;
-  size?: number;
-}
 
 interface DisclosureBody {
   right: RecordedRight;

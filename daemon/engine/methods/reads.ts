@@ -1,30 +1,39 @@
 import type { DecisionRecord } from '../../core/fold.ts';
 import { noDecision } from '../../core/lifecycle.ts';
-import { refuse } from '../../core/refusal.ts';
+import { maskDecision, maskEntry } from '../../core/masked.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { toBase64 } from '../../formats/digest.ts';
+import { decodeEntry, type Entry } from '../../formats/entry.ts';
 import { encodeEntryBundle, TILE_WIDTH } from '../../formats/tile.ts';
 import { type EngineState, loadDecision, proofOf } from '../context.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
-import { decisionReply, problem, reply } from '../reply.ts';
+import { notOpened, type View, viewOf, viewOfDecision } from '../reading-view.ts';
+import { decisionReply, problem, reply, statusOf } from '../reply.ts';
+import type { Reading } from '../time.ts';
 import { getCosignedCheckpoint, getCosignedProof } from './cosign.ts';
 
 const LIST_LIMIT = 200;
 const ENTRIES_LIMIT = 256;
 
 /** `decisions.get`: one decision with its proofs, as it stands. */
-export function getDecision(state: EngineState, call: EngineCall): EngineReply {
+export function getDecision(state: EngineState, call: EngineCall, time: Reading): EngineReply {
   const id = call.args.id ?? '';
   const record = loadDecision(state, id);
   if (record === null) return problem(noDecision(id));
-  return decisionReply(state, record);
+  const view = viewOfDecision(state, call, time, record);
+  if (isRefusal(view)) return problem(view);
+  if (view.opens(record.first_index, id)) return decisionReply(state, record);
+  return reply(statusOf(record.decision), maskDecision(record.decision));
 }
 
 /**
  * `decisions.entries`: every entry about one decision, oldest first, each with its exact bytes as text and its inclusion
  * proof, all under one checkpoint.
  */
-export function getDecisionEntries(state: EngineState, call: EngineCall): EngineReply {
+export function getDecisionEntries(state: EngineState, call: EngineCall, time: Reading): EngineReply {
   const id = call.args.id ?? '';
+  const closed = closedDecision(state, call, time, id);
+  if (closed !== null) return problem(closed);
   const { ledger } = state;
   const stream = ledger.stream(id);
   const checkpoint = ledger.checkpoint();
@@ -40,8 +49,19 @@ export function getDecisionEntries(state: EngineState, call: EngineCall): Engine
   };
 }
 
+/** Why the bytes of a decision's entries are not given out to this caller; null when they are. */
+function closedDecision(state: EngineState, call: EngineCall, time: Reading, id: string): Refusal | null {
+  const record = loadDecision(state, id);
+  if (record === null) return null;
+  const view = viewOfDecision(state, call, time, record);
+  if (isRefusal(view)) return view;
+  return view.opens(record.first_index, id) ? null : notOpened(`Decision ${id}`);
+}
+
 /** `decisions.list`: newest first, `after` is the last id of the page before. */
-export function listDecisions(state: EngineState, call: EngineCall): EngineReply {
+export function listDecisions(state: EngineState, call: EngineCall, time: Reading): EngineReply {
+  const view = viewOf(state, call, time);
+  if (isRefusal(view)) return problem(view);
   const limit = bounded(call.args.limit, LIST_LIMIT, 50);
   const rows = state.projections.list({
     status: call.args.status ?? null,
@@ -50,7 +70,8 @@ export function listDecisions(state: EngineState, call: EngineCall): EngineReply
   });
   const decisions = rows.flatMap(({ id }) => {
     const record = loadDecision(state, id);
-    return record === null ? [] : [summary(record)];
+    if (record === null) return [];
+    return [view.opens(record.first_index, id) ? summary(record) : maskDecision(record.decision)];
   });
   const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null;
   return reply(200, { decisions, next });
@@ -71,19 +92,29 @@ export function getCheckpoint(state: EngineState, call: EngineCall): EngineReply
 }
 
 /** `ledger.entries`: entries from an index on, each with its exact bytes as text (they are canonical JSON). */
-export function getEntries(state: EngineState, call: EngineCall): EngineReply {
+export function getEntries(state: EngineState, call: EngineCall, time: Reading): EngineReply {
+  const view = viewOf(state, call, time);
+  if (isRefusal(view)) return problem(view);
   const limit = bounded(call.args.limit, ENTRIES_LIMIT, ENTRIES_LIMIT);
   const from = bounded(call.args.from, Number.MAX_SAFE_INTEGER, 0);
   const decoder = new TextDecoder();
   // The bytes are JSON already: embedding them keeps them exact and saves a round trip through objects.
   const entries = state.ledger
     .entries(from, limit)
-    .map(({ index, bytes }) => `{"index":${index},"entry":${decoder.decode(bytes)}}`);
+    .map(({ index, bytes }) => `{"index":${index},"entry":${shownText(view, index, decoder.decode(bytes))}}`);
   return { status: 200, body: `{"size":${state.ledger.size},"entries":[${entries.join(',')}]}` };
 }
 
+/** The text of an entry in a list: its own, or a masked one that hashes to nothing. */
+function shownText(view: View, index: number, text: string): string {
+  // Only decisions hold payloads, and no other stream begins like theirs.
+  if (view.whole || !text.includes('"stream":"dec_')) return text;
+  const entry = JSON.parse(text) as Entry;
+  return view.opens(index, entry.stream) ? text : JSON.stringify(maskEntry(entry));
+}
+
 /** `ledger.proof`: the tlog-proof file of one entry under the newest checkpoint. */
-export function getProof(state: EngineState, call: EngineCall): EngineReply {
+export function getProof(state: EngineState, call: EngineCall, time: Reading): EngineReply {
   const index = bounded(call.args.index, Number.MAX_SAFE_INTEGER, -1);
   if (index < 0 || index >= state.ledger.size) {
     return problem(
@@ -93,13 +124,20 @@ export function getProof(state: EngineState, call: EngineCall): EngineReply {
       ),
     );
   }
+  const bytes = state.ledger.entry(index);
+  const { stream } = bytes === null ? { stream: '' } : decodeEntry(bytes);
+  const closed = stream.startsWith('dec_') ? closedDecision(state, call, time, stream) : null;
+  if (closed !== null) return problem(closed);
   if (call.args.cosigned === 'true') return getCosignedProof(state, index);
   return { status: 200, body: proofOf(state, index) };
 }
 
 /** `ledger.tile`: hashes of a tile, or (level `entries`) an entry bundle, as C2SP tlog-tiles bytes. */
-export function getTile(state: EngineState, call: EngineCall): EngineReply {
+export function getTile(state: EngineState, call: EngineCall, time: Reading): EngineReply {
   const { level = '', n = '', width = '256' } = call.args;
+  const view = level === 'entries' ? viewOf(state, call, time) : null;
+  if (isRefusal(view)) return problem(view);
+  if (view?.exports === false) return problem(notOpened('An entry bundle'));
   const bytes =
     level === 'entries'
       ? entryBundle(state, Number(n), Number(width))
