@@ -1,5 +1,5 @@
-import { existsSync, linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, linkSync, lstatSync, readdirSync, renameSync, unlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { NoteSigner } from '../formats/signed-note.ts';
 import { syncDir } from './durable-file.ts';
 import type { KeyEncryptionKey } from './key-wrap.ts';
@@ -60,8 +60,12 @@ export class LedgerKeyFiles {
     this.tidy();
   }
 
-  /** Destroys what is left of a key that is out of use. */
+  /** Destroys what is left of a key that is out of use, or that a crash cut short while it was written. */
   tidy(): void {
+    const directory = dirname(this.#path);
+    const started = `.${basename(this.#next)}.`;
+    for (const name of readdirSync(directory))
+      if (name.startsWith(started) && name.endsWith('.tmp')) destroySecretFile(join(directory, name));
     if (!existsSync(this.#retired)) return;
     // Still the key in use: the crash came between the two names.
     if (lstatSync(this.#retired).ino === lstatSync(this.#path).ino) unlinkSync(this.#retired);
