@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { Activation } from './bundle-activation.ts';
+import { Anchoring } from './bundle-anchoring.ts';
 import { Anomalies } from './bundle-anomalies.ts';
 import { Approvals } from './bundle-approvals.ts';
 import { BreakGlass } from './bundle-breakglass.ts';
@@ -40,6 +41,8 @@ export const PayloadField = Type.Object(
       Type.Literal('number'),
       Type.Literal('boolean'),
       Type.Literal('string_list'),
+      /** The name of a secret that only the gateway has, `credential:NAME`; its value reaches the tool on stdin only. */
+      Type.Literal('secret_ref'),
     ]),
     description: Type.Optional(sentence),
     required: Type.Optional(Type.Boolean()),
@@ -221,6 +224,7 @@ export const BundleSchema = Type.Object(
     headquarters: Type.Optional(Headquarters),
     incidents: Type.Optional(Incidents),
     activation: Type.Optional(Activation),
+    anchoring: Type.Optional(Anchoring),
     reading: Type.Optional(ReadingRights),
     privacy: Type.Optional(Privacy),
     retention: Type.Optional(Retention),

@@ -57,6 +57,7 @@ const RULES_OF = {
   integer: ['minimum', 'maximum'],
   number: ['minimum', 'maximum'],
   boolean: [],
+  secret_ref: ['enum'],
 } as const;
 const COMMON_RULES = ['type', 'description', 'required', 'sensitive'];
 
@@ -69,6 +70,13 @@ function foreignRules(field: BundlePayloadField, path: Path): Defect[] {
       found: `${rule} on a field of type ${field.type}`,
       write_instead: `leave it out; ${field.type} takes ${RULES_OF[field.type].join(', ') || 'no further rules'}`,
     }));
+  if (field.type === 'secret_ref' && field.sensitive !== undefined) {
+    defects.push({
+      pointer: pointerOf(...path, 'sensitive'),
+      found: 'sensitive on a field of type secret_ref',
+      write_instead: 'leave it out; the field holds a name, and the secret itself is never sent here',
+    });
+  }
   const { minimum, maximum } = field;
   if (minimum !== undefined && maximum !== undefined && minimum > maximum) {
     defects.push({

@@ -83,6 +83,8 @@ function checkParts(
       report(`${name}, which ${className} does not have`, `use one of ${fieldNames(action)}`);
     } else if (field.sensitive === true) {
       report(`${name}, which is sensitive in ${className}`, 'hand it over in stdin (exec) or body (http)');
+    } else if (field.type === 'secret_ref') {
+      report(`${name}, which names a secret in ${className}`, 'hand it over in stdin (exec) or body (http)');
     } else if (field.type === 'string_list' && (tool.connector === 'http' || parts.length > 1)) {
       report(
         `${name}, which is a list in ${className}`,
@@ -115,11 +117,11 @@ function checkObject(tool: BundleTool, className: string, action: BundleActionCl
       { pointer: pointerOf(...at, member, index), found, write_instead: `use one of ${fieldNames(action)}` },
     ];
   });
-  for (const [name, { sensitive }] of Object.entries(action.payload ?? {})) {
-    if (sensitive !== true || fields.includes(name)) continue;
+  for (const [name, { sensitive, type }] of Object.entries(action.payload ?? {})) {
+    if ((sensitive !== true && type !== 'secret_ref') || fields.includes(name)) continue;
     defects.push({
       pointer: pointerOf('actions', className, 'payload', name),
-      found: `a sensitive field that the tool "${action.tool}" is never handed`,
+      found: `a ${sensitive === true ? 'sensitive' : 'secret_ref'} field that the tool "${action.tool}" is never handed`,
       write_instead: `list "${name}" in the tool's ${member}, or take the field out`,
     });
   }

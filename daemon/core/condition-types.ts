@@ -17,6 +17,7 @@ const CEL_TYPES = {
   number: 'double',
   boolean: 'bool',
   string_list: 'list<string>',
+  secret_ref: 'string',
 } as const;
 
 /** The payload of one action class as conditions see it, and the label keys that the bundle declares. */

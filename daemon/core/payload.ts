@@ -1,5 +1,6 @@
 import { isCommitment } from '../formats/commitment.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
+import { credentialName } from '../formats/secret-reference.ts';
 import type { BundleActionClass, BundlePayloadField } from './bundle.ts';
 import { compilePattern, type Pattern } from './pattern.ts';
 import { isRecordableName, WITHHELD_KEYS } from './scrub.ts';
@@ -94,6 +95,10 @@ function unmetDemand(rule: FieldRule, value: Json): string | null {
       }
       return null;
     }
+    case 'secret_ref':
+      if (credentialName(value) === null)
+        return 'the name of a credential of the gateway, such as credential:relay-2';
+      return unmetTextDemand(rule, value);
     case 'boolean':
       return typeof value === 'boolean' ? null : 'true or false';
     case 'integer':

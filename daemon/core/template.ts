@@ -2,7 +2,8 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { isCommitment } from '../formats/commitment.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
 import type { ResolvedCall } from '../formats/permit.ts';
-import type { Bundle, BundleTool } from './bundle.ts';
+import { credentialName, credentialSlot } from '../formats/secret-reference.ts';
+import type { Bundle, BundlePayloadField, BundleTool } from './bundle.ts';
 import { durationMs } from './duration.ts';
 import type { Target } from './request.ts';
 
@@ -58,13 +59,21 @@ export function deriveCall(
     output_limit_bytes: tool.output_limit_bytes ?? DEFAULT_OUTPUT_LIMIT,
   };
   const { texts } = parsedTool(tool);
+  const types = bundle.actions[action.class ?? '']?.payload ?? {};
   if (tool.connector === 'exec') {
     const argv = texts.flatMap((parts) => argvElements(parts, values));
-    return { connector: 'exec', argv, stdin: fieldsOf(tool.stdin, action.payload), ...limits };
+    return { connector: 'exec', argv, stdin: fieldsOf(tool.stdin, action.payload, types), ...limits };
   }
   const path = texts.map((parts) => pathText(parts, values)).join('');
   const { address, method } = tool;
-  return { connector: 'http', address, method, path, body: fieldsOf(tool.body, action.payload), ...limits };
+  return {
+    connector: 'http',
+    address,
+    method,
+    path,
+    body: fieldsOf(tool.body, action.payload, types),
+    ...limits,
+  };
 }
 
 /** Who may redeem a permit for this class; the default audience when class or tool say nothing. */
@@ -200,14 +209,28 @@ function fieldName(part: Placeholder): string {
   return part.from === 'payload' ? `payload.${part.field}` : part.from;
 }
 
-function fieldsOf(fields: string[] | undefined, payload: JsonObject): JsonObject | null {
+function fieldsOf(
+  fields: string[] | undefined,
+  payload: JsonObject,
+  types: Readonly<Record<string, BundlePayloadField>>,
+): JsonObject | null {
   if (fields === undefined) return null;
   const object: JsonObject = {};
   for (const field of fields) {
     const value = memberOf(payload, field);
-    if (value !== undefined) object[field] = value;
+    if (value === undefined) continue;
+    object[field] = types[field]?.type === 'secret_ref' ? slotOf(value, field) : value;
   }
   return object;
+}
+
+/** Only the gateway has what the name stands for. */
+function slotOf(value: Json, field: string): Json {
+  const name = credentialName(value);
+  if (name !== null) return { ...credentialSlot(name) };
+  throw new BoundaryError('call.wrong_value', `payload.${field} names no credential.`, {
+    at: `payload.${field}`,
+  });
 }
 
 function memberOf(payload: JsonObject, field: string): Json | undefined {

@@ -12,6 +12,7 @@ import type { Logger } from '../host/log.ts';
 import type { Alarm } from './alarm.ts';
 import type { BundleCache } from './bundle-cache.ts';
 import type { ToolRun } from './connectors/run.ts';
+import { type CredentialSource, fillCredentials, lookUpCredentials } from './credentials.ts';
 import type { EnginePort } from './engine-port.ts';
 import type { Journal, SeenTree } from './journal.ts';
 import type { OutcomeReporter } from './outcomes.ts';
@@ -32,6 +33,8 @@ export interface Gatekeeper {
   log: Logger;
   /** Whether a tool's program is the one that policy pins. */
   programs: Pick<Programs, 'check'>;
+  /** The secrets that only this gateway has. */
+  credentials: CredentialSource;
   /** Told of what must become an incident. */
   alarm: Pick<Alarm, 'raise'>;
   /** Runs a call through its connector. Never throws. */
@@ -46,7 +49,7 @@ export interface Enforcement {
 }
 
 /**
- * Governs one action: ask → verify the permit → look at the tool → take it → redeem it → verify the redemption → open the sensitive values
+ * Governs one action: ask → verify the permit → look at the tool and its secrets → take it → redeem it → verify the redemption → open the sensitive values
  * → journal → act → report. Whatever does not hold ends the walk, and the tool stays where it is.
  */
 export async function enforce(
@@ -72,6 +75,8 @@ export async function enforce(
   if (isRefused(grant)) return stop(grant);
   const changed = lookAtTool(gate, grant);
   if (changed !== null) return stop(changed);
+  const secrets = lookUpCredentials(grant.call, gate.credentials);
+  if (isRefused(secrets)) return stop(secrets);
   const taken = take(gate.journal, grant);
   if (taken !== null) return stop(taken);
 
@@ -86,7 +91,7 @@ export async function enforce(
   // The point of no return: once this line is on the disk, the permit never runs again, not even after a crash.
   const started = await recordStart(gate, grant, tree);
   if (isRefused(started)) return stop(await abandon(gate, grant, started));
-  const run = await gate.run(call);
+  const run = await gate.run(fillCredentials(call, secrets));
   const reported = await gate.reporter.settle({ ...ids(grant), result: run.result, detail: run.detail });
   return { decision: reported ?? decision, run, refused: null };
 }

@@ -16,6 +16,8 @@ export const GATEWAY_REFUSALS = {
   'gateway.redemption_unverifiable': 403,
   'gateway.sensitive_differs': 403,
   'gateway.tool_changed': 503,
+  'gateway.credential_missing': 503,
+  'gateway.credential_unusable': 503,
   'gateway.engine_unreachable': 503,
   'gateway.engine_refused': 502,
   'gateway.journal_unavailable': 503,

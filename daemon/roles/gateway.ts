@@ -9,6 +9,7 @@ import type { Bundle } from '../core/bundle.ts';
 import { ActionDesk } from '../gateway/actions.ts';
 import { Alarm } from '../gateway/alarm.ts';
 import { BundleCache } from '../gateway/bundle-cache.ts';
+import { credentialSource } from '../gateway/credentials.ts';
 import type { Gatekeeper } from '../gateway/enforce.ts';
 import { type EnginePort, engineOverSockets } from '../gateway/engine-port.ts';
 import { IntegrityWatch, readConfiguration } from '../gateway/integrity.ts';
@@ -104,7 +105,20 @@ async function openDesk(parts: {
   const run: Gatekeeper['run'] = (call) => runTool(call, config.gateway.path, ending);
   const programs = new Programs();
   const alarm = new Alarm(engine, log);
-  const gate: Gatekeeper = { trust, engine, bundles, journal, reporter, clock, log, programs, alarm, run };
+  const credentials = credentialSource([process.env.CREDENTIALS_DIRECTORY, config.secrets.credentials]);
+  const gate: Gatekeeper = {
+    trust,
+    engine,
+    bundles,
+    journal,
+    reporter,
+    clock,
+    log,
+    programs,
+    credentials,
+    alarm,
+    run,
+  };
   const watch = new IntegrityWatch({
     started,
     read: () => readConfiguration(paths, keys),

@@ -72,7 +72,19 @@ export async function makeWorld(): Promise<World> {
       return succeeded;
     };
     const alarm = new Alarm(engine, log);
-    return { trust, engine, bundles, journal, reporter, clock, log, programs: new Programs(), alarm, run };
+    return {
+      trust,
+      engine,
+      bundles,
+      journal,
+      reporter,
+      clock,
+      log,
+      programs: new Programs(),
+      credentials: () => null,
+      alarm,
+      run,
+    };
   };
   const closeGate = async () => {
     world.gate.reporter.stop();
