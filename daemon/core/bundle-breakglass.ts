@@ -59,7 +59,7 @@ export const BreakGlass = Type.Object(
       {
         /** No approvals are waited for. */
         authority: Type.Boolean(),
-        /** Gates of this bundle that do not hold it up, and `policy.freshness`, `time.uncertain`. */
+        /** Gates of this bundle that do not hold it up, and `policy.freshness`, `anchor.overdue`, `time.uncertain`. */
         gates: Type.Optional(Type.Array(name('gate'), { maxItems: 500 })),
       },
       closed,

@@ -1,5 +1,6 @@
 import type { Bundle } from './bundle.ts';
 import { BundleDefects, type Defect } from './bundle-defects.ts';
+import { checkAnchoring } from './check-anchoring.ts';
 import { checkAnomalies } from './check-anomalies.ts';
 import { checkBreakglass } from './check-breakglass.ts';
 import { checkHeadquarters } from './check-headquarters.ts';
@@ -95,6 +96,7 @@ function checkBundle(
     ...checkIncidents(bundle),
     ...checkReading(bundle),
     ...checkAnomalies(bundle),
+    ...checkAnchoring(bundle),
     ...defects,
   ];
   return { defects: all, conditions };

@@ -37,6 +37,8 @@ export interface DecisionFacts {
   idempotency: { key: string; request: string } | null;
   /** What evaluation was told of the policy's age, so that the decision can be replayed. */
   freshness?: StalePolicy;
+  /** What it was told of how overdue anchors are. */
+  anchoring?: StalePolicy;
   /** The break-glass session that evaluation was told of. */
   breakglass?: RecordedBreakglass;
   /** What evaluation was told of who asks, with whom that is. */
@@ -72,6 +74,7 @@ export function draftDecision(request: DecisionRequest, verdict: Verdict, facts:
   const data: FirstData = {
     action,
     ...(verdict.result === 'allow' ? {} : { action_digest }),
+    ...(facts.anchoring === undefined ? {} : { anchoring: facts.anchoring }),
     ...(waits ? { audience: facts.audience } : {}),
     authority: { required: verdict.authority.required, route: verdict.authority.route },
     ...(facts.breakglass === undefined ? {} : { breakglass: facts.breakglass }),
@@ -116,6 +119,7 @@ export interface FirstData {
   action: { class: string | null; intent: string | null; payload: JsonObject; target: Target | null };
   /** Absent when the permit holds it. */
   action_digest?: string;
+  anchoring?: StalePolicy;
   audience?: string;
   authority: Verdict['authority'];
   breakglass?: RecordedBreakglass;

@@ -1,6 +1,7 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { TimeTrust } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
+import { judgeAnchoring } from './anchoring.ts';
 import { anyOf } from './authority.ts';
 import { RequestBindings } from './bindings.ts';
 import type { BundlePrincipal } from './bundle.ts';
@@ -53,6 +54,8 @@ export interface Facts {
   replay?: boolean;
   /** How stale the policy is, where that matters (`freshness.ts`). Absent: not stale enough to change any verdict. */
   freshness?: StalePolicy;
+  /** How overdue the site's anchors are, where that matters (`anchoring.ts`). Absent: not enough to change any verdict. */
+  anchoring?: StalePolicy;
   /** The break-glass session that is open for this very request. Absent: none. */
   breakglass?: RecordedBreakglass;
   /** Why the site holds this action back whatever its policy says. Absent: for no reason. */
@@ -106,8 +109,11 @@ function judge(
   const routed = risk.band === null ? NO_AUTHORITY : requiredAuthority(applicable.routes, risk.band);
   if (routed === null) gates.push(noRoute(actionClass, environment, risk.band));
   const stale = facts.freshness === undefined ? null : judgeStale(rules.bundle, facts.freshness, risk.band);
-  if (stale !== null && 'id' in stale) gates.push(stale);
-  const routine = stale !== null && 'group' in stale ? withGroup(routed, stale) : routed;
+  const overdue =
+    facts.anchoring === undefined
+      ? null
+      : judgeAnchoring(rules.bundle, facts.anchoring, actionClass.name, risk.band);
+  const routine = withDemands(routed, gates, [stale, overdue]);
   const call = resolveCall(rules, actionClass, request, environment, facts);
   if ('id' in call) gates.push(call);
   const time =
@@ -125,6 +131,21 @@ function judge(
   const queued = time === 'queue' && !liftsTime(lifts);
   const { result, reasons } = conclude(gates, risk, authority.required, queued, spared.length > 0);
   return { ...setting, gates, risk, authority, call, result, reasons: [...spared, ...reasons] };
+}
+
+/** What a stale policy and overdue anchors demand: a gate of their own, or a group beside the routes. */
+function withDemands(
+  routed: Verdict['authority'] | null,
+  gates: GateResult[],
+  demands: readonly (AuthorityGroup | GateResult | null)[],
+): Verdict['authority'] | null {
+  let authority = routed;
+  for (const demand of demands) {
+    if (demand === null) continue;
+    if ('group' in demand) authority = withGroup(authority, demand);
+    else gates.push(demand);
+  }
+  return authority;
 }
 
 /** The verdict where no policy is in force: a denial that records as little as a denial under policy would. */

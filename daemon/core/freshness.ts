@@ -66,8 +66,7 @@ export function judgeStale(
   step: StalePolicy,
   band: string | null,
 ): AuthorityGroup | GateResult | null {
-  const { bands } = bundle.risk;
-  if (bands.length > 1 && band === bands[0]?.band) return null;
+  if (isLowestRisk(bundle, band)) return null;
   const { escalate_after, deny_after } = bundle.metadata.freshness;
   const roles = step === 'escalate' ? approvingRoles(bundle) : [];
   if (roles.length > 0) return { group: STALE_GROUP, roles, min_signatures: 1 };
@@ -85,8 +84,13 @@ export function withGroup(
   return { route: authority.route, required: [group] };
 }
 
+/** Whether a risk is of the lowest of several bands. A risk that could not be computed is not. */
+export function isLowestRisk({ risk: { bands } }: Bundle, band: string | null): boolean {
+  return bands.length > 1 && band === bands[0]?.band;
+}
+
 /** Every role that any route of the bundle lets approve. */
-function approvingRoles({ authority }: Bundle): string[] {
+export function approvingRoles({ authority }: Bundle): string[] {
   const roles = authority.routes.flatMap(({ require }) => require.flatMap((group) => group.roles));
   return [...new Set(roles)].sort();
 }

@@ -12,7 +12,7 @@ export interface Place {
 }
 
 /** The gates beside a bundle's own that its break-glass section may name. */
-export const LIFTABLE_CHECKS: readonly string[] = ['policy.freshness', 'time.uncertain'];
+export const LIFTABLE_CHECKS: readonly string[] = ['policy.freshness', 'anchor.overdue', 'time.uncertain'];
 const ROUTE_GATE = 'authority.route';
 
 /** Whether a policy lets the glass be broken for this, word for word. */

@@ -60,6 +60,7 @@ export function replayDecision(
     time_trust: entry.time_trust,
     replay: true,
     ...(freshness === null ? {} : { freshness }),
+    ...(data.anchoring === undefined ? {} : { anchoring: data.anchoring }),
     ...(data.breakglass === undefined ? {} : { breakglass: data.breakglass }),
     ...(data.peer === undefined ? {} : { peer: data.peer, site: entry.site }),
     ...(data.stops === undefined ? {} : { stops: data.stops }),

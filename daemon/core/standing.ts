@@ -11,6 +11,7 @@ export type StandingKind =
   | 'grant'
   | 'hold'
   | 'incident'
+  | 'overdue'
   | 'legal_hold'
   | 'rotation'
   | 'shredded'
@@ -62,6 +63,11 @@ const RULES: Readonly<Partial<Record<EntryType, Rule>>> = {
   'policy.rejected': ofHold('closed'),
   'policy.lapsed': ofHold('closed'),
   'policy.applied': ofHold('closed'),
+  'anchor.overdue': ({ data }) => ({
+    kind: 'overdue',
+    id: String(data.environment),
+    state: data.step === 'fresh' ? 'closed' : String(data.step),
+  }),
   'outbox.acknowledged': ({ data }) =>
     (data.files as { sha256: string }[]).map(({ sha256 }) => ({
       kind: 'acknowledgement',

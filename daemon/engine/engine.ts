@@ -175,12 +175,16 @@ export class Engine {
     state.time.tend(believesKernel(state));
     if (state.time.isUnrecorded) return this.process([]);
     if (this.#tendEnvelopes(state)) return this.process([internal('envelopes.rotated', null)]);
-    const { age } = state.policies;
-    age.advance(time, this.#keeper.time.floor());
+    const { age, anchoring } = state.policies;
+    const floor = this.#keeper.time.floor();
+    age.advance(time, floor);
+    anchoring.advance(time, floor, state.projections);
     const ids = this.#due(state, time);
     const waits = !state.holds.due(time, state.policies) && state.breakglass.due(time) === null;
     const beat = this.#heartbeat.due(state.disk.level, this.#options.clock.monotonic());
-    const idle = ids.length === 0 && age.unrecorded().length === 0 && waits && beat === null;
+    const anchored = anchoring.unrecorded().length === 0 && !anchoring.isDue(time, floor);
+    const aged = age.unrecorded().length === 0;
+    const idle = ids.length === 0 && aged && anchored && waits && beat === null;
     return idle ? none : this.process([internal('system.tick', JSON.stringify({ ids, beat }))]);
   }
 

@@ -10,6 +10,7 @@ import { type Suspended, underSuspensions } from '../core/suspended.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { sha256Hex } from '../formats/digest.ts';
 import { readBounded } from '../host/durable-file.ts';
+import { AnchorAge } from './anchor-age.ts';
 import { PolicyAge } from './policy-age.ts';
 
 const BUNDLE_MAX_BYTES = 1_048_576;
@@ -95,6 +96,8 @@ export class Policies {
   #identities = 0;
   /** How old what is in force has become. */
   readonly age = new PolicyAge();
+  /** How long ago the site's history was last made known elsewhere. */
+  readonly anchoring = new AnchorAge();
 
   /** `suspended`: what does not count at this site, looked at whenever a roster is asked. */
   constructor(policyDirectory: string, suspended: Suspended = new Set()) {
@@ -138,6 +141,7 @@ export class Policies {
       ...new Set([...bundles.keys()].flatMap((environment) => this.active(environment) ?? [])),
     ];
     this.#identities = identitiesIn(bundles.values());
+    this.anchoring.follow(bundles);
     this.age.follow(bundles, applied?.site_target.issued_at ?? null, steps);
   }
 

@@ -217,8 +217,10 @@ export class LedgerKeeper {
     this.#keys.restore(ledger);
     this.#hear(state);
     const { applied, steps } = recordedPolicy(state);
+    policies.anchoring.restore(ledger, projections);
     policies.activate(applied, steps);
     policies.age.advance(this.time.read(), this.time.floor());
+    policies.anchoring.advance(this.time.read(), this.time.floor(), projections);
     state.breakglass.restore(ledger, projections);
     state.limits.restore(ledger, projections);
     return state;

@@ -1,6 +1,7 @@
 import { VERSION } from '../host/version.ts';
 import { anomalySummary } from './anomalies.ts';
 import { backupSummary } from './backups.ts';
+import { anchorHealth, anchorSummary } from './health/anchors.ts';
 import { breakglassHealth, breakglassSummary } from './health/breakglass.ts';
 import { diskHealth } from './health/disk.ts';
 import { type HealthFacts, iso } from './health/facts.ts';
@@ -25,6 +26,7 @@ export function engineStatus(facts: HealthFacts): object {
     ...timeHealth(facts),
     ...breakglassHealth(facts),
     ...keysHealth(facts),
+    ...anchorHealth(facts),
   ];
   const ready =
     state !== null &&
@@ -54,6 +56,7 @@ export function engineStatus(facts: HealthFacts): object {
     disk: facts.disk,
     breakglass: breakglassSummary(state, time),
     backup: backupSummary(state),
+    anchors: anchorSummary(state),
     anomalies: anomalySummary(state, time.now),
     keys: keysSummary(facts),
     degraded,

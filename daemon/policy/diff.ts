@@ -1,6 +1,7 @@
 import type { Bundle } from '../core/bundle.ts';
 import { actionChanges } from './diff-actions.ts';
 import { activationChanges } from './diff-activation.ts';
+import { anchoringChanges } from './diff-anchoring.ts';
 import { anomalyChanges } from './diff-anomalies.ts';
 import { approvalChanges } from './diff-approvals.ts';
 import { authorityChanges, reachChanges } from './diff-authority.ts';
@@ -62,6 +63,7 @@ export function describeChanges(before: Bundle | null, after: Bundle): string[] 
     ...timeChanges(old, after),
     ...headquartersChanges(old, after),
     ...retentionChanges(old, after),
+    ...anchoringChanges(old, after),
     ...limitChanges(old, after),
     ...(before === null ? [] : [...orderChange(old, after), ...wordingChanges(old, after)]),
   ];

@@ -17,6 +17,7 @@ const FILE_MAX_BYTES = 1_048_576;
 const REQUIRED = ['metadata', 'environments', 'actions', 'tools', 'gates', 'risk', 'authority', 'principals'];
 const OPTIONAL = [
   'activation',
+  'anchoring',
   'anomalies',
   'approvals',
   'breakglass',

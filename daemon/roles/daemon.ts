@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { measureAnchors } from '../api/anchor-metrics.ts';
 import { measureCopy } from '../api/copy-metrics.ts';
 import { measureHealth } from '../api/health-metrics.ts';
 import { Metrics } from '../api/metrics.ts';
@@ -58,6 +59,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const metrics = new Metrics();
   measureHeld(metrics.registry, engine);
   measureTime(metrics.registry, engine);
+  measureAnchors(metrics.registry, engine);
   metrics.followLedger(engine);
   const startedAt = systemClock.monotonic();
   const outbox = openOutbox(config, paths, engine, receipts, log);

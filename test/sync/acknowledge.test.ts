@@ -54,7 +54,8 @@ class Line {
   }
 
   get outbox(): string[] {
-    return readdirSync(this.stage.paths.outbox).filter((name) => !name.startsWith('.'));
+    const names = readdirSync(this.stage.paths.outbox);
+    return names.filter((name) => !name.startsWith('.') && name !== 'anchors');
   }
 
   /** Entries that say what headquarters has; the whole ledger is checked on the way. */

@@ -32,6 +32,7 @@ export type Component =
   | 'incident'
   | 'breakglass'
   | 'keys'
+  | 'anchor'
   | 'copy'
   | 'backup'
   | 'search'

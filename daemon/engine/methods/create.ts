@@ -49,6 +49,7 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const policy = policyFor(batch, request.context.environment ?? PRODUCTION);
   const { redacted, sealed } = redact(batch, request, policy);
   const freshness = freshnessOf(batch, request);
+  const anchoring = anchoringOf(batch, request);
   const peer = batch.state.peers.factsOf(call.peer);
   const breakglass = batch.state.breakglass.match(request, request.context.environment ?? PRODUCTION, batch);
   if (breakglass === undefined && batch.state.disk.level === 'critical') return () => problem(diskFull());
@@ -59,6 +60,7 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
     decision_id,
     redacted: redacted.action.payload,
     freshness,
+    anchoring,
     peer,
     breakglass,
     stops,
@@ -68,6 +70,7 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   const recordable = scrubRequest(redacted, verdict);
   const facts = factsOf(batch, decision_id, request, policy, idempotency);
   if (freshness !== undefined) facts.freshness = freshness;
+  if (anchoring !== undefined) facts.anchoring = anchoring;
   if (breakglass !== undefined) facts.breakglass = breakglass;
   if (stops !== undefined) facts.stops = stops;
   if (peer !== undefined) facts.peer = batch.state.peers.recorded(peer, policy);
@@ -121,6 +124,11 @@ function freshnessOf(batch: Batch, request: DecisionRequest): StalePolicy | unde
   return staleOf(batch.state.policies.age.step(request.context.environment ?? PRODUCTION));
 }
 
+/** How overdue anchors are by the environment's policy, where that changes verdicts. */
+function anchoringOf(batch: Batch, request: DecisionRequest): StalePolicy | undefined {
+  return staleOf(batch.state.policies.anchoring.step(request.context.environment ?? PRODUCTION));
+}
+
 /** What holds the action back whatever its policy says; nearly always nothing. */
 function stopsOf(
   batch: Batch,
@@ -146,18 +154,20 @@ function evaluate(
     decision_id: string;
     redacted: JsonObject;
     freshness: StalePolicy | undefined;
+    anchoring: StalePolicy | undefined;
     peer: PeerFacts | undefined;
     breakglass: RecordedBreakglass | undefined;
     stops: readonly SiteStop[] | undefined;
   },
 ): Verdict {
-  const { freshness, peer, breakglass, stops } = inputs;
+  const { freshness, anchoring, peer, breakglass, stops } = inputs;
   const facts = {
     decision_id: inputs.decision_id,
     redacted: inputs.redacted,
     now_ms: batch.now,
     time_trust: batch.trust,
     ...(freshness === undefined ? {} : { freshness }),
+    ...(anchoring === undefined ? {} : { anchoring }),
     ...(breakglass === undefined ? {} : { breakglass }),
     ...(stops === undefined ? {} : { stops }),
     ...(peer === undefined ? {} : { peer, site: batch.state.site }),

@@ -8,6 +8,7 @@ import type { Batch } from '../context.ts';
 import { OverdueJudge } from '../expiry.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
+import { makeDueAnchor, recordOverdue } from './anchor-clock.ts';
 import { recordBreakglassDue } from './breakglass-clock.ts';
 import { settleHold } from './hold.ts';
 import { callerData } from './peers.ts';
@@ -100,6 +101,8 @@ export function tick(batch: Batch, call: EngineCall): AfterCommit {
     expired++;
   }
   recordAge(batch);
+  recordOverdue(batch);
+  makeDueAnchor(batch);
   if (beat !== null) systemAlive(batch, beat);
   recordBreakglassDue(batch);
   settleHold(batch);

@@ -132,6 +132,7 @@ export function getPolicy(state: EngineState, call: EngineCall): EngineReply {
       issued_at: bundle?.metadata.issued_at ?? null,
       description: bundle?.metadata.description ?? null,
       freshness: bundle?.metadata.freshness ?? null,
+      anchoring: bundle?.anchoring ?? null,
       actions: bundle?.actions ?? null,
       gates: bundle?.gates ?? null,
       risk: bundle?.risk ?? null,
