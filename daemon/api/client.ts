@@ -81,8 +81,18 @@ export class ApiClient {
     return this.#json({ verb: 'POST', path: '/v1/decisions', body: request, ...waiting(options) });
   }
 
-  async getDecision(id: string, options: CallOptions & { wait?: string } = {}): Promise<DecisionReply> {
-    return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}`, ...waiting(options) });
+  async getDecision(
+    id: string,
+    options: CallOptions & { wait?: string; read?: number } = {},
+  ): Promise<DecisionReply> {
+    const { read, ...others } = options;
+    const call = waiting(others);
+    return this.#json({
+      verb: 'GET',
+      path: `/v1/decisions/${part(id)}`,
+      ...call,
+      query: { ...call.query, read },
+    });
   }
 
   /** Every entry about a decision, oldest first, each with its inclusion proof under the one checkpoint. Unverified. */
@@ -420,15 +430,16 @@ export class ApiClient {
   }
 
   entries(
-    query: { from?: number; limit?: number } = {},
+    query: { from?: number; limit?: number; read?: number } = {},
   ): Promise<{ entries: { index: number; entry: Entry }[]; size: number }> {
     return this.#json({ verb: 'GET', path: '/v1/ledger/entries', query });
   }
 
   /** The C2SP tlog-proof of the entry at `index`, entry included. */
   /** With `cosigned`, under the newest checkpoint that enough witnesses cosigned. */
-  proof(index: number, options: { cosigned?: boolean } = {}): Promise<string> {
-    const query: Record<string, string> = options.cosigned === true ? { cosigned: 'true' } : {};
+  proof(index: number, options: { cosigned?: boolean; read?: number } = {}): Promise<string> {
+    const { cosigned, read } = options;
+    const query = { cosigned: cosigned === true ? 'true' : undefined, read };
     return this.#text({ verb: 'GET', path: `/v1/ledger/proof/${index}`, query });
   }
 

@@ -1,8 +1,9 @@
-import { ApiUnreachable } from '../api/client.ts';
+import { type ApiClient, ApiUnreachable } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type Entry } from '../formats/entry.ts';
 import type { SiteOptions } from './access.ts';
 import { connect, openSite, type Site } from './access.ts';
+import { type ReadOptions, recordRead } from './recorded-read.ts';
 import { say } from './render/output.ts';
 import { ownLogTrust } from './site.ts';
 
@@ -34,6 +35,31 @@ export async function openEntries(options: SiteOptions): Promise<EntrySource> {
     say('The daemon is not running; reading the ledger file.');
     return fromFile(site);
   }
+}
+
+/** The daemon's answers about one entry with its payload values: the read of it is on record before. */
+export async function openRawEntry(options: SiteOptions & ReadOptions, index: number): Promise<EntrySource> {
+  const site = openSite(options);
+  const client = connect(site, 'operator');
+  const { size } = await client.entries({ limit: 1 });
+  if (index >= size) return throughDaemon(site);
+  const decision = await decisionAt(client, index);
+  const about =
+    decision !== null && options.breakglass !== undefined
+      ? { decision_id: decision }
+      : { from: index, size: 1 };
+  const { index: read } = await recordRead(client, site, 'raw', { what: 'entries', ...about }, options);
+  return {
+    ...(await throughDaemon(site)),
+    read: async (from, limit) => (await client.entries({ from, limit, read })).entries,
+  };
+}
+
+/** Break-glass opens decisions, not positions. */
+async function decisionAt(client: ApiClient, index: number): Promise<string | null> {
+  const { entries } = await client.entries({ from: index, limit: 1 });
+  const stream = entries[0]?.entry.stream ?? '';
+  return stream.startsWith('dec_') ? stream : null;
 }
 
 async function throughDaemon(site: Site): Promise<EntrySource> {

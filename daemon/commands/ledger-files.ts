@@ -6,20 +6,22 @@ import { viewLedger } from '../ledger/open.ts';
 import { deleteSearchIndex } from '../ledger/search-index.ts';
 import { extendTileDirectory } from '../ledger/tile-directory.ts';
 import { lockWriter } from '../ledger/writer-lock.ts';
-import { openSite, type SiteOptions } from './access.ts';
+import { connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { type ReadOptions, recordRead } from './recorded-read.ts';
 import { print, printJson } from './render/output.ts';
 import { count, table } from './render/text.ts';
 import { ownLogTrust } from './site.ts';
 
 /** Writes the tile directory from one consistent view of the ledger; the daemon may run. */
-export function exportAndReport(options: SiteOptions & { tiles: string }): void {
+export async function exportAndReport(options: SiteOptions & ReadOptions & { tiles: string }): Promise<void> {
   const site = openSite(options);
+  const directory = resolve(options.tiles);
+  assertOwn(directory);
+  await recordExport(site, options);
   const trust = ownLogTrust(site);
   const { origin } = trust;
   const view = viewLedger(site.paths.ledger, trust);
   try {
-    const directory = resolve(options.tiles);
-    assertOwn(directory);
     const onProgress = progress(options, 'exporting');
     const { from, size } = extendTileDirectory(view, directory, { trust, onProgress });
     clearProgress(options);
@@ -27,6 +29,16 @@ export function exportAndReport(options: SiteOptions & { tiles: string }): void 
     else print(exported(directory, origin, from, size));
   } finally {
     view.close();
+  }
+}
+
+/** No record, no export: without a daemon that writes it down nothing leaves the site. */
+async function recordExport(site: Site, options: ReadOptions): Promise<void> {
+  const client = connect(site, 'operator');
+  try {
+    await recordRead(client, site, 'export', { what: 'tiles' }, options);
+  } finally {
+    client.close();
   }
 }
 

@@ -3,13 +3,14 @@ import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseLimit, type SiteOptions } from './access.ts';
 import { withRootOption } from './countersignature.ts';
-import { type EntrySource, type IndexedEntry, openEntries } from './entry-source.ts';
+import { type EntrySource, type IndexedEntry, openEntries, openRawEntry } from './entry-source.ts';
 import { assertType } from './entry-type.ts';
 import { holdCommand, releaseCommand } from './ledger-hold.ts';
 import { archiveCommand, pruneCommand } from './ledger-prune.ts';
 import { searchCommand } from './ledger-search.ts';
 import { tailCommand } from './ledger-tail.ts';
 import { assertFree } from './permit-file.ts';
+import { type ReadOptions, withReason } from './recorded-read.ts';
 import { renderEntries, renderEntry } from './render/entry.ts';
 import { print, printJson } from './render/output.ts';
 
@@ -141,9 +142,13 @@ function showCommand(): Command {
   return new Command('show')
     .description('One entry, whole.')
     .argument('<index>', 'position in the log')
-    .action(async (text: string, options: SiteOptions) => {
+    .option('--raw', 'with the values of its payload; the read is recorded')
+    .option('--reason <text>', 'why; goes with --raw')
+    .option('--breakglass <session>', 'read under an open break-glass session; goes with --raw')
+    .option('--actor <id>', 'who reads, where the sockets do not know their callers; goes with --raw')
+    .action(async (text: string, options: SiteOptions & ReadOptions & { raw?: boolean }) => {
       const index = parseIndex(text);
-      const source = await openEntries(options);
+      const source = options.raw === true ? await openRawEntry(options, index) : await openEntries(options);
       const [found] = await source.read(index, 1);
       source.close();
       if (found === undefined || found.index !== index) throw noEntry(index, source.size);
@@ -179,12 +184,12 @@ function proveCommand(): Command {
 }
 
 function exportCommand(): Command {
-  return new Command('export')
+  return withReason(new Command('export'))
     .description('Write the ledger as a plain C2SP tile directory that stock tools check.')
     .requiredOption('--tiles <dir>', 'directory; an earlier export there is brought up to date')
-    .action(async (options: SiteOptions & { tiles: string }) => {
+    .action(async (options: SiteOptions & ReadOptions & { tiles: string }) => {
       const { exportAndReport } = await import('./ledger-files.ts');
-      exportAndReport(options);
+      await exportAndReport(options);
     });
 }
 

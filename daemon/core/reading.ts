@@ -93,7 +93,6 @@ export function judgeReading(
 /** Methods that show what was decided and done, of everybody: they take the right `summary`. */
 export const SUMMARIES: ReadonlySet<string> = new Set([
   'anomalies.list',
-  'decisions.entries',
   'decisions.list',
   'decisions.replay',
   'ledger.entries',
