@@ -17,7 +17,7 @@ export interface LinkOptions {
 }
 
 export interface Ask {
-  method: 'GET' | 'PUT';
+  method: 'GET' | 'PUT' | 'POST';
   url: string;
   headers?: Record<string, string>;
   body?: Uint8Array;

@@ -9,6 +9,7 @@ import { type Carried, carryOutbox } from './carry.ts';
 import { Budget } from './download.ts';
 import { Link } from './link.ts';
 import { mirrorRepository } from './mirror.ts';
+import { askWitnesses, type Witnessed } from './witness.ts';
 
 /** What the daemon made of a mirror: in force, accepted and waiting (`held`), or refused; null when it could not be asked and the mirror waits in inbox. */
 export type Judgement =
@@ -31,6 +32,8 @@ export interface RoundReport {
   /** Null when nothing was offered, or nobody could take it. */
   imported: Judgement | null;
   carried: Carried | null;
+  /** Empty when none is configured. */
+  witnessed: Omit<Witnessed, 'failure'>[];
   /** What went wrong, by code; each part of a round is tried whatever became of the others. */
   failures: { code: string; message: string }[];
 }
@@ -41,17 +44,20 @@ const ROOT_MAX_BYTES = 4_194_304;
 const OFFER_AGAIN_MS = 86_400_000;
 
 /**
- * One round: mirror the repository → offer it to the daemon → carry outbox upstream and acknowledgements back. Throws
- * only for what is wrong on this side before anything is sent (`sync.bad_credentials`, `file.*`, `secret.*`).
+ * One round: mirror the repository → offer it to the daemon → carry outbox upstream and acknowledgements back → have
+ * witnesses cosign the newest anchor. Throws only for what is wrong on this side before anything is sent
+ * (`sync.bad_credentials`, `file.*`, `secret.*`).
  */
 export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const { config, paths, signal } = options;
   makeDir(paths.sync, 0o700);
   const link = openLink(config);
-  const report: RoundReport = { mirror: null, imported: null, carried: null, failures: [] };
+  const report: RoundReport = { mirror: null, imported: null, carried: null, witnessed: [], failures: [] };
   try {
     await part(report, () => bring(options, link, report));
     if (config.upstream !== null && !signal.aborted) await part(report, () => carry(options, link, report));
+    if (config.witnesses.length > 0 && !signal.aborted)
+      await part(report, () => haveCosigned(options, link, report));
   } finally {
     link.close();
   }
@@ -123,6 +129,20 @@ async function carry(
     budget: new Budget(config.limits, signal),
   });
   for (const { code, message } of report.carried.failures) report.failures.push({ code, message });
+}
+
+async function haveCosigned(
+  { config, paths, signal }: RoundOptions,
+  link: Link,
+  report: RoundReport,
+): Promise<void> {
+  const { inbox, outbox, sync } = paths;
+  const budget = new Budget(config.limits, signal);
+  const asked = await askWitnesses({ link, witnesses: config.witnesses, outbox, inbox, state: sync, budget });
+  for (const { failure, ...witnessed } of asked) {
+    report.witnessed.push(witnessed);
+    if (failure !== null) report.failures.push({ code: failure.code, message: failure.message });
+  }
 }
 
 /** What waits is the site's own business from now on: nothing about the files is left to be judged. */

@@ -110,7 +110,7 @@ export const REFUSALS = {
   'retention.not_held': 409,
   'ledger.forked': 409,
   'ledger.set_back': 409,
-  'ledger.not_cosigned': 404,
+  'ledger.not_cosigned': 409,
   'reading.not_permitted': 403,
   'reading.unknown_reader': 403,
   'reading.not_recorded': 403,

@@ -60,6 +60,17 @@ export class Section {
     return texts as string[];
   }
 
+  /** A list of at most `max` objects, each with members out of `known`; empty when it is absent. */
+  list(key: string, known: readonly string[], max: number, wanted: string): Section[] {
+    const value = this.value(key) ?? [];
+    if (!Array.isArray(value) || value.length > max) throw this.wrong(key, wanted);
+    return value.map((item, index) => {
+      const section = new Section(item, this.#path, `${this.#pointer}/${key}/${index}`);
+      section.only(known);
+      return section;
+    });
+  }
+
   choice<T extends string>(key: string, choices: readonly T[], fallback: T | null): T {
     const value = this.value(key) ?? fallback;
     const found = choices.find((choice) => choice === value);

@@ -19,6 +19,15 @@ export interface SyncConfig {
   /** `http://HOST:PORT` of a proxy that tunnels (CONNECT); null goes directly. */
   proxy: string | null;
   limits: SyncLimits;
+  /** Witnesses that are asked to cosign anchors (C2SP tlog-witness). Whom to believe says trust/tlog-policy, not this. */
+  witnesses: readonly SyncWitness[];
+}
+
+export interface SyncWitness {
+  /** For the names of files; null takes that of the host. */
+  name: string | null;
+  /** Submission prefix: `add-checkpoint` lies under it. Ends with a slash. */
+  url: string;
 }
 
 /** What one round takes before it gives up, per file and in total. */
@@ -49,6 +58,7 @@ export const SYNC_SETTINGS: readonly string[] = [
   'jitter',
   'proxy',
   'limits',
+  'witnesses',
 ];
 
 const HTTPS_FOLDER = /^https:\/\/[a-z0-9.-]+(:[1-9]\d{0,4})?\/([A-Za-z0-9_~-][A-Za-z0-9._~-]*\/)*$/;
@@ -81,6 +91,7 @@ export function parseSync(section: Section): SyncConfig {
       'the proxy as "http://HOST:PORT"',
     ),
     limits: parseLimits(section.section('limits', Object.keys(DEFAULT_SYNC_LIMITS))),
+    witnesses: parseWitnesses(section, hosts),
   };
   for (const name of ['mirror', 'upstream'] as const) {
     const url = config[name];
@@ -89,6 +100,19 @@ export function parseSync(section: Section): SyncConfig {
       throw section.wrong(name, `a URL whose host is listed in hosts (${hosts.join(', ')})`);
   }
   return config;
+}
+
+function parseWitnesses(section: Section, hosts: readonly string[]): SyncWitness[] {
+  const wanted = 'a list of at most 16 witnesses, such as [{"url": "https://witness.example/"}]';
+  const witnesses = section.list('witnesses', ['name', 'url'], 16, wanted).map((one) => {
+    const url = one.text('url', null, HTTPS_FOLDER, FOLDER_WORDS);
+    if (!hosts.includes(hostOf(url)))
+      throw one.wrong('url', `a URL whose host is listed in sync.hosts (${hosts.join(', ')})`);
+    return { url, name: one.optionalText('name', /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'a short name') };
+  });
+  if (new Set(witnesses.map(({ url }) => url)).size < witnesses.length)
+    throw section.wrong('witnesses', 'each witness once');
+  return witnesses;
 }
 
 function hostOf(url: string): string {

@@ -32,6 +32,7 @@ export class Place {
       jitterMs: 0,
       proxy: null,
       limits: DEFAULT_SYNC_LIMITS,
+      witnesses: [],
       ...changes,
     };
   }
