@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { startThread } from '../host/thread.ts';
 import type { BackupSource } from './contents.ts';
 import type { WrittenBackup } from './write.ts';
 
@@ -17,7 +17,7 @@ export type FromBackup = { written: WrittenBackup } | { failed: { code: string |
 /** `writeBackup` on a thread of its own, of low priority: neither sockets nor engine wait for it. Throws as it does, and when `signal` ends it. */
 export async function backupAside(job: BackupJob, signal: AbortSignal): Promise<WrittenBackup> {
   const { promise, resolve, reject } = Promise.withResolvers<WrittenBackup>();
-  const worker = new Worker(new URL('./backup-worker.ts', import.meta.url), {
+  const worker = startThread(new URL('./backup-worker.ts', import.meta.url), {
     workerData: job,
     stdin: false,
   });

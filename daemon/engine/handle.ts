@@ -1,5 +1,6 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { startThread } from '../host/thread.ts';
 import { completeReply } from './complete.ts';
 import { unpackReply } from './pack.ts';
 import type { EngineCall, EngineEvent, EngineHandle, EngineReply } from './protocol.ts';
@@ -25,7 +26,7 @@ export class EngineGone extends Error {
  * `onGone` is called when the worker, once it was ready, ends without having been asked to.
  */
 export async function startEngine(dir: string, onGone: (error: Error) => void): Promise<EngineHandle> {
-  const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: { dir }, stdin: false });
+  const worker = startThread(new URL('./writer.ts', import.meta.url), { workerData: { dir }, stdin: false });
   const link = new WriterLink(worker, onGone);
   await link.ready;
   return link;

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { startThread } from '../host/thread.ts';
 import type { Database } from '../ledger/database.ts';
 import type { Finding } from '../ledger/finding.ts';
 import { checkProjections } from './projection-check.ts';
@@ -14,7 +14,7 @@ export async function checkProjectionsAside(
 ): Promise<Finding[]> {
   if (entries < WORTH_A_THREAD) return checkProjections(database, archive);
   const { promise, resolve, reject } = Promise.withResolvers<Finding[]>();
-  const worker = new Worker(new URL('./projection-worker.ts', import.meta.url), {
+  const worker = startThread(new URL('./projection-worker.ts', import.meta.url), {
     workerData: { path: database.path, archive },
   });
   worker.once('message', resolve);

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { startThread } from '../host/thread.ts';
 import type { Prepared, RetentionPlan, RetentionTask } from './retention-plan.ts';
 
 /** Worker → main. */
@@ -13,7 +13,7 @@ export async function retentionAside(
   task: RetentionTask,
   onPrepared: (prepared: Prepared) => Promise<void>,
 ): Promise<RetentionPlan> {
-  const worker = new Worker(new URL('./retention-worker.ts', import.meta.url), { workerData: task });
+  const worker = startThread(new URL('./retention-worker.ts', import.meta.url), { workerData: task });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let plan: RetentionPlan = { candidates: [], held: [] };
   let recorded = Promise.resolve();

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startThread } from '../host/thread.ts';
 import type { Database } from './database.ts';
 import type { Finding } from './finding.ts';
 import type { StreamMarks } from './stream-marks.ts';
@@ -59,9 +60,8 @@ async function onThreads(job: RangesJob, ranges: readonly Range[], threads: numb
     marks: job.marks.shared,
     archive: job.archive,
   };
-  const workers = Array.from(
-    { length: threads },
-    () => new Worker(new URL('./verify-worker.ts', import.meta.url), { workerData }),
+  const workers = Array.from({ length: threads }, () =>
+    startThread(new URL('./verify-worker.ts', import.meta.url), { workerData }),
   );
   const queue = ranges.entries();
   const early = new Map<number, RangeResult>();

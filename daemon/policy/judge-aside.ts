@@ -1,5 +1,5 @@
-import { Worker } from 'node:worker_threads';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { startThread } from '../host/thread.ts';
 import type { GoodUpdate, JudgeJob, Judgement } from './judge.ts';
 import { notAccepted } from './update-failure.ts';
 
@@ -18,7 +18,7 @@ const HEAP_MB = 512;
  */
 export async function judgeAside(job: JudgeJob, onGood: (update: GoodUpdate) => void): Promise<Judgement> {
   const { promise, resolve, reject } = Promise.withResolvers<Judgement>();
-  const worker = new Worker(new URL('./judge-worker.ts', import.meta.url), {
+  const worker = startThread(new URL('./judge-worker.ts', import.meta.url), {
     workerData: job,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
   });

@@ -7,7 +7,7 @@ import type { FromJudge } from './judge-aside.ts';
 /* Thread of `judgeAside`: one update, then it is over. */
 
 stepBack();
-tell(await answer(workerData as JudgeJob));
+void answer(workerData as JudgeJob).then(tell);
 
 async function answer(job: JudgeJob): Promise<FromJudge> {
   try {

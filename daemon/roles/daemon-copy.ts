@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Degraded } from '../engine/health/facts.ts';
 import type { EngineEvent, EngineHandle } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
@@ -7,6 +7,7 @@ import type { CopyConfig } from '../host/copy-config.ts';
 import type { Logger } from '../host/log.ts';
 import { runBySchedule } from '../host/schedule.ts';
 import type { SitePaths } from '../host/site.ts';
+import { startThread } from '../host/thread.ts';
 import type { FromCopier, ToCopier } from '../ledger/copy-worker.ts';
 import type { CopyJob, CopyReport, CopyState } from '../ledger/second-copy.ts';
 
@@ -81,7 +82,7 @@ class Copier implements DaemonCopy {
   }
 
   #begin(): void {
-    const worker = new Worker(new URL('../ledger/copy-worker.ts', import.meta.url), {
+    const worker = startThread(new URL('../ledger/copy-worker.ts', import.meta.url), {
       workerData: this.#job,
       stdin: false,
     });

@@ -1,5 +1,6 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Logger } from '../host/log.ts';
+import { startThread } from '../host/thread.ts';
 import type { FeedState } from './feed.ts';
 import type { FeedName, FeedReport, SiemJob } from './worker.ts';
 
@@ -34,7 +35,7 @@ export function startForwarding(job: SiemJob, log: Logger): Forwarding {
     heard.set(report.feed, { ...report, since });
   };
   const start = (): void => {
-    worker = new Worker(new URL('./worker.ts', import.meta.url), {
+    worker = startThread(new URL('./worker.ts', import.meta.url), {
       workerData: job,
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
     });

@@ -4,21 +4,37 @@ import { fileURLToPath } from 'node:url';
 import { type Document, isMap, parseDocument } from 'yaml';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { makeDir, readBounded, writeDurable } from '../../host/durable-file.ts';
+import { embeddedFolder, embedding } from '../../host/embedded.ts';
 
 const FILE_MAX_BYTES = 1_048_576;
 const MAX_FILES = 200;
 
-/** The bundle that a dev site starts from. */
-export const STARTER_POLICY = fileURLToPath(new URL('../../../policies/field-site', import.meta.url));
+const STARTER = 'policies/field-site';
+
+/** The bundle that a dev site starts from: a directory of the checkout, or of what the executable carries. */
+export const STARTER_POLICY =
+  embedding() === null
+    ? fileURLToPath(new URL(`../../../${STARTER}`, import.meta.url))
+    : `embedded:${STARTER}`;
 
 /** Copies a policy directory (YAML files, and `tests/`) to `to`; nothing else of it, and no links. */
 export function copyPolicy(from: string, to: string): void {
   makeDir(to, 0o755);
+  if (from === STARTER_POLICY && copyEmbedded(to)) return;
   copyYaml(from, to);
   const subdirectories = readdirSync(from, { withFileTypes: true }).filter((file) => file.isDirectory());
   if (!subdirectories.some(({ name }) => name === 'tests')) return;
   makeDir(join(to, 'tests'), 0o755);
   copyYaml(join(from, 'tests'), join(to, 'tests'));
+}
+
+/** Writes the starter policy that an executable carries; false in a checkout. */
+function copyEmbedded(to: string): boolean {
+  const files = embeddedFolder(STARTER);
+  if (files === null) return false;
+  makeDir(join(to, 'tests'), 0o755);
+  for (const [name, bytes] of files) writeDurable(join(to, name), bytes, 0o644);
+  return true;
 }
 
 /** Makes a copied policy this site's own: who it is for, when it was issued. Comments stay. */

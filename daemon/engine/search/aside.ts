@@ -1,6 +1,7 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { SearchQuery } from '../../core/search.ts';
 import type { Logger } from '../../host/log.ts';
+import { startThread } from '../../host/thread.ts';
 import type { SearchPage, SearchResult } from './searcher.ts';
 import type { FromSearch, SearchCall, SearchJob, SearchProgress } from './worker.ts';
 
@@ -71,7 +72,7 @@ class SearchLink implements LedgerSearch {
   }
 
   #start(): void {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+    const worker = startThread(new URL('./worker.ts', import.meta.url), {
       workerData: this.#job,
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
     });

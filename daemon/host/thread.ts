@@ -1,0 +1,16 @@
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { embedding } from './embedded.ts';
+
+/**
+ * Starts a thread that runs one of our modules, named by its URL as seen from the caller's. In an executable
+ * that module is part of the program itself, and the thread is started with its name.
+ */
+export function startThread(module: URL, options: WorkerOptions): Worker {
+  const inside = embedding();
+  if (inside === null) return new Worker(module, options);
+  return new Worker(inside.threadCode, {
+    ...options,
+    eval: true,
+    argv: [module.pathname.replace(/^\//, '')],
+  });
+}
