@@ -7,7 +7,7 @@ import { type Static, Type } from 'typebox';
  */
 
 const days = (description: string) =>
-  Type.String({ pattern: '^[1-9][0-9]{0,5}(h|d)$', description: `${description}: 12h, 90d` });
+  Type.String({ pattern: '^[1-9][0-9]{0,5}(s|m|h|d)$', description: `${description}: 12h, 90d` });
 
 export const Retention = Type.Object(
   {

@@ -17,7 +17,9 @@ export type IncidentCause =
   /** The gateway was given something by the engine that does not verify. */
   | 'gateway_report'
   /** A checkpoint exists that the ledger's key signed and that is not of the ledger's history. */
-  | 'history_contradicted';
+  | 'history_contradicted'
+  /** The background check found that the ledger is not what was recorded. */
+  | 'ledger_damaged';
 
 /** What is denied until somebody lets it go on. */
 export type Halt = { scope: 'site' } | { scope: 'target'; target: Target } | { scope: 'tool'; tool: string };
@@ -76,5 +78,6 @@ export const CAUSE_WORDS: Readonly<Record<IncidentCause, string>> = {
   configuration_changed: "the gateway's configuration was changed while it ran",
   tool_changed: 'the program of a tool is not the one that the policy pins',
   gateway_report: 'the gateway was given something by the engine that does not verify',
+  ledger_damaged: 'the ledger is not what was recorded',
   history_contradicted: "a checkpoint by the ledger's own key tells another history than the ledger",
 };

@@ -1,5 +1,12 @@
 import { randomBytes } from '../host/random.ts';
 
+/** What the verification of a range asks and tells about places in streams. */
+export interface StreamPlaces {
+  place(index: number, stream: string, seq: number): void;
+  follows(before: number, after: number): boolean;
+  claim(index: number): boolean;
+}
+
 /** The arrays behind `StreamMarks`, as they travel to worker threads. */
 export interface SharedMarks {
   key: readonly [number, number];
@@ -15,7 +22,7 @@ export interface SharedMarks {
  * The hash is HalfSipHash-2-4 (Aumasson, Bernstein) under a key drawn for this run, so that nobody can have prepared
  * names that collide.
  */
-export class StreamMarks {
+export class StreamMarks implements StreamPlaces {
   readonly shared: SharedMarks;
   readonly #names: Int32Array;
   readonly #seqs: Float64Array;

@@ -9,7 +9,7 @@ import { TILE_WIDTH } from '../formats/tile.ts';
 import { type Database, isCorruption, type Statement } from './database.ts';
 import { scanEntry } from './entry-scan.ts';
 import { type Finding, tampered } from './finding.ts';
-import type { StreamMarks } from './stream-marks.ts';
+import type { StreamPlaces } from './stream-marks.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
 import type { EntryRows } from './verify-archive.ts';
 
@@ -50,7 +50,7 @@ export interface RangeResult {
 export class RangeVerifier {
   /** The keys' names say which logs' checkpoints count. */
   readonly #trust: { vkeys: Vkey[] };
-  readonly #marks: StreamMarks;
+  readonly #marks: StreamPlaces;
   readonly #entries: EntryRows;
   readonly #tiles: Statement<[id: number, hashes: Uint8Array]>;
   readonly #notes: Statement<[size: number, note: string]>;
@@ -59,7 +59,7 @@ export class RangeVerifier {
   readonly #types = new Set<string>();
   readonly #leaf = Buffer.alloc(HASH_BYTES);
 
-  constructor(database: Database, trust: LedgerTrust, marks: StreamMarks, entries: EntryRows) {
+  constructor(database: Database, trust: LedgerTrust, marks: StreamPlaces, entries: EntryRows) {
     this.#trust = { vkeys: trust.vkeys.map(parseLogVkey) };
     this.#marks = marks;
     this.#site = trust.origin.replace(/\/ledger(?:\/[0-9]+)?$/, '');

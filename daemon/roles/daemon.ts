@@ -4,6 +4,7 @@ import { measureCopy } from '../api/copy-metrics.ts';
 import { measureHealth } from '../api/health-metrics.ts';
 import { Metrics } from '../api/metrics.ts';
 import { measureHeld } from '../api/policy-metrics.ts';
+import { measureKeeping } from '../api/retention-metrics.ts';
 import { type ApiServer, type SocketKind, startApiServer } from '../api/server.ts';
 import { type DaemonParts, daemonServices, readStatus } from '../api/services.ts';
 import { measureTime } from '../api/time-metrics.ts';
@@ -25,6 +26,7 @@ import { openAnchors } from './daemon-anchors.ts';
 import { openCopies } from './daemon-copies.ts';
 import { rotateEnvelopes } from './daemon-envelopes.ts';
 import { evidenceServices } from './daemon-evidence.ts';
+import { openIntegrity } from './daemon-integrity.ts';
 import { rotateKeys } from './daemon-keys.ts';
 import { openOutbox } from './daemon-outbox.ts';
 import { openPeers } from './daemon-peers.ts';
@@ -71,6 +73,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const siem = openSiem(config, paths, ledgerSigner(paths, config).name, log);
   const search = openSearch(config, paths, ledgerSigner(paths, config).name, log);
   const retention = openRetention(config, paths, engine, log);
+  const integrity = openIntegrity(config, paths, engine, log);
   const parts: DaemonParts = {
     engine,
     policyUpdate: async (digest, environment) =>
@@ -98,6 +101,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
       siem: siem.status(),
       search: search.status(),
       retention: retention.status(),
+      integrity: integrity.status(),
     }),
     extraDegraded: () =>
       [
@@ -106,11 +110,16 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
         ...siem.degraded(),
         ...search.degraded(),
         ...retention.degraded(),
+        ...integrity.degraded(),
       ].map((one) => ({
         ...one,
       })),
   };
   measureHealth(metrics.registry, () => readStatus(parts));
+  measureKeeping(metrics.registry, {
+    integrity: () => integrity.status(),
+    retention: () => retention.status(),
+  });
   measureCopy(metrics.registry, () => copies.status().copy);
   const host = {
     ...daemonServices(parts),
@@ -144,6 +153,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const endWatch = await watch.start();
   const stopCopies = await copies.start();
   const endRetention = await retention.start();
+  const endIntegrity = await integrity.start();
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
   await endAnchors();
@@ -151,6 +161,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   await endEnvelopes();
   await endKeys();
   await endRetention();
+  await endIntegrity();
   await endRotation();
   await outbox.stop();
   await witnesses.stop();
