@@ -14,6 +14,7 @@ import { type ActKind, actNamespace, formatAct, type SignedAct } from '../../dae
 import { ed25519Blob } from '../../daemon/formats/ssh-public-key.ts';
 import { signSshsig } from '../../daemon/formats/sshsig.ts';
 import type { MachineClock } from '../../daemon/host/clock.ts';
+import { LedgerKeyFiles } from '../../daemon/host/ledger-key.ts';
 import { randomBytes, uuidv7 } from '../../daemon/host/random.ts';
 import { createSealingKey, loadSealer } from '../../daemon/host/sealer.ts';
 import { createSigningKey, loadSigner } from '../../daemon/host/signer.ts';
@@ -87,7 +88,7 @@ export function person(name: string): Person {
 }
 
 /** What an engine may be given beside the rest. */
-export type FixtureOptions = Pick<EngineOptions, 'peers' | 'disk' | 'heartbeatMs'>;
+export type FixtureOptions = Pick<EngineOptions, 'peers' | 'disk' | 'heartbeatMs' | 'keyMaxAgeMs'>;
 
 /** A real engine on real files in a temporary directory, with a fake clock and a policy applied without a repository. */
 export class EngineFixture {
@@ -107,6 +108,8 @@ export class EngineFixture {
     mkdirSync(join(this.paths.policy, 'bundles'), { recursive: true });
     const { vkey } = createSigningKey(join(this.paths.keys, 'ledger.key'), `${SITE}/ledger`);
     this.vkey = vkey;
+    mkdirSync(this.paths.trust, { recursive: true });
+    writeFileSync(join(this.paths.trust, 'ledger.vkey'), `${vkey}\n`);
     createSealingKey(join(this.paths.keys, 'sealing.key'));
     initializeLedger(this.paths, {
       site: SITE,
@@ -133,6 +136,7 @@ export class EngineFixture {
       clock: this.clock,
       random: { uuidv7, bytes: randomBytes },
       signer: this.#signer(),
+      keyFiles: new LedgerKeyFiles(join(this.paths.keys, 'ledger.key'), null),
       sealer: loadSealer(join(this.paths.keys, 'sealing.key')),
       ...this.#more,
       report: (_message, error) => this.reports.push(error),
