@@ -43,12 +43,15 @@ export function anchorHealth({ state, time }: HealthFacts): Degraded[] {
     if (step === 'fresh') return [];
     const hours = Math.max(0, Math.floor((at - since) / 3_600_000));
     const ago = hours < 48 ? `${hours} hours` : `${Math.floor(hours / 24)} days`;
-    const what = counts === 'left' ? 'is known outside the site' : 'was made';
+    const what =
+      counts === 'left'
+        ? `nothing of the last ${ago} is known outside the site`
+        : `no anchor was made for ${ago}`;
     const then = next === null ? '' : ` Next: ${next.step}, at ${iso(next.at)}.`;
     return [
       {
         component: 'anchor' as const,
-        cause: `no anchor of the last ${ago} ${what}, which the policy of ${environment} demands (${step})`,
+        cause: `${what}; the policy of ${environment} demands anchors (${step})`,
         since: iso(since),
         effect: `${EFFECTS[step]}${then}`,
         instruction: INSTRUCTIONS[counts],

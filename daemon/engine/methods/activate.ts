@@ -26,6 +26,7 @@ export function putInForce(batch: Batch, applied: AppliedPolicy, actor: EntryAct
   });
   policies.activate(applied);
   policies.age.advance(batch);
+  policies.anchoring.advance(batch, batch.state.time.floor(), batch.state.projections);
   liftSuspensions(batch);
   return index;
 }

@@ -6,10 +6,11 @@ const SYSTEM = { id: null, role: 'system' } as const;
 
 /** Makes the anchor that the policies demand, if one is due. */
 export function makeDueAnchor(batch: Batch): void {
-  const { policies, time, disk } = batch.state;
+  const { policies, projections, time, disk } = batch.state;
   // On the last of a disk none is worth its place.
-  if (disk.level !== 'critical' && policies.anchoring.isDue(batch, time.floor()))
-    exportAnchor(batch, 'policy', true);
+  if (disk.level === 'critical' || !policies.anchoring.isDue(batch, time.floor())) return;
+  exportAnchor(batch, 'policy', true);
+  policies.anchoring.advance(batch, time.floor(), projections);
 }
 
 /** Records each step by which anchors became overdue, or ceased to be, once: `anchor.overdue`. */

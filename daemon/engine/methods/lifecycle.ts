@@ -101,8 +101,8 @@ export function tick(batch: Batch, call: EngineCall): AfterCommit {
     expired++;
   }
   recordAge(batch);
-  recordOverdue(batch);
   makeDueAnchor(batch);
+  recordOverdue(batch);
   if (beat !== null) systemAlive(batch, beat);
   recordBreakglassDue(batch);
   settleHold(batch);

@@ -38,6 +38,7 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
     if (policies.isIncomplete) {
       policies.activate(before, policies.age.steps());
       policies.age.advance(batch);
+      policies.anchoring.advance(batch, batch.state.time.floor(), batch.state.projections);
     }
     return () => reply(200, { applied: true, unchanged: true });
   }
