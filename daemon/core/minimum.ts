@@ -160,18 +160,15 @@ export function checkSecrets(
   for (const name of Object.keys(context.labels)) look(`labels.${name}`, context.labels[name]);
   if (fields !== null) lookAtPayload(action.payload, fields, look);
   if (!secrets.anyIn(texts)) return [];
-  return texts.flatMap((text, index) => {
-    const pattern = secrets.find(text);
+  const failed = new Map<string, GateResult>();
+  texts.forEach((text, index) => {
     const field = names[index] ?? '';
-    if (pattern === null) return [];
-    return [
-      fail(
-        'secrets.pattern',
-        field,
-        `${field} looks like it holds a secret (${pattern}). It was not recorded.`,
-      ),
-    ];
+    const pattern = failed.has(field) ? null : secrets.find(text);
+    if (pattern === null) return;
+    const reason = `${field} looks like it holds a secret (${pattern}). It was not recorded.`;
+    failed.set(field, fail('secrets.pattern', field, reason));
   });
+  return [...failed.values()];
 }
 
 function lookAtPayload(
@@ -185,6 +182,9 @@ function lookAtPayload(
     if (typeof value === 'string') look(`payload.${name}`, value);
     else if (Array.isArray(value)) {
       for (const item of value) if (typeof item === 'string') look(`payload.${name}`, item);
+      // A secret that was cut into the items of one list is still one.
+      if (value.length > 1)
+        look(`payload.${name}`, value.filter((item) => typeof item === 'string').join(''));
     }
   }
 }

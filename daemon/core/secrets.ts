@@ -1,5 +1,6 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { compilePattern, type Pattern } from './pattern.ts';
+import { mayBeDisguised, otherReadings } from './secret-disguises.ts';
 
 /** A bundle's own patterns see long text in slices, which overlap so that a secret across a border is found whole. */
 const SLICE_CHARS = 4_096;
@@ -12,7 +13,8 @@ const SLICE_OVERLAP = 512;
 const BUILT_IN: readonly { id: string; source: string }[] = [
   {
     id: 'private_key',
-    source: '-----BEGIN (?:[A-Z0-9 ]{1,40} )?PRIVATE KEY|PRIVATE\\+KEY\\+|AGE-SECRET-KEY-1',
+    source:
+      '-----BEGIN (?:[A-Z0-9 ]{1,40} )?PRIVATE KEY|-----BEGIN[A-Z0-9]{0,40}PRIVATEKEY|PRIVATE\\+KEY\\+|AGE-SECRET-KEY-1',
   },
   { id: 'aws_access_key', source: '\\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}' },
   { id: 'github_token', source: '\\bgh[pousr]_[A-Za-z0-9]{30}|\\bgithub_pat_[A-Za-z0-9_]{22}' },
@@ -53,11 +55,20 @@ export interface SecretScanner {
 /** A scanner with the built-in patterns and those of a bundle (RE2). Throws `BoundaryError` `pattern.*`. */
 export function secretScanner(extra: readonly { id: string; pattern: string }[] = []): SecretScanner {
   const own = extra.map(({ id, pattern }) => ({ id, pattern: secretPattern(pattern) }));
-  const find = (text: string): string | null => {
+  const asItIs = (text: string): string | null => {
     if (ANY_BUILT_IN.test(text))
       return EACH_BUILT_IN.find(({ expression }) => expression.test(text))?.id ?? 'secret';
     if (holdsRandomText(text)) return 'high_entropy';
     return own.find(({ pattern }) => foundInSlices(pattern, text))?.id ?? null;
+  };
+  const find = (text: string): string | null => {
+    const plain = asItIs(text);
+    if (plain !== null || !mayBeDisguised(text)) return plain;
+    for (const reading of otherReadings(text)) {
+      const hidden = asItIs(reading);
+      if (hidden !== null) return hidden;
+    }
+    return null;
   };
   return {
     find,
@@ -65,7 +76,8 @@ export function secretScanner(extra: readonly { id: string; pattern: string }[] 
     anyIn: (texts) => {
       if (own.length > 0) return texts.some((text) => find(text) !== null);
       const joined = texts.join('\n');
-      return ANY_BUILT_IN.test(joined) || holdsRandomText(joined);
+      if (ANY_BUILT_IN.test(joined) || holdsRandomText(joined)) return true;
+      return mayBeDisguised(joined) && texts.some((text) => find(text) !== null);
     },
   };
 }
