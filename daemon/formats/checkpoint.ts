@@ -117,7 +117,7 @@ function notSigned(
   if (key.until !== null && size > key.until) {
     return new BoundaryError(
       'checkpoint.key_retired',
-      `The checkpoint of size ${size} is signed by the key ${name}, which signs no more: it was rotated out, or its log closed, at size ${key.until}. Whoever signed this has an old key.`,
+      `The checkpoint of size ${size} is signed by the key ${name}, which signs no more: it was rotated out, or its log closed, after size ${key.until}. Whoever signed this has an old key.`,
     );
   }
   return new BoundaryError(

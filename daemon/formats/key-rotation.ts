@@ -7,7 +7,7 @@ import { type NoteSigner, openNote, parseVkey, signNote } from './signed-note.ts
 const STATEMENT = 'holdfast/key-rotation/v1';
 
 /**
- * That a log changes its key: the old one signs checkpoints up to `size`, the new one that of `size` and all after it. A
+ * That a log changes its key: the new one signs the checkpoint of `size` and all after it, the old one those before. A
  * signed note (C2SP signed-note) of five lines, signed by both keys: the old one vouches for the new one, and the new one
  * shows that it is in hand.
  */

@@ -82,12 +82,20 @@ export function keysOfLogs(logs: readonly LogLineage[]): LogKey[] {
   return logs.flatMap(({ keys }) => keys);
 }
 
-/** The log with its key changed: the old one signs up to `size`, the new one from the same checkpoint on. */
+/**
+ * The log with its key changed: the new one signs the checkpoint of `size` and all after it. The old one signs that
+ * checkpoint, too, for those who know nothing of the new one yet; it is not needed by those who do, nor enough for them.
+ */
 export function rotated(log: LogLineage, next: { vkey: string; size: number; rotation: string }): LogLineage {
   const { vkey, size, rotation } = next;
   const before = log.keys.slice(0, -1);
-  const last: LogKey = { ...newestKey(log), until: size };
+  const last: LogKey = { ...newestKey(log), until: size - 1 };
   return { ...log, keys: [...before, last, { vkey, from: size - 1, until: null, rotation }] };
+}
+
+/** How many entries a log is known to have had, by its keys: one that came into use signed the checkpoint above `from`. */
+export function reachedBy(keys: readonly Pick<LogKey, 'from' | 'until'>[]): number {
+  return Math.max(0, ...keys.flatMap(({ from, until }) => [from > 0 ? from + 1 : 0, until ?? 0]));
 }
 
 /**
@@ -139,7 +147,7 @@ function parseLog(value: Json, at: string): LogLineage {
   const read = (keys as Json[]).map((key, index) => parseKey(key, origin as string, `${at}/keys/${index}`));
   for (const [index, key] of read.entries()) {
     const before = read[index - 1];
-    const from = before === undefined ? 0 : (before.until ?? Number.NaN) - 1;
+    const from = before === undefined ? 0 : before.until;
     check(key.from === from, `${at}/keys/${index}/from`, 'must follow on the key before');
   }
   const log: LogLineage = { origin: origin as string, keys: read };

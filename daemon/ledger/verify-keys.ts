@@ -1,8 +1,9 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry } from '../formats/entry.ts';
 import { followRotations } from '../formats/key-rotation.ts';
-import { type LogKey, type LogVkey, parseLogVkey } from '../formats/log-keys.ts';
+import { type LogKey, type LogVkey, parseLogVkey, type RangedVkey, reachedBy } from '../formats/log-keys.ts';
 import { type Database, isCorruption } from './database.ts';
+import type { Finding } from './finding.ts';
 import type { EntryRows } from './verify-archive.ts';
 import type { LedgerTrust } from './verify-range.ts';
 
@@ -99,4 +100,16 @@ export function believedOrigin(database: Database, trust: LedgerTrust): string {
     .get();
   const origin = note?.split('\n', 1)[0] ?? '';
   return trust.vkeys.some((like) => parseLogVkey(like).name === origin) ? origin : trust.origin;
+}
+
+/**
+ * Whether a ledger ends before a size that its keys are known to have reached: whoever has a key that was rotated out can cut
+ * the log back to where that key signed, and no checkpoint in it would show.
+ */
+export function cutBack(trust: LedgerTrust, origin: string, entries: number): Finding | null {
+  const keys = trust.vkeys.map(parseLogVkey).filter((key) => key.name === origin && 'from' in key);
+  const reached = reachedBy(keys as RangedVkey[]);
+  if (entries >= reached) return null;
+  const detail = `the ledger ends at ${entries} entries, and had ${reached} when its key was changed or the log closed, by the keys given`;
+  return { code: 14, what: 'checkpoint', where: `size ${reached}`, detail };
 }

@@ -11,6 +11,7 @@ import { readTileHead, type TileHead, TileReader } from './tile-directory.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
 import type { VerifyReport } from './verify.ts';
 import { readHead, verifyHead } from './verify-head.ts';
+import { cutBack } from './verify-keys.ts';
 import { borderOf, type LedgerTrust } from './verify-range.ts';
 
 export interface VerifyTilesOptions {
@@ -48,6 +49,8 @@ export async function verifyTileDirectory(options: VerifyTilesOptions): Promise<
     await options.pause?.();
   }
   verifier.finish();
+  const cut = cutBack(trust, head.origin, verifier.entries);
+  if (cut !== null) findings.add(cut);
   if (stored !== null) {
     verifyHead(stored, { entries: verifier.entries, rootAt: (size) => verifier.rootAt(size) }, scope);
   }

@@ -15,7 +15,7 @@ import {
   truncation,
 } from './verify-files.ts';
 import { readHead, verifyHead } from './verify-head.ts';
-import { believedOrigin, followKeys } from './verify-keys.ts';
+import { believedOrigin, cutBack, followKeys } from './verify-keys.ts';
 import { otherLog } from './verify-origin.ts';
 import type { LedgerTrust } from './verify-range.ts';
 import { verifyRanges } from './verify-ranges.ts';
@@ -153,6 +153,8 @@ async function verifySnapshot(
   findings.addAll(tree.upperTiles(database));
   findings.addAll(verifyStreams(database, marks, entries, stored));
   const checkpoint = newestCheckpoint(database, entries, findings);
+  const cut = cutBack(trust, origin, entries);
+  if (cut !== null) findings.add(cut);
   const rootAt = (size: number): Uint8Array | null => tree.root(database, size);
   if (head !== null) verifyHead(head, { entries, rootAt }, { ...headScope, trust });
   findings.addAll(await projections);

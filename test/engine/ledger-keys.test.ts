@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { internal } from '../../daemon/engine/protocol.ts';
@@ -186,7 +186,7 @@ BEGIN SELECT RAISE(ABORT, 'checkpoints: append-only'); END`;
     const { fixture, size, until } = robbed();
     const report = await verify(fixture);
     expect(report).toMatchObject({ code: 13, total: 1, findings: [{ where: `checkpoints[${size}]` }] });
-    expect(report.findings[0]?.detail).toContain(`at size ${until}`);
+    expect(report.findings[0]?.detail).toContain(`after size ${until - 1}`);
     // An old trust file knows the old key only, and the ledger itself tells it better.
     expect(await verify(fixture, [fixture.vkey])).toMatchObject({ code: 13, total: 1 });
     const { ledger: path, head: headPath } = fixture.paths;
@@ -196,6 +196,22 @@ BEGIN SELECT RAISE(ABORT, 'checkpoints: append-only'); END`;
     );
     open.splice(0);
     rmSync(fixture.paths.root, { recursive: true });
+  });
+
+  test('does not cut the log back to where that key was good, unnoticed', async () => {
+    const fixture = site();
+    fixture.engine.close();
+    const copy = join(fixture.paths.root, 'before.sqlite');
+    cpSync(fixture.paths.ledger, copy);
+    fixture.engine = fixture.open();
+    const { body } = rotate(fixture);
+    const { vkeys } = trustOf(fixture);
+    const report = await verifyLedger({ ledgerPath: copy, trust: { origin: ORIGIN, vkeys } });
+    expect(report).toMatchObject({ code: 14, total: 1 });
+    expect(report.findings[0]?.detail).toContain(`had ${Number(body.size)} when its key was changed`);
+    // With the old trust file nothing is known but the old key: only an anchor could tell.
+    const old = { origin: ORIGIN, vkeys: [fixture.vkey] };
+    expect(await verifyLedger({ ledgerPath: copy, trust: old })).toMatchObject({ code: 0 });
   });
 });
 
