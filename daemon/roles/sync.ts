@@ -63,9 +63,9 @@ function keepRounds(
     try {
       const report = await round(signal);
       for (const failure of report.failures) log.warn({ code: failure.code }, failure.message);
-      const { mirror, imported, carried } = report;
+      const { mirror, imported, carried, witnessed } = report;
       const counts = { sent: carried?.sent.length ?? 0, acknowledged: carried?.acknowledged.length ?? 0 };
-      log.info({ mirror: mirror?.digest ?? null, imported, ...counts }, 'round');
+      log.info({ mirror: mirror?.digest ?? null, imported, ...counts, witnessed }, 'round');
       return report.failures.length === 0;
     } catch (error) {
       if (!(error instanceof BoundaryError)) throw error;
