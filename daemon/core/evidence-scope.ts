@@ -93,7 +93,7 @@ export function gatherEvidence(
   const own = decision.startsWith('dec_') ? read(ledger, decision) : [];
   if (own.length === 0 || checkpoint === null) return null;
   const scope = new Scope(ledger);
-  scope.add('decision', own);
+  scope.add(own);
   scope.followSession(own);
   scope.followStops(own);
   scope.followLinks(own, LINKS_MAX);
@@ -109,9 +109,9 @@ export function gatherEvidence(
     origin: ledger.origin,
     size: ledger.size,
     checkpoint,
-    entries: found.map(({ role, index, bytes }) => ({
+    entries: found.map(({ index, bytes, entry }) => ({
       index,
-      role,
+      role: roleOf(entry.stream, decision),
       text: new TextDecoder().decode(bytes),
       proof: ledger.inclusionProof(index).map(toBase64),
     })),
@@ -121,33 +121,46 @@ export function gatherEvidence(
   };
 }
 
+/** Why an entry is among the evidence about a decision: its stream says it. */
+export function roleOf(stream: string, decision: string): EvidenceRole {
+  if (stream === decision) return 'decision';
+  return ROLES[stream.replace(/_.*/s, '')] ?? 'mention';
+}
+
+const ROLES: Readonly<Record<string, EvidenceRole>> = {
+  dec: 'linked',
+  bg: 'breakglass',
+  grant: 'grant',
+  inc: 'incident',
+  policy: 'policy',
+  keys: 'keys',
+};
+
 /** The part of a decision's id that its permit shares: an entry that holds it speaks of the decision. */
 export function uniquePart(decision: string): string {
   return decision.slice(decision.indexOf('_') + 1);
 }
 
-/** Collects entries, each once, in the first role that it was found in. */
+/** Collects entries, each once. */
 class Scope {
   readonly #ledger: EvidenceLedger;
-  readonly #found = new Map<number, Found & { role: EvidenceRole }>();
+  readonly #found = new Map<number, Found>();
   readonly #streams = new Set<string>();
 
   constructor(ledger: EvidenceLedger) {
     this.#ledger = ledger;
   }
 
-  add(role: EvidenceRole, entries: readonly Found[]): void {
-    for (const found of entries) {
-      this.#streams.add(found.entry.stream);
-      if (!this.#found.has(found.index)) this.#found.set(found.index, { ...found, role });
-    }
+  add(entries: readonly Found[]): void {
+    for (const found of entries) this.#found.set(found.index, found);
   }
 
   /** A stream with everything in it, once. */
-  #whole(role: EvidenceRole, stream: string): Found[] {
+  #whole(stream: string): Found[] {
     if (this.#streams.has(stream)) return [];
+    this.#streams.add(stream);
     const entries = read(this.#ledger, stream);
-    this.add(role, entries);
+    this.add(entries);
     return entries;
   }
 
@@ -155,22 +168,22 @@ class Scope {
   followSession(decision: readonly Found[]): void {
     const session = (decision[0]?.entry.data.breakglass as JsonObject | undefined)?.id;
     if (typeof session !== 'string') return;
-    const [opened] = this.#whole('breakglass', session);
+    const [opened] = this.#whole(session);
     const grant = (opened?.entry.data.grant as JsonObject | undefined)?.id;
-    if (typeof grant === 'string') this.#whole('grant', grant);
+    if (typeof grant === 'string') this.#whole(grant);
   }
 
   /** The incidents that held a decision back. */
   followStops(decision: readonly Found[]): void {
     const stops = (decision[0]?.entry.data.stops ?? []) as JsonObject[];
-    for (const { incident } of stops) if (typeof incident === 'string') this.#whole('incident', incident);
+    for (const { incident } of stops) if (typeof incident === 'string') this.#whole(incident);
   }
 
   /** The chain of decisions that this one goes back to. */
   followLinks(decision: readonly Found[], most: number): void {
     const link = decision[0]?.entry.data.linked_to;
     if (typeof link !== 'string' || most === 0) return;
-    const linked = this.#whole('linked', link);
+    const linked = this.#whole(link);
     this.followSession(linked);
     this.followLinks(linked, most - 1);
   }
@@ -182,9 +195,9 @@ class Scope {
     const entry = decodeEntry(bytes);
     const { stream, data } = entry;
     if (stream.startsWith('dec_')) {
-      if (data.linked_to === decision) this.#whole('linked', stream);
-    } else if (stream.startsWith('inc_')) this.#whole('incident', stream);
-    else this.add('mention', [{ index, bytes, entry }]);
+      if (data.linked_to === decision) this.#whole(stream);
+    } else if (stream.startsWith('inc_')) this.#whole(stream);
+    else this.add([{ index, bytes, entry }]);
   }
 
   /** The entry that put the decision's policy in force for its environment, and what is on record of its release. */
@@ -203,7 +216,7 @@ class Scope {
     if (applied === undefined) return;
     const hold = holdOf(applied.entry);
     const released = hold === null ? [] : history.filter(({ entry }) => holdOf(entry) === hold);
-    this.add('policy', [...released, applied]);
+    this.add([...released, applied]);
   }
 
   /** Changes of the ledger's key, and suspensions of whoever signed something here. */
@@ -217,10 +230,10 @@ class Scope {
     };
     signers.delete(null);
     signers.delete(undefined);
-    this.add('keys', read(this.#ledger, 'keys', KEYS_MAX).filter(about));
+    this.add(read(this.#ledger, 'keys', KEYS_MAX).filter(about));
   }
 
-  entries(): (Found & { role: EvidenceRole })[] {
+  entries(): Found[] {
     return [...this.#found.values()].sort((a, b) => a.index - b.index);
   }
 }

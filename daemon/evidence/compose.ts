@@ -42,8 +42,8 @@ export interface EvidenceParts {
   trust: Uint8Array;
   /** What opens the commitments of the fields to be shown. */
   shown: SealedValues;
-  /** The record of this export; null where it is made of copied files. */
-  record: EvidenceIndex['export'];
+  /** Index of the entry that records this export; null where it is made of copied files. */
+  record: number | null;
 }
 
 /** The evidence as a tar, its statement signed by the ledger's key where there is one. Same parts, same bytes. */
@@ -64,8 +64,11 @@ export function policyNeeded(
     gathered.entries.find(({ role }) => role === 'decision'),
   ) as unknown as FirstData;
   if (policy === null) return null;
-  const applied = gathered.entries.findLast(({ role }) => role === 'policy');
-  const update_id = applied === undefined ? null : String(dataOf(applied).update_id);
+  const applied = gathered.entries
+    .filter(({ role }) => role === 'policy')
+    .map(({ text }) => decodeEntry(encode(text)))
+    .findLast(({ type }) => type === 'policy.applied');
+  const update_id = applied === undefined ? null : String(applied.data.update_id);
   return { digest: policy.digest, environment: context.environment, update_id };
 }
 
@@ -78,6 +81,7 @@ export function unpackUpdate(
   return { update_id: stored.update_id, files: new Map(files) };
 }
 
+/** An entry at its place. */
 interface Own {
   index: number;
   entry: Entry;
@@ -155,12 +159,22 @@ function indexOf(
       shredded: hidden.filter(isGone),
     },
     omitted: gathered.omitted,
-    export: record,
+    export: record === null ? null : recordOf(entries, record),
   };
 }
 
+/** What the entry about an export says of it. */
+export function recordOf(entries: readonly Own[], record: number): NonNullable<EvidenceIndex['export']> {
+  const entry = entries.find(({ index }) => index === record)?.entry;
+  if (entry?.type !== 'ledger.read' || entry.data.right !== 'export')
+    throw new BoundaryError('evidence.record', `Entry ${record} does not record an export.`, {
+      at: '/export',
+    });
+  return { record, at: entry.at, by: entry.actor.id, reason: String(entry.data.reason) };
+}
+
 /** Whether an entry says that a field's value was destroyed. */
-function isShredded({ type, data }: Entry, decision: string, field: string): boolean {
+export function isShredded({ type, data }: Entry, decision: string, field: string): boolean {
   const { decisions, fields } = data as { decisions?: unknown; fields?: unknown };
   if (type !== 'envelope.shredded' || !Array.isArray(decisions) || !decisions.includes(decision))
     return false;

@@ -35,6 +35,8 @@ export class Examination {
   readonly members: Members;
   readonly findings: Finding[] = [];
   readonly checks: Check[] = [];
+  /** Members that a check had a use for, where not all of a kind have one. */
+  readonly used = new Set<string>();
   /** What is not proved, in sentences. */
   readonly unproved: string[] = [];
 

@@ -1,5 +1,6 @@
 import type { Bundle } from '../core/bundle.ts';
 import type { Decision } from '../core/decision.ts';
+import { type EvidenceRole, roleOf } from '../core/evidence-scope.ts';
 import { foldDecision } from '../core/fold.ts';
 import type { SealedValues } from '../core/sensitive.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -11,7 +12,7 @@ import type { Examination } from './examination.ts';
 /** An entry of the evidence that could be read. */
 export interface OpenedEntry {
   index: number;
-  role: string;
+  role: EvidenceRole;
   entry: Entry;
   bytes: Uint8Array;
 }
@@ -39,7 +40,9 @@ export function openEntries(ex: Examination, index: EvidenceIndex): OpenedEviden
     const name = entryMember(line.index);
     const bytes = ex.need(name);
     const entry = bytes === null ? null : decoded(ex, name, bytes);
-    return bytes === null || entry === null ? [] : [{ index: line.index, role: line.role, entry, bytes }];
+    return bytes === null || entry === null
+      ? []
+      : [{ index: line.index, role: roleOf(entry.stream, index.decision), entry, bytes }];
   });
   const own = entries.filter(({ entry }) => entry.stream === index.decision);
   const decision = folded(ex, index.decision, own);

@@ -7,10 +7,10 @@ import { type Roster, rosterAt, rosterOf } from '../core/roster.ts';
 import { checkKeyUse, keyUseOf } from '../core/security-key.ts';
 import { canonicalText } from '../formats/canonical-json.ts';
 import { sha256Hex } from '../formats/digest.ts';
-import { actMember, entryMember, signatureMember } from '../formats/evidence.ts';
+import { actMember, entryMember, MEMBER, signatureMember } from '../formats/evidence.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { actNamespace, parseAct, type SignedAct } from '../formats/signed-act.ts';
-import { verifySshSignature } from '../formats/sshsig.ts';
+import { parsePublicKeyLine, verifySshSignature } from '../formats/sshsig.ts';
 import type { Examination, Outcome } from './examination.ts';
 import type { OpenedEntry, OpenedEvidence } from './opened.ts';
 
@@ -48,12 +48,34 @@ export function checkActs(ex: Examination, opened: OpenedEvidence): Outcome {
     if (role !== act.role)
       ex.fail(name, `It was signed as ${act.role} and counts as ${String(role)}.`, { field: '/data/role' });
   }
+  checkSigners(ex, opened);
   if (signed.length === 0) return 'nobody signed anything';
   if (strangers > 0)
     ex.unproved.push(
       `Whose keys ${strangers} of the signatures were made with: they are not enrolled in the policy of this decision, but in another one that was in force then. The signatures themselves hold.`,
     );
   return `${signed.length} signatures hold, by keys as enrolled in the policy`;
+}
+
+/** The file that `ssh-keygen` is given names the keys that the policy has, and no other. */
+function checkSigners(ex: Examination, { bundle, index }: OpenedEvidence): void {
+  const file = ex.members.get(MEMBER.signers);
+  if (bundle === null || index.policy === null) {
+    if (file !== undefined && index.policy === null)
+      ex.fail(MEMBER.signers, 'There was no policy that these keys could be from.');
+    return;
+  }
+  const roster = rosterOf(bundle.bundle);
+  for (const line of (ex.text(MEMBER.signers) ?? '').split('\n').filter((one) => one !== '')) {
+    const [who = '', ...words] = line.split(' ');
+    const { fingerprint } = parsePublicKeyLine(words.slice(-2).join(' '));
+    const member = roster.byKey(fingerprint);
+    if (member?.id !== who || !member.key_active || member.status !== 'active')
+      ex.fail(
+        MEMBER.signers,
+        `It gives ${who} a key (${fingerprint}) that the policy does not have enrolled as theirs.`,
+      );
+  }
 }
 
 /** Authority: each act that counts is judged again by the rules, as of when it came in. */

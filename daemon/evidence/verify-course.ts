@@ -9,6 +9,7 @@ import { disclosedMember, entryMember, MEMBER, textOf } from '../formats/evidenc
 import type { Json, JsonObject } from '../formats/json.ts';
 import { actionDigest, type Permit, permitOf } from '../formats/permit.ts';
 import { parseStrict } from '../formats/strict-json.ts';
+import { isShredded, recordOf } from './compose.ts';
 import type { Examination, Outcome } from './examination.ts';
 import type { OpenedEntry, OpenedEvidence } from './opened.ts';
 
@@ -105,8 +106,15 @@ export function checkDisclosed(ex: Examination, opened: OpenedEvidence): Outcome
   const { fields } = opened.index;
   const { payload } = opened.decision.action;
   const sensitive = Object.keys(payload).filter((field) => isCommitment(payload[field]));
-  const listed = [...fields.disclosed, ...fields.withheld, ...fields.shredded].sort();
-  if (listed.join() !== [...sensitive].sort().join())
+  const gone = (field: string) =>
+    opened.entries.some(({ entry }) => isShredded(entry, opened.decision.decision_id, field));
+  const hidden = sensitive.filter((field) => !fields.disclosed.includes(field));
+  const expected = {
+    disclosed: sensitive.filter((field) => fields.disclosed.includes(field)),
+    shredded: hidden.filter(gone),
+    withheld: hidden.filter((field) => !gone(field)),
+  };
+  if (canonicalText(fields) !== canonicalText(expected))
     ex.fail(MEMBER.index, 'It does not list the sensitive fields that the decision has.', {
       field: '/fields',
     });
@@ -136,12 +144,13 @@ function readDisclosed(ex: Examination, name: string, bytes: Uint8Array, field: 
 export function checkRecord(ex: Examination, { index, entries }: OpenedEvidence): Outcome {
   if (index.export === null)
     return { not_checked: 'made of copied files: the site has no record of this export' };
-  const { record, at } = index.export;
-  const found = entries.find((one) => one.index === record);
-  const { type, data } = found?.entry ?? { type: null, data: {} as JsonObject };
-  const subject = data.subject as JsonObject | undefined;
-  const same = type === 'ledger.read' && data.right === 'export' && subject?.decision_id === index.decision;
-  if (!same || found?.entry.at !== at)
+  const said = index.export;
+  const { record } = said;
+  const subject = entries.find((one) => one.index === record)?.entry.data.subject as JsonObject | undefined;
+  if (
+    subject?.decision_id !== index.decision ||
+    canonicalText({ ...recordOf(entries, record) }) !== canonicalText({ ...said })
+  )
     ex.fail(MEMBER.index, `Entry ${record} does not record this export.`, { field: '/export' });
-  return `entry ${record} records the export, at ${at}`;
+  return `entry ${record} records the export, at ${said.at}`;
 }

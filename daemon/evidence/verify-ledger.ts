@@ -139,10 +139,13 @@ export function checkSeen(ex: Examination, { entries, head, index }: OpenedEvide
 function isPartOf(ex: Examination, earlier: Checkpoint, head: Checkpoint): boolean {
   if (earlier.size === head.size) return equalBytes(earlier.root, head.root);
   const name = consistencyMember(earlier.size, head.size);
+  ex.used.add(name);
   const text = ex.text(name);
   if (text === null) return true;
   try {
-    const { old, proof } = parseAnchor(text);
+    const { old, proof, checkpoint } = parseAnchor(text);
+    if (checkpoint !== ex.text(MEMBER.checkpoint))
+      ex.fail(name, 'It is about another checkpoint than the rest.', { field: 'checkpoint' });
     if (old !== earlier.size) ex.fail(name, `It proves something about ${old} entries.`, { field: 'old' });
     return verifyConsistency(earlier.size, head.size, proof, earlier.root, head.root);
   } catch (error) {
@@ -150,6 +153,13 @@ function isPartOf(ex: Examination, earlier: Checkpoint, head: Checkpoint): boole
     ex.fail(name, error.message);
     return true;
   }
+}
+
+/** Every proof of consistency belongs to a checkpoint that somebody saw or cosigned. */
+function checkUnused(ex: Examination): void {
+  for (const name of ex.members.keys())
+    if (name.startsWith('ledger/consistency/') && !ex.used.has(name))
+      ex.fail(name, 'It proves something that nothing here asks for.');
 }
 
 /** What witnesses outside the site vouch for: that this history is the one that everybody was shown. */
@@ -166,6 +176,7 @@ export function checkWitnesses(
     if (witnessed.origin !== index.origin || !isPartOf(ex, witnessed, head))
       ex.fail(MEMBER.cosigned, 'What the witnesses cosigned is another history than this one.');
   }
+  checkUnused(ex);
   const lone = `No witness vouches for this history here: the site could have shown another one to others. Compare with an anchor or checkpoint from elsewhere: ${head.size} entries, root ${Buffer.from(head.root).toString('base64')}.`;
   if (policy === null || policy.quorum === null) {
     ex.unproved.push(lone);

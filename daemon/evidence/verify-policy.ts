@@ -78,6 +78,10 @@ export async function checkAuthorization(
       `The signed policy does not give ${String(environment)} of ${index.site} this bundle.`,
       { field: '/policy' },
     );
+  if (update.updateId !== index.policy.update_id)
+    ex.fail(MEMBER.index, 'It names another update than the signed files are of.', {
+      field: '/policy/update_id',
+    });
   if (applied === null) return unrecorded(ex);
   if (applied.entry.data.update_id !== update.updateId) return republished(ex, applied);
   const serial = update.siteTarget.serial;

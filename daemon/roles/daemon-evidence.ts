@@ -4,7 +4,6 @@ import { MENTIONS_MAX } from '../core/evidence-scope.ts';
 import type { EvidenceOfDecision, Mentions } from '../engine/methods/evidence.ts';
 import { type EngineCall, type EngineHandle, internal, type Peer, textOf } from '../engine/protocol.ts';
 import { composeEvidence, policyNeeded, unpackUpdate } from '../evidence/compose.ts';
-import type { EvidenceIndex } from '../formats/evidence.ts';
 import type { NoteSigner } from '../formats/signed-note.ts';
 import type { SiteConfig } from '../host/config.ts';
 import type { SitePaths } from '../host/site.ts';
@@ -46,7 +45,7 @@ export function evidenceServices(parts: EvidenceParts): HostServices {
 async function exportEvidence(parts: EvidenceParts, body: ExportBody, peer: Peer): Promise<Answer> {
   const { engine } = parts;
   const recorded = await recordExport(engine, body, peer);
-  if ('status' in recorded) return recorded;
+  if (typeof recorded !== 'number') return recorded;
   const mentions = await mentionsOf(engine, body.decision_id);
   const answer = await engine.call({
     ...internal('evidence.gather', JSON.stringify({ mentions, show: body.show ?? [] })),
@@ -58,12 +57,12 @@ async function exportEvidence(parts: EvidenceParts, body: ExportBody, peer: Peer
   return { status: 200, body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
 }
 
-/** No record, no export: one entry for the evidence, and one before it for the values in it. */
+/** No record, no export: one entry for the evidence, and one before it for the values in it. Gives the index of the former. */
 async function recordExport(
   engine: EngineHandle,
   { decision_id, reason, show = [], actor }: ExportBody,
   peer: Peer,
-): Promise<Answer | NonNullable<EvidenceIndex['export']>> {
+): Promise<Answer | number> {
   const disclose = (right: 'raw' | 'export'): Promise<Answer> => {
     const body = {
       right,
@@ -78,8 +77,7 @@ async function recordExport(
   if (raw !== null && raw.status !== 200) return raw;
   const answer = await disclose('export');
   if (answer.status !== 200) return answer;
-  const { index, at } = JSON.parse(textOf(answer)) as { index: number; at: string };
-  return { record: index, at, by: actor ?? null, reason };
+  return (JSON.parse(textOf(answer)) as { index: number }).index;
 }
 
 /** Indexes of the entries that name the decision, from its first on; a step at a time, between which others are served. */
@@ -103,7 +101,7 @@ async function mentionsOf(engine: EngineHandle, id: string): Promise<number[]> {
 async function compose(
   { config, paths, store, signer }: EvidenceParts,
   { gathered, shown }: EvidenceOfDecision,
-  record: NonNullable<EvidenceIndex['export']>,
+  record: number,
 ): Promise<Uint8Array> {
   const needed = policyNeeded(gathered);
   const stored =
