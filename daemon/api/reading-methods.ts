@@ -57,6 +57,7 @@ const SearchQuery = Type.Object(
       Type.String({ pattern: '^[a-z]+\\.[a-z_]+$', maxLength: 64, description: 'entry type' }),
     ),
     stream: term(255, 'dec_…, policy, reading, …'),
+    about: term(255, 'id of a decision, session, incident, …: its entries, and others that name it'),
     actor: term(128, 'who caused the entry, or asked for its decision'),
     class: term(64, 'action class'),
     target: term(600, 'TYPE:ID'),

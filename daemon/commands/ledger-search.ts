@@ -29,6 +29,7 @@ An entry in full: holdfast ledger show INDEX.`;
 const FILTERS = {
   type: 'type',
   stream: 'stream',
+  about: 'about',
   actor: 'actor',
   class: 'class',
   target: 'target',
@@ -71,6 +72,7 @@ export function withFilters(command: Command): Command {
   return command
     .option('--type <type>', 'type of the entry, e.g. permit.outcome')
     .option('--stream <stream>', 'dec_…, policy, system, reading, …')
+    .option('--about <id>', 'a decision, session or incident: its entries, and others that name it')
     .option('--actor <id>', 'who caused it, or asked for its decision')
     .option('--class <class>', 'action class')
     .option('--target <target>', 'TYPE:ID')

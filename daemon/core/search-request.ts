@@ -6,6 +6,7 @@ export interface SearchParameters {
   q?: string;
   type?: string;
   stream?: string;
+  about?: string;
   actor?: string;
   class?: string;
   target?: string;

@@ -13,6 +13,8 @@ export interface SearchQuery {
   words: readonly string[];
   type?: string;
   stream?: string;
+  /** A decision, session, incident, …: entries of its stream, and others that name it. */
+  about?: string;
   /** Who caused the entry, or asked for the decision that it is about. */
   actor?: string;
   class?: string;
@@ -37,6 +39,7 @@ export interface SearchOrigin {
 export interface SearchFields extends Omit<SearchOrigin, 'actor'> {
   type: string;
   stream: string;
+  about: readonly string[];
   actors: readonly string[];
   results: readonly string[];
   at: number;
@@ -61,6 +64,8 @@ export interface SearchHit {
 export const QUERY_MAX_WORDS = 16;
 const ENTRY_MAX_WORDS = 1_000;
 const WORD_MAX_LENGTH = 64;
+/** Decisions of one entry about many. */
+const ABOUT_MAX = 1_000;
 const TEXT_MAX_LENGTH = 300;
 const NO_ORIGIN: SearchOrigin = { actor: null, class: null, target: null, environment: null };
 
@@ -99,6 +104,7 @@ export function fieldsOf(entry: Entry, origin: SearchOrigin = originOf(entry)): 
     type: entry.type,
     stream: entry.stream,
     at: Date.parse(entry.at),
+    about: aboutOf(entry),
     actors: [actor.id, origin.actor].filter((id) => id !== null),
     class: origin.class ?? textOf(scope?.class),
     target: origin.target ?? targetOf(scope?.target) ?? targetOf(objectOf(data.halt)?.target),
@@ -129,6 +135,21 @@ function searchableTexts(data: JsonObject): string[] {
   ].filter((text) => typeof text === 'string');
 }
 
+/** What an entry is about: its stream, and what its data names beside. */
+function aboutOf({ stream, data }: Entry): string[] {
+  const named = [
+    objectOf(data.subject)?.decision_id,
+    objectOf(data.evidence)?.decision_id,
+    data.decision_id,
+    data.breakglass,
+    objectOf(data.breakglass)?.id,
+    objectOf(data.grant)?.id,
+    data.linked_to,
+  ];
+  const listed = Array.isArray(data.decisions) ? data.decisions.slice(0, ABOUT_MAX) : [];
+  return [stream, ...[...named, ...listed].filter((id) => typeof id === 'string')];
+}
+
 function resultsOf(data: JsonObject): string[] {
   const transitions = Array.isArray(data.transitions) ? data.transitions : [];
   const act = objectOf(data.act);
@@ -147,6 +168,7 @@ export function matchesQuery(query: SearchQuery, fields: SearchFields): boolean 
     is(query.class, fields.class) &&
     is(query.target, fields.target) &&
     is(query.environment, fields.environment) &&
+    (query.about === undefined || fields.about.includes(query.about)) &&
     (query.actor === undefined || fields.actors.includes(query.actor)) &&
     (query.result === undefined || fields.results.includes(query.result)) &&
     (query.since === undefined || fields.at >= query.since) &&
@@ -186,6 +208,7 @@ export function hitOf(index: number, entry: Entry, origin: SearchOrigin = origin
 export function indexTerms(fields: SearchFields): string[] {
   const terms = [...fields.words].map((word) => term('w', word));
   terms.push(term('t', fields.type), term('s', fields.stream));
+  for (const about of new Set(fields.about)) terms.push(term('b', about));
   for (const actor of new Set(fields.actors)) terms.push(term('a', actor));
   for (const result of new Set(fields.results)) terms.push(term('r', result));
   if (fields.class !== null) terms.push(term('c', fields.class));
@@ -197,7 +220,7 @@ export function indexTerms(fields: SearchFields): string[] {
 /** The terms that every entry that is looked for has. Empty when it is looked for by time alone. */
 export function queryTerms(query: SearchQuery): string[] {
   const terms = query.words.map((word) => term('w', word));
-  const kinds = { t: query.type, s: query.stream, a: query.actor, r: query.result } as const;
+  const kinds = { t: query.type, s: query.stream, a: query.actor, b: query.about, r: query.result } as const;
   const places = { c: query.class, o: query.target, e: query.environment } as const;
   for (const [kind, value] of Object.entries({ ...kinds, ...places })) {
     if (value !== undefined) terms.push(term(kind, value));

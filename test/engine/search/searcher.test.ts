@@ -41,6 +41,7 @@ const queries: fc.Arbitrary<SearchQuery> = fc.record(
   {
     words: fc.constantFrom([], ['relay'], ['relay', 'telemetry'], ['größe'], ['東京'], ['nowhere']),
     type: fc.constantFrom('decision.pending_authority', 'approval.added', 'system.started'),
+    about: fc.constantFrom('dec_0', 'dec_3', 'system'),
     actor: fc.constantFrom('agent:ops-1', 'alice', 'nobody'),
     class: fc.constantFrom(...CLASSES, 'none'),
     target: fc.constantFrom('service:relay-2', 'service:größe-1'),
@@ -92,6 +93,7 @@ const laterData = (pick: number, text: string): JsonObject => ({
   transitions: pick % 4 === 0 ? ['authorized'] : [],
   answer: 'approve',
   reason: text,
+  linked_to: `dec_${pick % 5}`,
 });
 
 function naive(entries: readonly Entry[], query: SearchQuery): number[] {
@@ -156,7 +158,7 @@ describe('searching', () => {
           searcher.close();
         },
       ),
-      { numRuns: 120 },
+      { numRuns: 60 },
     );
   });
 
