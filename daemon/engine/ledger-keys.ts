@@ -12,7 +12,7 @@ import type { SitePaths } from '../host/site.ts';
 import type { Ledger, NoteSigner } from '../ledger/ledger.ts';
 import { viewLedger } from '../ledger/open.ts';
 import { inspectWal } from '../ledger/wal.ts';
-import { KEY_STREAM } from './suspensions.ts';
+import { KEY_STREAM } from './key-stream.ts';
 
 /** What is known of the ledger's keys: the one in use and since when, and those before it. */
 export interface LedgerKeyReport {

@@ -1,9 +1,8 @@
 import { decodeEntry, type EntryActor } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { Batch, EngineState } from './context.ts';
+import { KEY_STREAM } from './key-stream.ts';
 
-/** Stream of everything about keys. */
-export const KEY_STREAM = 'keys';
 /** A site cannot be made to remember without end. */
 export const SUSPENDED_MAX = 10_000;
 const SYSTEM: EntryActor = { id: null, role: 'system' };

@@ -7,7 +7,7 @@ import type { Finding } from './finding.ts';
 import type { EntryRows } from './verify-archive.ts';
 import type { LedgerTrust } from './verify-range.ts';
 
-/** Whose stream the rotations are in (engine/suspensions.ts). */
+/** The stream that rotations are in (engine/key-stream.ts). */
 const KEY_STREAM = 'keys';
 /** Far more entries about keys than a site ever has: a stream that was tampered with must not lead on for ever. */
 const MAX_ENTRIES = 100_000;

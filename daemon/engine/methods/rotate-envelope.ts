@@ -4,9 +4,9 @@ import { recordableText } from '../../core/scrub.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import type { Batch } from '../context.ts';
 import { proofOf } from '../context.ts';
+import { KEY_STREAM } from '../key-stream.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
-import { KEY_STREAM } from '../suspensions.ts';
 import { type NamedActor, refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
 

@@ -3,10 +3,11 @@ import type { ExpectedAct } from '../../core/site-act.ts';
 import { isFingerprint } from '../../core/suspended.ts';
 import type { Batch, EngineState } from '../context.ts';
 import { proofOf } from '../context.ts';
+import { KEY_STREAM } from '../key-stream.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, reply } from '../reply.ts';
 import { countSiteAct, sitePolicy } from '../site-acts.ts';
-import { KEY_STREAM, openSuspensions, SUSPENDED_MAX } from '../suspensions.ts';
+import { openSuspensions, SUSPENDED_MAX } from '../suspensions.ts';
 import { refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
 
