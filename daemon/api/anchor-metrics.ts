@@ -13,39 +13,52 @@ const STEPS = ['fresh', 'warn', 'escalate', 'deny'];
 
 /** Says at `/metrics` when the newest anchors were made, how far they reach, and how overdue the next one is. */
 export function measureAnchors(registry: Registry, engine: EngineHandle): void {
-  const registers = [registry];
-  const made = new Gauge({
-    name: 'holdfast_anchor_made_seconds',
-    help: 'When the newest anchor was made, of all and of those known outside; seconds since 1970, 0 when there is none.',
-    labelNames: ['of'],
-    registers,
-    // The first of the three to be asked asks for all.
-    async collect() {
-      const anchors = await anchorsIn(engine);
-      if (anchors === null) return;
-      for (const [of, link] of [
-        ['made', anchors.newest],
-        ['left', anchors.departed],
-      ] as const) {
-        made.set({ of }, link === null ? 0 : Date.parse(link.made_at) / 1_000);
-        size.set({ of }, link?.size ?? 0);
-      }
-      overdue.reset();
-      for (const { environment, step } of anchors.demanded) overdue.set({ environment }, STEPS.indexOf(step));
-    },
-  });
-  const size = new Gauge({
-    name: 'holdfast_anchor_size',
-    help: 'Entries that the newest anchor covers, of all and of those known outside.',
-    labelNames: ['of'],
-    registers,
-  });
-  const overdue = new Gauge({
-    name: 'holdfast_anchor_overdue',
-    help: 'How overdue anchors are by the policy of an environment that demands them: 0 not, 1 warn, 2 escalate, 3 deny.',
-    labelNames: ['environment'],
-    registers,
-  });
+  const gauge = (
+    name: string,
+    help: string,
+    label: string,
+    read: (anchors: AnchorStatus) => [string, number][],
+  ) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers: [registry],
+      async collect() {
+        const anchors = await anchorsIn(engine);
+        if (anchors === null) return;
+        this.reset();
+        for (const [value, number] of read(anchors)) this.set({ [label]: value }, number);
+      },
+    });
+  gauge(
+    'holdfast_anchor_made_seconds',
+    'When the newest anchor was made, of all and of those known outside; seconds since 1970, 0 when there is none.',
+    'of',
+    ({ newest, departed }) => [
+      ['made', seconds(newest)],
+      ['left', seconds(departed)],
+    ],
+  );
+  gauge(
+    'holdfast_anchor_size',
+    'Entries that the newest anchor covers, of all and of those known outside.',
+    'of',
+    ({ newest, departed }) => [
+      ['made', newest?.size ?? 0],
+      ['left', departed?.size ?? 0],
+    ],
+  );
+  gauge(
+    'holdfast_anchor_overdue',
+    'How overdue anchors are by the policy of an environment that demands them: 0 not, 1 warn, 2 escalate, 3 deny.',
+    'environment',
+    ({ demanded }) => demanded.map(({ environment, step }) => [environment, STEPS.indexOf(step)]),
+  );
+}
+
+function seconds(link: Link): number {
+  return link === null ? 0 : Date.parse(link.made_at) / 1_000;
 }
 
 /** Null where the engine cannot say. */

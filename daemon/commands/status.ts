@@ -3,6 +3,7 @@ import { ApiProblem, ApiUnreachable } from '../api/client.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
+import { anchorLine } from './render/anchor.ts';
 import { backupLine, copyLine } from './render/copies.ts';
 import { print, printJson } from './render/output.ts';
 import { count, instant, moment, paint, plain, rows } from './render/text.ts';
@@ -132,6 +133,7 @@ function facts(status: JsonObject): [string, string][] {
     ['self-test', canaryLine(object(object(status.host).canary))],
     ['clock', clockLine(status)],
     ['callers', callersLine(status)],
+    ['anchor', anchorLine(object(status.anchors))],
     ['outbox', outboxLine(object(object(status.host).outbox))],
     ['backup', backupLine(object(status.backup), object(object(status.host).backup))],
     ['second copy', copyLine(object(object(status.host).copy))],

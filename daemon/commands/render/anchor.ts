@@ -1,6 +1,7 @@
+import type { JsonObject } from '../../formats/json.ts';
 import type { AnchorVerdict, LedgerVerdict, LogVerdict, RefusedAnchor } from '../anchor-judgement.ts';
 import { type Countersignature, countersignatureWords } from '../countersignature.ts';
-import { count, fitted, folded, paint, plain, type Style } from './text.ts';
+import { count, fitted, folded, instant, paint, plain, type Style } from './text.ts';
 
 /** Files named one by one. */
 const NAMED = 5;
@@ -133,4 +134,40 @@ function files(names: readonly string[]): string {
 
 function entries(n: number): string {
   return count(n, 'entry', 'entries');
+}
+
+const NEXT_WORDS: Readonly<Record<string, string>> = {
+  warn: 'a warning',
+  escalate: 'what is held back needs an approval',
+  deny: 'it is denied',
+};
+
+/** Newest anchor and countdown in one line of `status`; empty where none was made and none is demanded. */
+export function anchorLine(anchors: JsonObject): string {
+  const { newest, departed, demanded } = anchors as unknown as Partial<AnchorStatus>;
+  const demands = (demanded ?? []).flatMap(({ environment, step, next }) => {
+    const now = step === 'fresh' ? '' : ` (${step})`;
+    return next === null
+      ? [`${environment}${now}`]
+      : [`${environment}${now}: without another ${NEXT_WORDS[next.step] ?? next.step} ${instant(next.at)}`];
+  });
+  if (newest === undefined) return '';
+  if (newest === null) return demands.length === 0 ? '' : plain(`none yet; ${demands.join('; ')}`);
+  const outside =
+    departed === null || departed === undefined
+      ? 'nothing is known outside yet'
+      : departed.size === newest.size
+        ? 'known outside'
+        : `known outside up to ${entries(departed.size)}`;
+  return [`${entries(newest.size)}, made ${instant(newest.made_at)}, ${outside}`, ...demands]
+    .map(plain)
+    .join('\n');
+}
+
+type Link = { size: number; made_at: string } | null;
+
+interface AnchorStatus {
+  newest: Link;
+  departed: Link;
+  demanded: { environment: string; step: string; next: { step: string; at: string } | null }[];
 }
