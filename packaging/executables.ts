@@ -50,17 +50,19 @@ export async function makeExecutables({
   out,
 }: ExecutableParts): Promise<Record<Architecture, string>> {
   const work = mkdtempSync(join(tmpdir(), 'holdfast-package-'));
-  const home = process.env.HOME;
+  const { HOME, TMPDIR } = process.env;
   try {
     const stripped = (arch: Architecture) => strip(runtimes[arch].node, join(work, `node-${arch}`), arch);
     fillPackerCache(work, { x64: stripped('x64'), arm64: stripped('arm64') });
-    process.env.HOME = work;
+    copyFileSync(join(root, BOOT), join(work, 'boot.cjs'));
+    Object.assign(process.env, { HOME: work, TMPDIR: work });
     // One processor after the other: their addons differ.
     for (const arch of ARCHITECTURES) await pack(arch);
     return { x64: join(out, 'holdfast-linux-x64'), arm64: join(out, 'holdfast-linux-arm64') };
   } finally {
-    if (home === undefined) delete process.env.HOME;
-    else process.env.HOME = home;
+    for (const [name, value] of Object.entries({ HOME, TMPDIR }))
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
     rmSync(work, { recursive: true, force: true });
   }
 
@@ -76,7 +78,9 @@ export async function makeExecutables({
     }));
     const require = createRequire(import.meta.url);
     const packSea = (require('@yao-pkg/pkg/lib-es5/sea.js') as { default: PackSea }).default;
-    await quietly(() => packSea(join(root, BOOT), { targets, signature: false, seaConfig: { assets } }));
+    // The blob keeps the path of its main file: one that is the same wherever this is built, as seen from pkg's own directory.
+    const seaConfig = { main: '../boot.cjs', assets };
+    await quietly(() => packSea(join(work, 'boot.cjs'), { targets, signature: false, seaConfig }));
     chmodSync(output, 0o755);
     copyFileSync(output, join(out, `holdfast-linux-${arch}.new`));
     renameSync(join(out, `holdfast-linux-${arch}.new`), join(out, `holdfast-linux-${arch}`));
@@ -102,11 +106,15 @@ function stage(dir: string, root: string, { code }: Bundle, { addons }: Runtime)
   return files;
 }
 
-/** By the very runtime that is shipped, so that the cache is accepted by it. */
+/** By the very runtime that is shipped, so that the cache is accepted by it; `--predictable` makes the same bytes each time. */
 function makeCodeCache(root: string, program: string, cache: string): void {
-  execFileSync(process.execPath, [join(root, 'packaging/boot/code-cache.cjs'), program, cache], {
-    stdio: 'inherit',
-  });
+  execFileSync(
+    process.execPath,
+    ['--predictable', join(root, 'packaging/boot/code-cache.cjs'), program, cache],
+    {
+      stdio: 'inherit',
+    },
+  );
 }
 
 /** Without debugging symbols, where the machine has a tool for it (Debian: binutils, binutils-aarch64-linux-gnu). */
