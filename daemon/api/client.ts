@@ -128,7 +128,7 @@ export class ApiClient {
   /** A page of decisions; `next` is the `after` of the following page, null on the last. */
   listDecisions(
     query: { status?: DecisionStatus; after?: string; limit?: number } = {},
-  ): Promise<{ decisions: DecisionReply[]; next: string | null }> {
+  ): Promise<{ decisions: DecisionReply[]; next: string | null; elsewhere?: string[] }> {
     return this.#json({ verb: 'GET', path: '/v1/decisions', query });
   }
 

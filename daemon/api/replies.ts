@@ -175,6 +175,11 @@ export const Decision = Type.Object({
 export const DecisionList = Type.Object({
   decisions: Type.Array(AnyObject),
   next: nullable(Type.String({ description: 'value of `after` for the next page' })),
+  elsewhere: Type.Optional(
+    Type.Array(DecisionId, {
+      description: 'decisions whose entries lie in archive files that were carried off',
+    }),
+  ),
 });
 
 export const Redeemed = Type.Object({

@@ -16,6 +16,7 @@ import { decisionReplayCommand } from './decision-replay.ts';
 import { assertFree, writePermitFile } from './permit-file.ts';
 import { renderDecision, renderDecisions, renderExplanation } from './render/decision.ts';
 import { print, printJson, say } from './render/output.ts';
+import { count } from './render/text.ts';
 import { signAbout } from './sign-act.ts';
 
 const STATUSES = [
@@ -118,9 +119,17 @@ function listCommand(): Command {
     .option('--limit <n>', 'at most so many', '50')
     .action(async (options: ListOptions) => {
       const limit = parseLimit(options.limit);
-      const { decisions, more } = await pages(connect(openSite(options), 'operator'), options, limit);
+      const { decisions, more, elsewhere } = await pages(
+        connect(openSite(options), 'operator'),
+        options,
+        limit,
+      );
       if (options.json) for (const decision of decisions) printJson(decision);
       else print(renderDecisions(decisions));
+      if (elsewhere > 0)
+        say(
+          `${count(elsewhere, 'more decision')} of this time lie in archive files that were carried off: holdfast ledger archive`,
+        );
       const last = decisions.at(-1);
       if (more && last !== undefined)
         say(`There are older ones: holdfast decision list --after ${last.decision_id}`);
@@ -134,8 +143,9 @@ async function pages(
   client: ApiClient,
   options: { status?: DecisionStatus; after?: string },
   limit: number,
-): Promise<{ decisions: DecisionReply[]; more: boolean }> {
+): Promise<{ decisions: DecisionReply[]; more: boolean; elsewhere: number }> {
   const decisions: DecisionReply[] = [];
+  let elsewhere = 0;
   let after = options.after;
   do {
     const query = { limit: Math.min(PAGE, limit - decisions.length) };
@@ -145,9 +155,10 @@ async function pages(
       ...(after === undefined ? {} : { after }),
     });
     decisions.push(...page.decisions);
+    elsewhere += page.elsewhere?.length ?? 0;
     after = page.next ?? undefined;
   } while (after !== undefined && decisions.length < limit);
-  return { decisions, more: after !== undefined };
+  return { decisions, more: after !== undefined, elsewhere };
 }
 
 function cancelCommand(): Command {

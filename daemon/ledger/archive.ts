@@ -40,6 +40,8 @@ export class Archive {
     if (newest !== this.#readAt) {
       this.#segments = readSegments(this.#database);
       this.#readAt = newest;
+      // What was carried off is not here any more.
+      this.#open.clear();
     }
     return this.#segments;
   }

@@ -11,7 +11,7 @@ import type { StreamPlaces } from './stream-marks.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
 import { MerkleTree } from './tree.ts';
 import { EntryRows, verifySegments } from './verify-archive.ts';
-import { type LedgerTrust, type Range, type RangeResult, RangeVerifier } from './verify-range.ts';
+import { borderOf, type LedgerTrust, type Range, type RangeResult, RangeVerifier } from './verify-range.ts';
 
 /** Entries looked at in one snapshot: short enough that the daemon's log of writes is never held up. */
 export const CHUNK = 4 * TILE_WIDTH;
@@ -48,6 +48,7 @@ export class IntegrityChecker {
 
   /** What is not about single entries: the schema with its triggers, archived segments and their files. */
   frame(): Finding[] {
+    this.#tree = null;
     return this.#inSnapshot(() => [
       ...schemaDefects(this.#database).map((defect) => tampered('schema', 'sqlite_schema', defect)),
       ...verifySegments(this.#database, this.#archive).findings,
@@ -129,8 +130,14 @@ function sizeOf(database: Database): number {
 }
 
 /** The tiles above those of the range hold their roots, and the checkpoints in it sign the tree's own roots. */
-function treeFindings(result: RangeResult, { from }: Range, tree: MerkleTree): Finding[] {
+function treeFindings(result: RangeResult, { from, to }: Range, tree: MerkleTree): Finding[] {
   const findings: Finding[] = [];
+  if (!endsAs(tree, to, result.border)) {
+    const detail = 'the entries after the last full tile are not those of the tree';
+    findings.push(
+      tampered('tree', `entries[${to - (to % TILE_WIDTH)}…${to - 1}]`, detail, to - (to % TILE_WIDTH)),
+    );
+  }
   for (const [at, root] of result.tileRoots.entries()) {
     const defect = upperDefect(tree, from / TILE_WIDTH + at, root);
     if (defect !== null) findings.push(tampered('tree', defect, 'the tile does not hold the roots below it'));
@@ -141,6 +148,14 @@ function treeFindings(result: RangeResult, { from }: Range, tree: MerkleTree): F
     findings.push(tampered('checkpoint', `checkpoints[${size}]`, detail, size - 1));
   }
   return findings;
+}
+
+/** Whether what comes after the last full tile has the hash that the tree has for it. */
+function endsAs(tree: MerkleTree, to: number, border: Uint8Array | null): boolean {
+  const width = to % TILE_WIDTH;
+  const tile = width === 0 ? null : tree.tile(0, Math.floor(to / TILE_WIDTH), width);
+  const expected = tile === null ? null : borderOf(TileNodes.from(tile));
+  return expected === null || border === null ? expected === border : equalBytes(expected, border);
 }
 
 /** Follows a full tile's root upwards for as long as it completes the tile above; the name of the one that is wrong. */

@@ -2,6 +2,7 @@ import type { DecisionRecord } from '../../core/fold.ts';
 import { noDecision } from '../../core/lifecycle.ts';
 import { maskDecision, maskEntry } from '../../core/masked.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
 import { toBase64 } from '../../formats/digest.ts';
 import { decodeEntry, type Entry } from '../../formats/entry.ts';
 import { encodeEntryBundle, TILE_WIDTH } from '../../formats/tile.ts';
@@ -68,13 +69,25 @@ export function listDecisions(state: EngineState, call: EngineCall, time: Readin
     after: call.args.after ?? null,
     limit,
   });
+  const elsewhere: string[] = [];
   const decisions = rows.flatMap(({ id }) => {
-    const record = loadDecision(state, id);
+    const record = loadHere(state, id, elsewhere);
     if (record === null) return [];
     return [view.opens(record.first_index, id) ? summary(record) : maskDecision(record.decision)];
   });
   const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null;
-  return reply(200, { decisions, next });
+  return reply(200, { decisions, next, ...(elsewhere.length === 0 ? {} : { elsewhere }) });
+}
+
+/** A decision; one whose entries lie in an archive file that was carried off is named in `elsewhere` instead. */
+function loadHere(state: EngineState, id: string, elsewhere: string[]): DecisionRecord | null {
+  try {
+    return loadDecision(state, id);
+  } catch (error) {
+    if (!(error instanceof BoundaryError) || error.code !== 'archive.elsewhere') throw error;
+    elsewhere.push(id);
+    return null;
+  }
 }
 
 /** The decision without its call and proofs: what a list shows. */
