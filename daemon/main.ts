@@ -155,6 +155,11 @@ const COMMANDS: Record<string, CommandEntry> = {
     summary: 'everything of this site in one encrypted file',
     load: async () => (await import('./commands/backup.ts')).backupCommand(),
   },
+  restore: {
+    group: SITE,
+    summary: 'make a site from its backup, and say what is missing',
+    load: async () => (await import('./commands/restore.ts')).restoreCommand(),
+  },
   permit: {
     group: PROOF,
     summary: 'check a permit file offline',

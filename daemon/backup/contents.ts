@@ -40,6 +40,7 @@ const FILES: readonly string[] = [
   'state/policy',
   'state/tls/issued',
   'state/archive',
+  'state/former',
   'outbox',
 ];
 /** Secret keys, and certificates that hold one. */

@@ -95,6 +95,7 @@ export const REFUSALS = {
   'disk.full': 503,
   'time.challenge_unknown': 409,
   'time.lowered_too_far': 422,
+  'act.former_log': 409,
   'anchor.unknown_size': 404,
   'backup.other_log': 409,
   'ledger.unavailable': 503,

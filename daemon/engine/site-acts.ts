@@ -1,4 +1,4 @@
-import { isRefusal, type Refusal } from '../core/refusal.ts';
+import { isRefusal, type Refusal, refuse } from '../core/refusal.ts';
 import { type Roster, rosterAt } from '../core/roster.ts';
 import { type ExpectedAct, judgeSiteAct } from '../core/site-act.ts';
 import type { EntryActor } from '../formats/entry.ts';
@@ -8,6 +8,7 @@ import type { Batch } from './context.ts';
 import { judgeKeyUse } from './key-use.ts';
 import { actData, readAct } from './methods/read-act.ts';
 import type { LoadedPolicy, Policies } from './policies.ts';
+import { isOfFormerLog } from './succeed.ts';
 
 /** A signed act about the site that counts: what it says, who gave it, and itself as evidence for the entry's `data`. */
 export interface CountedAct {
@@ -32,6 +33,7 @@ export function countSiteAct(
   if ('refused' in submitted) return submitted;
   const { act, key } = submitted;
   const { site, projections } = batch.state;
+  if (isOfFormerLog(act, batch.state.ledger)) return ofFormerLog();
   const wanted = expected(act, key);
   if (isRefusal(wanted)) return wanted;
   const person = judgeSiteAct({
@@ -53,6 +55,13 @@ export function countSiteAct(
     actor: { id: person.principal, role: person.role },
     data: actData(submitted, person),
   };
+}
+
+function ofFormerLog(): Refusal {
+  return refuse(
+    'act.former_log',
+    'This was signed before the site was restored, for a log that is closed. It does not count any more; sign it again.',
+  );
 }
 
 /** The policy that speaks for the site as a whole: production's, or any where there is no production. */

@@ -101,7 +101,7 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
 }
 
 /** Never overwrites: an existing site holds the only copy of its keys and history. */
-function freeDirectory(wanted: string): string {
+export function freeDirectory(wanted: string): string {
   const asked = resolve(wanted);
   const dir = existsSync(asked) ? realpathSync(asked) : asked;
   const stat = lstatSync(dir, { throwIfNoEntry: false });
@@ -125,7 +125,7 @@ function freeDirectory(wanted: string): string {
 }
 
 /** Beside the final place, so that the move at the end is a rename. */
-function buildingDirectory(dir: string): string {
+export function buildingDirectory(dir: string): string {
   try {
     return mkdtempSync(join(dirname(dir), `.${basename(dir)}.init-`));
   } catch (cause) {

@@ -1,0 +1,204 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { completeFromCopy } from '../../backup/complete.ts';
+import { knownHeads } from '../../backup/known-heads.ts';
+import type { Manifest } from '../../backup/manifest.ts';
+import { readBackup } from '../../backup/read.ts';
+import { type Unpacked, unpack } from '../../backup/unpack.ts';
+import { checkProjectionsAside } from '../../engine/projection-aside.ts';
+import type { CarriedOver } from '../../engine/succeed.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { toHex } from '../../formats/digest.ts';
+import { currentLog, type LogLineage } from '../../formats/log-keys.ts';
+import { systemClock } from '../../host/clock.ts';
+import { syncDir } from '../../host/durable-file.ts';
+import { readLineage } from '../../host/log-lineage.ts';
+import { type SitePaths, sitePaths } from '../../host/site.ts';
+import { setUpTls } from '../../identity/issue.ts';
+import { openHeadStore } from '../../ledger/head-store.ts';
+import { viewLedger } from '../../ledger/open.ts';
+import type { LedgerReader } from '../../ledger/read.ts';
+import { verifyLedger } from '../../ledger/verify.ts';
+import { buildingDirectory, freeDirectory } from '../init/site.ts';
+import { makeDirectories } from '../init/skeleton.ts';
+import { logsOf, readTrustFile } from '../trust.ts';
+import { assertAtHead, judgeHeads, lostTail } from './heads.ts';
+import { goOn } from './successor.ts';
+
+export interface RestoreOptions {
+  file: string;
+  dir: string;
+  identities: readonly string[];
+  /** Trust file of the site; null: the backup's own word. */
+  trust: string | null;
+  anchors: readonly string[];
+  head: string | null;
+  copy: string | null;
+  acceptLoss: boolean;
+  sameLog: boolean;
+  actor: string | null;
+  reason: string | null;
+  onStep?: (words: string) => void;
+}
+
+export interface RestoreReport {
+  dir: string;
+  site: string;
+  profile: string;
+  backup: { file: string; made_at: string; keys: boolean };
+  /** The log that was restored, as far as it goes. */
+  restored: { origin: string; size: number; root: string; from_copy: number };
+  /** The log that goes on: the same, or a new one. */
+  log: { origin: string; vkey: string; is_new: boolean };
+  missing: { from: number; until: number | null; known_from: string | null } | null;
+  carried: CarriedOver | null;
+  /** Heads that it was held against, and whose keys were believed. */
+  heads: number;
+  trusted_by: 'trust file' | 'backup';
+  /** Where the old log lies in the site; null when it goes on. */
+  former: string | null;
+}
+
+/** Where the old log is built before it is known what becomes of it, under `state`. */
+const UNPACKED = 'unpacked';
+
+/**
+ * Makes a site in `dir`, which must be missing or empty, from a backup. Everything is built beside it, verified there, and
+ * moved there whole at the end: unpack → complete from the second copy → verify all of the ledger → hold it against every
+ * head known elsewhere → go on, in a new log unless nothing can have been signed after it. Throws `BoundaryError`
+ * `restore.*`, `backup.malformed`, `age.*`, `tiles.*`; nothing is left behind then.
+ */
+export async function restoreSite(options: RestoreOptions): Promise<RestoreReport> {
+  const dir = freeDirectory(options.dir);
+  const building = buildingDirectory(dir);
+  try {
+    const report = await build(sitePaths(building), options);
+    chmodSync(building, 0o755);
+    syncDir(building);
+    // The point of no return: the site exists from here on.
+    renameSync(building, dir);
+    syncDir(dirname(dir));
+    const former = report.former === null ? null : join(dir, report.former);
+    return { ...report, dir, former };
+  } catch (error) {
+    rmSync(building, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function build(paths: SitePaths, options: RestoreOptions): Promise<RestoreReport> {
+  makeDirectories(paths);
+  const unpacked = join(paths.state, UNPACKED);
+  mkdirSync(unpacked, { mode: 0o700 });
+  const ledger = join(unpacked, 'ledger.sqlite');
+  options.onStep?.('decrypting and unpacking');
+  const contents = await unpackInto(paths, ledger, options);
+  const { manifest } = contents;
+  const logs = options.trust === null ? readLineage(paths.trust) : logsOf(readTrustFile(options.trust));
+  const trust = trustIn(logs, manifest);
+  const fromCopy = options.copy === null ? 0 : completeFromCopy(ledger, options.copy, trust);
+  options.onStep?.('verifying the ledger');
+  await assertIntact(ledger, trust, manifest, fromCopy);
+  options.onStep?.('comparing with what is known elsewhere');
+  const view = viewLedger(ledger, trust);
+  try {
+    const { heads } = knownHeads({ ...options, anchors: anchorsOf(paths, options.anchors) }, trust);
+    const judged = judgeHeads(view, heads);
+    if (judged.beyond !== null && !options.acceptLoss) throw lostTail(view, judged.beyond);
+    if (options.sameLog) assertAtHead(view, judged, manifest.keys);
+    const common = { ...reportOf(options, manifest, view), heads: judged.checked };
+    const restored = { ...common.restored, from_copy: fromCopy };
+    if (options.sameLog)
+      return { ...common, restored, ...(await keepLog(paths, unpacked, view, contents, trust)) };
+    const next = { paths, unpacked, view, contents, logs, judged, fromCopy, options };
+    return { ...common, restored, ...(await goOn(next)) };
+  } finally {
+    view.close();
+  }
+}
+
+function unpackInto(paths: SitePaths, ledger: string, options: RestoreOptions): Promise<Unpacked> {
+  return unpack(readBackup(options.file, options.identities), {
+    root: paths.root,
+    ledger,
+    isSecret: (path) => path.startsWith('state/'),
+    // Archive files belong to the log that they are of.
+    placeOf: (path) => path.replace(/^state\/archive\//, `state/${UNPACKED}/archive/`),
+  });
+}
+
+/** Whose signatures count: the keys of the log that the backup says it is of. */
+function trustIn(
+  logs: readonly LogLineage[],
+  { ledger }: Manifest,
+): { origin: string; vkeys: LogLineage['keys'] } {
+  const { origin, keys } = currentLog(logs);
+  if (origin === ledger.origin) return { origin, vkeys: keys };
+  throw new BoundaryError(
+    'restore.other_log',
+    `The backup is of the log ${ledger.origin}, and the keys given are those of ${origin}. Nothing was restored. Give the trust file of that site, or another backup.`,
+  );
+}
+
+/** All of it, as `ledger verify` does; and it reaches the head that the backup claims. */
+async function assertIntact(
+  path: string,
+  trust: { origin: string; vkeys: LogLineage['keys'] },
+  { ledger }: Manifest,
+  fromCopy: number,
+): Promise<void> {
+  const report = await verifyLedger({
+    ledgerPath: path,
+    trust,
+    inPlace: true,
+    projectionChecks: checkProjectionsAside,
+  });
+  const [first] = report.findings;
+  if (report.code === 0 && report.entries === ledger.size + fromCopy) return;
+  const words = first === undefined ? `it has ${report.entries} entries` : `${first.where}: ${first.detail}`;
+  throw new BoundaryError(
+    report.code === 13 ? 'restore.key' : 'restore.tampered',
+    `The ledger in the backup does not verify (${words}). Nothing was restored. Keep the backup as evidence, and take an older one.`,
+  );
+}
+
+/** Anchors that were still in the site's own outbox when the backup was made are held against it too. */
+function anchorsOf({ outbox }: SitePaths, named: readonly string[]): string[] {
+  const own = join(outbox, 'anchors');
+  const hasSome =
+    existsSync(own) && readdirSync(own, { recursive: true }).some((name) => String(name).endsWith('.anchor'));
+  return hasSome ? [...named, own] : [...named];
+}
+
+function reportOf(options: RestoreOptions, manifest: Manifest, view: LedgerReader) {
+  return {
+    dir: options.dir,
+    site: manifest.site,
+    profile: manifest.profile,
+    backup: { file: basename(options.file), made_at: manifest.made_at, keys: manifest.keys },
+    restored: { origin: view.origin, size: view.size, root: toHex(view.root()) },
+    trusted_by: options.trust === null ? ('backup' as const) : ('trust file' as const),
+  };
+}
+
+/** The log goes on under its own name and key: nothing can have been signed after its head. */
+async function keepLog(
+  paths: SitePaths,
+  unpacked: string,
+  view: LedgerReader,
+  { manifest, floorMs }: Unpacked,
+  { origin, vkeys }: { origin: string; vkeys: LogLineage['keys'] },
+): Promise<Pick<RestoreReport, 'log' | 'missing' | 'carried' | 'former'>> {
+  const note = view.checkpoint() ?? '';
+  view.close();
+  for (const name of readdirSync(unpacked)) renameSync(join(unpacked, name), join(paths.state, name));
+  rmSync(unpacked, { recursive: true });
+  const head = openHeadStore(paths.head, { create: true });
+  head.enroll(origin);
+  head.advanceTo(note);
+  head.raiseFloor(origin, floorMs);
+  head.close();
+  await setUpTls(paths, manifest.site, systemClock.now());
+  const vkey = vkeys.at(-1)?.vkey ?? '';
+  return { log: { origin, vkey, is_new: false }, missing: null, carried: null, former: null };
+}
