@@ -11,7 +11,7 @@ import type { LedgerView } from '../ledger/read.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { actorForRecord, connect, openSite, type SiteOptions } from './access.ts';
 import { assertFree } from './permit-file.ts';
-import { print, printJson } from './render/output.ts';
+import { print, printJson, say } from './render/output.ts';
 import { count, plain, rows } from './render/text.ts';
 import { logTrust, readSealedTrust } from './trust.ts';
 
@@ -36,6 +36,11 @@ export async function exportAndReport(id: string, options: ExportOptions): Promi
   writeFileSync(options.out, bytes, { mode: 0o600, flag: 'wx' });
   if (options.json) printJson({ file: options.out, bytes: bytes.length, files: members.size, ...index });
   else print(render(options.out, index, members.size));
+  const missing = (options.show ?? []).filter((field) => !index.fields.disclosed.includes(field));
+  if (missing.length > 0)
+    say(
+      `Not shown: ${plain(missing.join(', '))}. The decision has no such sensitive value, or it is withheld or was destroyed.`,
+    );
 }
 
 async function throughDaemon(id: string, options: ExportOptions): Promise<Uint8Array> {
@@ -56,9 +61,8 @@ async function throughDaemon(id: string, options: ExportOptions): Promise<Uint8A
       ...(actor === null ? {} : { actor }),
     });
   } catch (error) {
-    if (!(error instanceof ApiUnreachable)) throw error;
-    error.message +=
-      ' Without a daemon, export from copied files: --ledger FILE --trust FILE --policy-store DIR.';
+    if (error instanceof ApiUnreachable)
+      say('Without a daemon, export from copied files: --ledger FILE --trust FILE --policy-store DIR.');
     throw error;
   }
 }

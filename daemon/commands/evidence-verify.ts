@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import type { Check, Finding } from '../evidence/examination.ts';
 import { renderReport } from '../evidence/report.ts';
 import { type EvidenceTrust, type Verification, verifyEvidence } from '../evidence/verify.ts';
@@ -62,6 +62,8 @@ async function verify(
   file: string,
   options: VerifyOptions,
 ): Promise<{ verification: Verification; countersignature: Countersignature | null; bytes: Uint8Array }> {
+  if (!existsSync(file))
+    throw new BoundaryError('file.missing', `${file} does not exist; nothing was verified.`, { at: file });
   const { trust, countersignature } = await believed(options);
   const bytes = readBounded(file, EVIDENCE_LIMITS.bytes);
   return { verification: await verifyEvidence(bytes, trust), countersignature, bytes };

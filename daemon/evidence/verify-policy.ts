@@ -68,6 +68,10 @@ export async function checkAuthorization(
   );
   const update = await verified(ex, files, { root, site: index.site, applied });
   if (update === null) return { not_checked: '' };
+  if (update.profile === 'dev')
+    ex.unproved.push(
+      'That anybody but the site’s own operators stands behind the policy: it is of the dev profile, whose publisher’s keys lie beside the site. Such evidence is for development, and worth nothing elsewhere.',
+    );
   for (const name of files.keys())
     if (!update.files.has(name) && !/^metadata\/[1-9]\d*\.root\.json$/.test(name))
       ex.fail(policyMember(name), 'The signed repository does not name it.');

@@ -7,7 +7,7 @@ import type { EngineCall, EngineReply } from '../protocol.ts';
 import { problem, reply } from '../reply.ts';
 
 /** Entries looked through in one call: the writer's thread has other things to do. */
-const LOOKED_THROUGH = 2_048;
+const LOOKED_THROUGH = 512;
 
 /** What `evidence.mentions` answers. */
 export interface Mentions {
