@@ -88,7 +88,8 @@ async function leave(options: CarryOptions, chain: KnownChain, result: CarriedAn
     result.contradiction = await contradictionIn(options, folder, there, chain);
     // Nothing is added to another history: that would hide it.
     if (result.contradiction !== null) return;
-    for (const link of linksFrom(chain.links, reached(there, chain), MOST_LINKS)) {
+    const from = await reached(options, folder, there, chain);
+    for (const link of linksFrom(chain.links, from, MOST_LINKS)) {
       const text = await linkText(options.engine, link);
       if (text === null) continue;
       const name = anchorName(link);
@@ -111,10 +112,20 @@ async function linksOn({ handle }: Folder): Promise<(Link & { name: string })[]>
     .sort((a, b) => b.size - a.size);
 }
 
-/** How far the chain on the medium reaches without a doubt: what it has of the links that the ledger knows. */
-function reached(there: readonly Link[], { links }: KnownChain): number {
+/** How far the chain on the medium reaches: to the newest link that lies there whole. A pulled stick leaves half files. */
+async function reached(
+  { engine }: CarryOptions,
+  folder: Folder,
+  there: readonly (Link & { name: string })[],
+  { links }: KnownChain,
+): Promise<number> {
   const known = new Set(links.map(({ size }) => size));
-  return there.find(({ size }) => known.has(size))?.size ?? 0;
+  for (const { old, size, name } of there.filter((link) => known.has(link.size)).slice(0, COMPARED)) {
+    const text = await linkText(engine, { old, size });
+    const bytes = await contentOf(`/proc/self/fd/${folder.handle.fd}/${name}`, ANCHOR_MAX_BYTES);
+    if (text !== null && bytes?.toString('utf8') === text) return size;
+  }
+  return 0;
 }
 
 /** The newest anchors there that this site signed must be what the ledger says today. */
