@@ -1,8 +1,12 @@
 import { AUDIT_KINDS, Audit, type AuditFinding, type AuditKind, type AuditReport } from '../core/audit.ts';
 import { checkProjectionsAside } from '../engine/projection-aside.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry } from '../formats/entry.ts';
 import { systemClock } from '../host/clock.ts';
+import { archiveDir } from '../ledger/archive.ts';
+import type { StoredEntry } from '../ledger/ledger.ts';
 import { viewLedger } from '../ledger/open.ts';
+import type { LedgerReader } from '../ledger/read.ts';
 import { stageCopy } from '../ledger/staging.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import { EXIT, endWith } from './exit.ts';
@@ -49,19 +53,40 @@ function auditFile(
 ): AuditReport {
   const staged = inPlace ? null : stageCopy(ledgerPath);
   try {
-    const view = viewLedger(staged?.path ?? ledgerPath, trust);
+    const view = viewLedger(staged?.path ?? ledgerPath, trust, archiveDir(ledgerPath));
     try {
       const audit = new Audit(since);
-      for (let from = 0; from < view.size; from += PAGE) {
-        for (const { index, bytes } of view.entries(from, Math.min(PAGE, view.size - from)))
-          audit.take(index, decodeEntry(bytes));
-      }
+      for (const { index, bytes } of entriesHere(view)) audit.take(index, decodeEntry(bytes));
       return audit.report(inPlace ? systemClock.now() : null);
     } finally {
       view.close();
     }
   } finally {
     staged?.remove();
+  }
+}
+
+/** Every entry that can be read. What was carried off was closed before: nothing of it waits for anybody. */
+function* entriesHere(view: LedgerReader): Generator<StoredEntry> {
+  for (let from = 0; from < view.size; from += PAGE) {
+    const count = Math.min(PAGE, view.size - from);
+    const page = orElsewhere(() => view.entries(from, count));
+    if (page !== null) yield* page;
+    else for (let index = from; index < from + count; index++) yield* entryHere(view, index);
+  }
+}
+
+function entryHere(view: LedgerReader, index: number): StoredEntry[] {
+  const bytes = orElsewhere(() => view.entry(index));
+  return bytes === null ? [] : [{ index, bytes }];
+}
+
+function orElsewhere<Value>(read: () => Value): Value | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof BoundaryError && error.code === 'archive.elsewhere') return null;
+    throw error;
   }
 }
 

@@ -146,7 +146,7 @@ export class Engine {
   #failure(error: unknown, consequence: string): EngineReply {
     // No defect: what was asked for lies in an archive file that is not here.
     if (error instanceof BoundaryError && error.code.startsWith('archive.'))
-      return problem(refuse('ledger.archived', `${error.message} In the answer to this: ${consequence}.`));
+      return problem(refuse('ledger.archived', `${error.message} So ${consequence}.`));
     this.#options.report('engine: a request failed', error);
     return problem(refuse('engine.failure', `The engine failed on this request; ${consequence}.`));
   }

@@ -29,7 +29,7 @@ export function followLedger(path: string, origin: string): LedgerFollower {
     size: () => size.get() ?? 0,
     entries(from, limit) {
       const rows = entries.all(from, limit);
-      if (rows[0]?.index === from) return rows;
+      if (rows[0]?.index === from) return withoutGap(rows);
       const archived: StoredEntry[] = [];
       const end = Math.min(rows[0]?.index ?? from + limit, from + limit);
       for (let index = from; index < end; index++) {
@@ -41,4 +41,11 @@ export function followLedger(path: string, origin: string): LedgerFollower {
     },
     close: () => database.close(),
   };
+}
+
+/** Up to the first entry that was archived from between them. */
+function withoutGap(rows: StoredEntry[]): StoredEntry[] {
+  const first = rows[0]?.index ?? 0;
+  const gap = rows.findIndex(({ index }, at) => index !== first + at);
+  return gap === -1 ? rows : rows.slice(0, gap);
 }

@@ -81,10 +81,10 @@ export function openLedger(files: LedgerFiles): LedgerWriter {
 
 /**
  * Opens a ledger for reading, also while its daemon runs: one snapshot, in which the newest checkpoint is signed by a key
- * of `trust` and covers exactly the entries. Older entries are not looked at; that is `verifyLedger`. Throws the errors of
- * `openDatabase`, `ledger.schema`, `ledger.empty`, `ledger.unsealed`, `ledger.key`, `ledger.tampered`.
+ * of `trust` and covers exactly the entries. Older entries are not looked at; that is `verifyLedger`. `archive` is where
+ * archive files lie, if not beside the ledger. Throws the errors of `openDatabase`, `ledger.schema`, `ledger.empty`, `ledger.unsealed`, `ledger.key`, `ledger.tampered`.
  */
-export function viewLedger(path: string, trust: ViewTrust): LedgerReader {
+export function viewLedger(path: string, trust: ViewTrust, archive?: string): LedgerReader {
   const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true });
   try {
     database.beginRead();
@@ -92,7 +92,8 @@ export function viewLedger(path: string, trust: ViewTrust): LedgerReader {
     if (defects.length > 0) throw refuse('schema', path, defects.join('; '));
     const tree = loadTree(database, path);
     const note = newestCheckpoint(database, { path, ...trust }, tree);
-    return new LedgerReader({ origin: trust.origin, database, tree, note });
+    const reader = { origin: trust.origin, database, tree, note };
+    return new LedgerReader(archive === undefined ? reader : { ...reader, archive });
   } catch (error) {
     database.close();
     throw error;

@@ -37,6 +37,8 @@ export interface LedgerParts {
   tree: MerkleTree;
   /** Newest committed checkpoint; null in a ledger without entries. */
   note: string | null;
+  /** Where archive files lie; absent: beside the ledger. */
+  archive?: string;
 }
 
 /** The read side: rows of the database, proofs from the tree. */
@@ -55,7 +57,7 @@ export class LedgerReader implements LedgerView {
     this.database = parts.database;
     this.tree = parts.tree;
     this.committed = { size: parts.tree.size, note: parts.note };
-    this.archive = new Archive(parts.database, archiveDir(parts.database.path));
+    this.archive = new Archive(parts.database, parts.archive ?? archiveDir(parts.database.path));
     this.#sql = prepareReads(parts.database);
   }
 
