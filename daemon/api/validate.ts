@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { isRecordableName } from '../core/scrub.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 
@@ -52,7 +53,7 @@ function fieldOf(error: SchemaError, schema: TSchema): { pointer: string; what: 
   const params = error.params as Record<string, unknown>;
   const unknown = firstName(params.additionalProperties);
   if (unknown !== null)
-    return { pointer: `${error.instancePath}/${pointerToken(unknown)}`, what: 'is not known here' };
+    return { pointer: `${error.instancePath}/${tokenOf(unknown)}`, what: 'is not known here' };
   const missing = firstName(params.requiredProperties);
   if (missing !== null)
     return { pointer: `${error.instancePath}/${pointerToken(missing)}`, what: 'is missing' };
@@ -82,6 +83,11 @@ function descriptionAt(schema: TSchema, path: string): string | null {
 
 function firstName(value: unknown): string | null {
   return Array.isArray(value) && typeof value[0] === 'string' ? value[0] : null;
+}
+
+/** The caller's own name for something may be a secret that slipped into the wrong place. */
+function tokenOf(name: string): string {
+  return isRecordableName(name) ? pointerToken(name) : '(a name that is not repeated)';
 }
 
 function pointerToken(name: string): string {

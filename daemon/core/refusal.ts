@@ -91,6 +91,7 @@ export const REFUSALS = {
   'incident.not_found': 404,
   'incident.not_open': 409,
   'incident.not_reporter': 403,
+  'incident.malformed': 422,
   'incident.too_many': 429,
   'disk.full': 503,
   'time.challenge_unknown': 409,

@@ -1,6 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { recordableText } from '../core/scrub.ts';
 import { type EngineHandle, type EngineMethod, type EngineReply, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
@@ -240,9 +241,11 @@ function assertRepository(path: string): void {
     nested === undefined
       ? 'Name the directory that holds metadata/ and targets/.'
       : `Did you mean ${nested}?`;
+  // Whatever was pasted here instead of a path is not repeated.
+  const shown = recordableText(path);
   throw new BoundaryError(
     'update.not_a_repository',
-    `There is no policy repository in ${path} (no metadata/timestamp.json that this process may read); nothing was imported. ${hint}`,
-    { at: path },
+    `There is no policy repository in ${shown} (no metadata/timestamp.json that this process may read); nothing was imported. ${hint}`,
+    { at: shown },
   );
 }

@@ -65,6 +65,8 @@ export function openIncident(batch: Batch, call: EngineCall): AfterCommit {
 
 function observationOf(batch: Batch, call: EngineCall, report: Report): Observation | Refusal {
   const { detail, evidence = {}, target = null, tool = null } = report;
+  const unfit = checkNames(batch, [target?.type, target?.id, tool]);
+  if (unfit !== null) return unfit;
   const seen = { concerned: { target, tool }, detail, evidence };
   if (call.peer.socket === 'internal')
     return { ...seen, cause: report.cause ?? 'canary_failed', reporter: 'daemon', actor: DAEMON };
@@ -80,6 +82,17 @@ function observationOf(batch: Batch, call: EngineCall, report: Report): Observat
   }
   const actor = reporterOf(batch, call, report);
   return isRefusal(actor) ? actor : { ...seen, cause: 'unpermitted_act', reporter: 'principal', actor };
+}
+
+/** What is halted is named in the record, word for word, so it cannot be withheld. */
+function checkNames(batch: Batch, names: readonly (string | null | undefined)[]): Refusal | null {
+  const secrets = sitePolicy(batch.state.policies)?.compiled.secrets;
+  const fit = names.every((name) => typeof name !== 'string' || recordableText(name, secrets) === name);
+  if (fit) return null;
+  return refuse(
+    'incident.malformed',
+    'The target or tool looks like it holds a secret, so it cannot be written down. Nothing was recorded; name it otherwise, and say the rest in the detail.',
+  );
 }
 
 /** Somebody whom the policy lets report: known, counting, with a role that it names, for a target within their scope. */

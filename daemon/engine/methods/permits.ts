@@ -87,7 +87,6 @@ export function reportOutcome(batch: Batch, call: EngineCall): AfterCommit {
   if (record.decision.permit_state === result) return changed(batch, permit.decision_id);
   const wrong = checkLifecycle('report', record.decision);
   if (wrong !== null) return uncovered(wrong);
-  const reason = detail?.reason;
   assertTransition('report', 'permit.outcome', ['executed']);
   batch.record(
     permit.decision_id,
@@ -98,12 +97,20 @@ export function reportOutcome(batch: Batch, call: EngineCall): AfterCommit {
       permit_id: permit.id,
       audience,
       result,
-      detail:
-        typeof reason === 'string' ? { ...detail, reason: freeText(batch, record, reason) } : { ...detail },
+      detail: scrubbedDetail(batch, record, detail ?? {}),
       ...callerData(batch, call),
     },
   );
   return changed(batch, permit.decision_id);
+}
+
+/** What a target says in words is looked through like any free text; the rest of it is numbers and digests. */
+function scrubbedDetail(batch: Batch, record: DecisionRecord, detail: JsonObject): JsonObject {
+  const words = ['reason', 'signal'].flatMap((name) => {
+    const text = detail[name];
+    return typeof text === 'string' ? [[name, freeText(batch, record, text)] as const] : [];
+  });
+  return { ...detail, ...Object.fromEntries(words) };
 }
 
 const OPEN_PERMITS_LIMIT = 1_000;
