@@ -5,6 +5,7 @@ import { connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { anchorLine } from './render/anchor.ts';
 import { backupLine, copyLine } from './render/copies.ts';
+import { integrityLine, keepingLine } from './render/keeping.ts';
 import { print, printJson } from './render/output.ts';
 import { count, instant, moment, paint, plain, rows } from './render/text.ts';
 
@@ -130,6 +131,8 @@ function facts(status: JsonObject): [string, string][] {
     ['open', countsLine(object(status.decisions))],
     ['anomalies', anomaliesLine(object(status.anomalies))],
     ['disk', diskLine(object(status.disk))],
+    ['kept', keepingLine(object(object(status.host).retention))],
+    ['checked', integrityLine(object(object(status.host).integrity))],
     ['self-test', canaryLine(object(object(status.host).canary))],
     ['clock', clockLine(status)],
     ['callers', callersLine(status)],
