@@ -5,6 +5,7 @@ import { equalBytes, toHex } from '../formats/digest.ts';
 import { decodeEntry, entryHash } from '../formats/entry.ts';
 import { leafHash } from '../formats/merkle.ts';
 import { entriesPath, TILE_WIDTH, tilePath } from '../formats/tile.ts';
+import { type EntryLink, scanEntry } from './entry-scan.ts';
 import { type Finding, Findings, tampered } from './finding.ts';
 import { SubtreeRoots } from './subtree-roots.ts';
 import { readTileHead, type TileHead, TileReader } from './tile-directory.ts';
@@ -108,6 +109,9 @@ class TilesVerifier {
   readonly #reader: TileReader;
   readonly #findings: Findings;
   readonly #site: string;
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  /** Entry types that `decodeEntry` has let pass. */
+  readonly #types = new Set<string>();
   readonly #streams = new Map<string, { seq: number; hash: string }>();
   readonly #subtrees = new SubtreeRoots();
   #border: Uint8Array | null = null;
@@ -176,17 +180,29 @@ class TilesVerifier {
 
   /** What is wrong with an entry; null when it is canonical, of this site, and the next of its stream. */
   #entryDefect(bytes: Uint8Array): string | null {
+    const entry = this.#link(bytes);
+    if (typeof entry === 'string') return entry;
+    const { site, stream, seq, prev } = entry;
+    if (site !== this.#site) return `it is of site ${site}, the ledger of ${this.#site}`;
+    const before = this.#streams.get(stream);
+    this.#streams.set(stream, { seq, hash: entryHash(bytes) });
+    if (seq !== (before?.seq ?? -1) + 1) return `it is number ${seq} of its stream, which is not the next`;
+    return prev === (before?.hash ?? null)
+      ? null
+      : 'its prev is not the hash of the entry before it in its stream';
+  }
+
+  /** How an entry sits in its stream; a string is what is wrong with it. */
+  #link(bytes: Uint8Array): EntryLink | string {
     try {
-      const { site, stream, seq, prev } = decodeEntry(bytes);
-      if (site !== this.#site) return `it is of site ${site}, the ledger of ${this.#site}`;
-      const before = this.#streams.get(stream);
-      this.#streams.set(stream, { seq, hash: entryHash(bytes) });
-      if (seq !== (before?.seq ?? -1) + 1) return `it is number ${seq} of its stream, which is not the next`;
-      return prev === (before?.hash ?? null)
-        ? null
-        : 'its prev is not the hash of the entry before it in its stream';
+      const shown = scanEntry(this.#decoder.decode(bytes), this.#types);
+      if (shown !== null) return shown;
+      const entry = decodeEntry(bytes);
+      this.#types.add(entry.type);
+      return entry;
     } catch (error) {
       if (error instanceof BoundaryError) return error.message;
+      if (error instanceof TypeError) return 'it is not UTF-8';
       throw error;
     }
   }

@@ -233,7 +233,7 @@ const TROUBLE: Readonly<Partial<Record<CopyState, { what: string; do: string }>>
   },
   refused: {
     what: 'the second copy is not a copy of this ledger',
-    do: 'Do not delete it: it may know what the ledger has lost. Run ledger verify on the site, and ledger verify --tiles on the copy. If the wrong disk is mounted, mount the right one.',
+    do: 'Do not delete it: it may know what the ledger has lost. Run ledger verify on the site, and ledger verify --tiles on the copy. If the wrong disk is mounted, mount the right one; after a restore, begin another copy: holdfast copy new DIR',
   },
   failed: {
     what: 'the second copy failed',
