@@ -8,13 +8,13 @@ import type { JsonObject } from '../daemon/formats/json.ts';
 import { currentLog, type LogKey } from '../daemon/formats/log-keys.ts';
 import { readLineage } from '../daemon/host/log-lineage.ts';
 import { type SitePaths, sitePaths } from '../daemon/host/site.ts';
+import { PROGRAM } from './program.ts';
 import { ROOT } from './structure/sources.ts';
 
 /* A whole site in a temporary directory, as a library: real files, real processes, clients, and always an end. */
 
 export const SITE = 'outpost-7.example';
 export const ORIGIN = `${SITE}/ledger`;
-const MAIN = join(ROOT, 'daemon/main.ts');
 const GIVE_UP_MS = 30_000;
 
 /** How a command of ours ended. */
@@ -138,12 +138,12 @@ export class World {
 
   /** Runs one command of ours to its end, as an operator would. */
   holdfast(...args: string[]): Promise<Ran> {
-    return start([process.execPath, MAIN, ...args], this.#environment()).ended;
+    return start([...PROGRAM, ...args], this.#environment()).ended;
   }
 
   /** The same on a machine that is set up otherwise: with another clock, say. */
   holdfastWith(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Ran> {
-    return start([process.execPath, MAIN, ...args], { ...this.#environment(), ...env }).ended;
+    return start([...PROGRAM, ...args], { ...this.#environment(), ...env }).ended;
   }
 
   async json(...args: string[]): Promise<JsonObject & { code: number | null }> {
@@ -161,7 +161,7 @@ export class World {
 
   /** Starts a role and waits until it would serve; throws with its log when it ends before. */
   async #role(role: 'daemon' | 'gateway', options: RoleOptions): Promise<Role> {
-    const command = [...(options.wrap ?? []), process.execPath, MAIN, role, '--dir', this.dir];
+    const command = [...(options.wrap ?? []), ...PROGRAM, role, '--dir', this.dir];
     const running = start(command, { ...this.#environment(), ...options.env });
     if (options.unready === true) return running;
     let over: Ran | null = null;

@@ -17,6 +17,9 @@ import { DemoFailure, must, Narrator } from './narrator.ts';
 import { provePast } from './proofs.ts';
 import { Stage } from './stage.ts';
 
+/** Without the step under load: for an executable on an emulated processor. */
+const SHORT = process.argv.includes('--short');
+
 async function play(stage: Stage, tell: Narrator): Promise<void> {
   await makeSite(stage, tell);
   await readTelemetry(stage, tell);
@@ -27,7 +30,7 @@ async function play(stage: Stage, tell: Narrator): Promise<void> {
   await leakedKey(stage, tell);
   await replay(stage, tell, restarted);
   await changedAction(stage, tell);
-  const promised = await crashUnderLoad(stage, tell);
+  const promised = SHORT ? [] : await crashUnderLoad(stage, tell);
   await gatewayKilled(stage, tell);
   const entries = await provePast(stage, tell, promised);
   await flippedByte(stage, tell);

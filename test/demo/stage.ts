@@ -16,13 +16,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type ActionBody, ApiClient, ApiProblem, type DecisionReply } from '../../daemon/api/client.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { type SitePaths, sitePaths } from '../../daemon/host/site.ts';
+import { PATIENCE, PROGRAM } from '../program.ts';
 import { must } from './narrator.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const MAIN = join(ROOT, 'daemon/main.ts');
 const TOOLS = join(import.meta.dirname, 'tools');
 export const SITE = 'outpost-7.example';
-const GIVE_UP_MS = 20_000;
+const GIVE_UP_MS = 20_000 * PATIENCE;
 
 export interface Ran {
   code: number | null;
@@ -83,7 +83,8 @@ export class Stage {
   /** Runs one command of ours to its end, as an operator would type it. */
   async holdfast(...args: string[]): Promise<Ran> {
     const started = performance.now();
-    const child = spawn(process.execPath, [MAIN, ...args], {
+    const [program, ...words] = PROGRAM;
+    const child = spawn(program, [...words, ...args], {
       env: { ...process.env, HOLDFAST_DIR: this.paths.root, NO_COLOR: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -103,7 +104,7 @@ export class Stage {
   /** Starts a role of the site and waits until it would serve. Returns the milliseconds from start to ready. */
   async start(role: 'daemon' | 'gateway'): Promise<number> {
     const started = performance.now();
-    this.#spawn(role, [MAIN, role, '--dir', this.paths.root]);
+    this.#spawn(role, [...PROGRAM, role, '--dir', this.paths.root]);
     const client = role === 'daemon' ? this.requests : this.gateway;
     await this.until(
       `the ${role} to be ready`,
@@ -114,13 +115,13 @@ export class Stage {
 
   /** Starts one of the services that the site's tools talk to. */
   async startService(name: string, script: string, args: string[], sign: string): Promise<void> {
-    this.#spawn(name, [join(TOOLS, script), ...args]);
+    this.#spawn(name, [process.execPath, join(TOOLS, script), ...args]);
     await this.until(`${name} to start`, async () => existsSync(sign));
   }
 
-  #spawn(name: string, args: string[]): void {
+  #spawn(name: string, [program = '', ...args]: readonly string[]): void {
     const log = openSync(join(this.dir, `${name}.log`), 'a');
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', log] });
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', log] });
     this.#running.set(name, child);
   }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ApiClient } from '../../daemon/api/client.ts';
+import { PROGRAM } from '../program.ts';
 import { ROOT } from '../structure/sources.ts';
 import { words } from './transcript.ts';
 
@@ -80,8 +81,7 @@ export class Machine {
 
   #spawn(line: string): { child: ChildProcess; output: () => string; ended: Promise<number> } {
     const [name = '', ...args] = words(line);
-    const [program, all] =
-      name === 'holdfast' ? [process.execPath, [join(ROOT, 'daemon/main.ts'), ...args]] : [name, args];
+    const [program, all] = name === 'holdfast' ? [PROGRAM[0], [...PROGRAM.slice(1), ...args]] : [name, args];
     const { PATH = '/usr/bin:/bin' } = process.env;
     const preload = `--import=${pathToFileURL(join(ROOT, 'test/transcripts/later-clock.mjs')).href}`;
     const clock = this.#days === 0 ? {} : { NODE_OPTIONS: preload, TRANSCRIPT_DAYS: String(this.#days) };
