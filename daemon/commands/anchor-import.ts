@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import type { ImportedCosignatures } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { COSIGNED_MAX_BYTES } from '../formats/cosignature.ts';
+import { COSIGNED_MAX_BYTES, notedHead } from '../formats/cosignature.ts';
+import { readBounded } from '../host/durable-file.ts';
 import { connect, openSite, readText, type Site, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson, say } from './render/output.ts';
@@ -20,7 +21,7 @@ Exit codes: 0 recorded, or known before · 10 a line does not verify, or the che
   5 the ledger cannot be written`;
 
 /** What one file came to. */
-type Answer = { file: string } & (
+export type CosignedAnswer = { file: string } & (
   | { taken: ImportedCosignatures }
   | { refused: { code: string; message: string } }
 );
@@ -33,28 +34,50 @@ export function importCommand(): Command {
     .addHelpText('after', HELP)
     .action(async (files: string[], options: SiteOptions) => {
       const site = openSite(options);
-      const names = files.flatMap(expand);
-      if (names.length === 0) throw nothingThere(files);
-      const taker = await openTaker(site);
-      const answers: Answer[] = [];
-      try {
-        for (const file of names) answers.push(await takeFile(file, taker.take));
-      } finally {
-        await taker.close();
-      }
+      const answers = await takeCosigned(site, files);
+      if (answers.length === 0) throw nothingThere(files);
       if (options.json) for (const answer of answers) printJson(answer);
-      else for (const answer of answers) print(render(answer));
-      endWith(Math.max(...answers.map(exitCode)));
+      else print(renderCosigned(answers));
+      endWith(cosignedExit(answers));
     });
+}
+
+/**
+ * Takes in cosigned checkpoints: files, and those of this site in directories (a witness's medium may serve several).
+ * What is wrong with one is its answer; what would be wrong with all of them is thrown.
+ */
+export async function takeCosigned(site: Site, paths: readonly string[]): Promise<CosignedAnswer[]> {
+  const names = paths.flatMap((path) => expand(path, site));
+  if (names.length === 0) return [];
+  const taker = await openTaker(site);
+  const answers: CosignedAnswer[] = [];
+  try {
+    for (const file of names) answers.push(await takeFile(file, taker.take));
+  } finally {
+    await taker.close();
+  }
+  return answers;
+}
+
+/** The worst of them. */
+export function cosignedExit(answers: readonly CosignedAnswer[]): number {
+  return Math.max(EXIT.done, ...answers.map(exitCode));
+}
+
+/** For people, a line or two for each. */
+export function renderCosigned(answers: readonly CosignedAnswer[]): string {
+  return answers.map(render).join('\n');
 }
 
 const MOST_FILES = 1_000;
 
-function expand(path: string): string[] {
+function expand(path: string, site: Site): string[] {
   if (path === '-' || statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
+  const own = `${site.config.site}/ledger`;
   const names = readdirSync(path, { withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.note$/.test(entry.name))
     .map(({ name }) => join(path, name))
+    .filter((file) => [null, own].includes(logIn(file)?.slice(0, own.length) ?? null))
     .sort();
   if (names.length <= MOST_FILES) return names;
   throw new BoundaryError(
@@ -62,6 +85,16 @@ function expand(path: string): string[] {
     `There are more than ${MOST_FILES} cosigned checkpoints in ${path}; nothing was taken in. Name fewer.`,
     { at: path },
   );
+}
+
+/** Which log a note is about; null for what is none: that is told when it is looked at. */
+function logIn(file: string): string | null {
+  try {
+    return notedHead(readBounded(file, COSIGNED_MAX_BYTES)).origin;
+  } catch (error) {
+    if (error instanceof BoundaryError) return null;
+    throw error;
+  }
 }
 
 type Take = (note: string) => Promise<ImportedCosignatures>;
@@ -87,14 +120,17 @@ async function openTaker(site: Site): Promise<Taker> {
 
 async function openDirectly({ paths }: Site): Promise<Taker> {
   const { openInlineEngine } = await import('../engine/inline.ts');
-  const { takeCosigned } = await import('../policy/cosignatures.ts');
+  const cosignatures = await import('../policy/cosignatures.ts');
   const { witnessesOf } = await import('../roles/daemon-witnesses.ts');
   const engine = await openInlineEngine(paths.root);
   const options = { engine, ...witnessesOf(paths) };
-  return { take: (note) => takeCosigned(note, options), close: () => engine.stop('import finished') };
+  return {
+    take: (note) => cosignatures.takeCosigned(note, options),
+    close: () => engine.stop('import finished'),
+  };
 }
 
-async function takeFile(file: string, take: Take): Promise<Answer> {
+async function takeFile(file: string, take: Take): Promise<CosignedAnswer> {
   try {
     return { file, taken: await take(readText(file, COSIGNED_MAX_BYTES)) };
   } catch (error) {
@@ -132,13 +168,13 @@ const EXITS: Readonly<Record<string, number>> = {
   'checkpoint.key_early': EXIT.unknownKey,
 };
 
-function exitCode(answer: Answer): number {
+function exitCode(answer: CosignedAnswer): number {
   if ('taken' in answer) return answer.taken.bad.length > 0 ? EXIT.tampered : EXIT.done;
   if (/^(file|tlog_policy|trust)\./.test(answer.refused.code)) return EXIT.usage;
   return EXITS[answer.refused.code] ?? EXIT.tampered;
 }
 
-function render(answer: Answer): string {
+function render(answer: CosignedAnswer): string {
   const file = plain(answer.file);
   if ('refused' in answer) {
     const { code, message } = answer.refused;

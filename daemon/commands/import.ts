@@ -10,6 +10,7 @@ import { PolicyStore } from '../policy/store.ts';
 import { actorForRecord, actorOf, connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { renderTaken, takeDirectly, takeThroughDaemon } from './acknowledgements.ts';
 import { carryDirectly, carryThroughDaemon, renderCarried } from './anchor-carry.ts';
+import { cosignedExit, renderCosigned, takeCosigned } from './anchor-import.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson, say } from './render/output.ts';
 import { paint, plain, rows } from './render/text.ts';
@@ -23,6 +24,7 @@ PATH holds metadata/ and targets/ of a TUF repository. Every byte is verified ag
 the medium is read. What is refused changes nothing and is recorded. Either way a signed receipt goes to the outbox and,
 where the medium can be written, into receipts/ on it.
 New anchors (tree heads by which a changed history shows) go into holdfast-anchors/ on the medium.
+Where PATH holds cosignatures/ of witnesses, they are taken in (anchor import).
 Where PATH holds acknowledgements/ from headquarters, alone or beside it, the files that they name leave the outbox.
 
 Exit codes: 0 applied or unchanged · 3 refused · 4 accepted, waits for people of the site or for its date · 5 the daemon or its ledger is not available`;
@@ -31,32 +33,37 @@ Exit codes: 0 applied or unchanged · 3 refused · 4 accepted, waits for people 
 export function importCommand(): Command {
   return new Command('import')
     .description('Bring in a signed policy repository from a directory or medium.')
-    .argument('<path>', 'directory of the repository, or of acknowledgements/')
+    .argument('<path>', 'directory of the repository, of acknowledgements/ or of cosignatures/')
     .option('--actor <id>', 'who does it, for the record')
     .addHelpText('after', HELP)
     .action(async (path: string, options: ImportOptions) => {
       const site = openSite(options);
       const from = resolve(path);
       const answers = existsSync(join(from, 'acknowledgements'));
-      const isRepository = existsSync(join(from, 'metadata')) || !answers;
+      const isCosigned = existsSync(join(from, 'cosignatures'));
+      const isRepository = existsSync(join(from, 'metadata')) || !(answers || isCosigned);
       const result = isRepository ? await importUpdateFrom(site, from, options) : null;
       // After the update: it may bring the keys under which they are verified.
       const taken = answers ? await takeFrom(site, from) : null;
+      const cosigned = isCosigned ? await takeCosigned(site, [join(from, 'cosignatures')]) : [];
       // Last: what happened just now goes home with the stick, too.
       const anchors = await carryAnchors(site, from, options);
       const parts = {
         ...(taken === null ? {} : { acknowledgements: taken }),
+        ...(cosigned.length === 0 ? {} : { cosigned }),
         ...(anchors === null ? {} : { anchors }),
       };
       const said = [
         result === null ? null : render(result),
         taken === null ? null : renderTaken(taken),
+        cosigned.length === 0 ? null : renderCosigned(cosigned),
         anchors === null ? null : renderCarried(anchors),
       ];
       if (options.json) printJson({ ...result, ...parts });
       else print(said.filter((one) => one !== null).join('\n'));
       const code = result === null ? EXIT.done : exitCode(result);
-      endWith(code === EXIT.done && (taken?.refused_total ?? 0) > 0 ? EXIT.refused : code);
+      const after = (taken?.refused_total ?? 0) > 0 ? EXIT.refused : cosignedExit(cosigned);
+      endWith(code === EXIT.done ? after : code);
     });
 }
 

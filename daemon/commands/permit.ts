@@ -33,7 +33,8 @@ Examples:
   holdfast permit verify relay.permit --policy tlog-policy     needs nothing but these two files
   holdfast permit verify relay.permit --trust site-trust.json
 
-Exit codes: 0 genuine · 3 genuine, but no permit · 10 does not match · 13 signed by an unknown key · 2 no such file
+Exit codes: 0 genuine · 3 genuine, but no permit · 10 does not match · 12 not cosigned as
+the tlog-policy demands · 13 signed by an unknown key · 2 no such file
 Genuine is not the same as usable: the answer also says whether it has expired. Whether it was redeemed only the
 ledger knows.`;
 
@@ -92,9 +93,15 @@ function check(text: string, trust: LogTrust): Checked {
   try {
     return { ok: true, verified: verifyPermit(text, trust) };
   } catch (error) {
-    if (error instanceof BoundaryError) return { ok: false, error };
-    throw error;
+    if (!(error instanceof BoundaryError)) throw error;
+    // Witnesses that are missing say nothing about the rest: a forged permit is to be called one.
+    const rest = error.code === 'tlog_policy.no_quorum' ? check(text, withoutQuorum(trust)) : null;
+    return rest === null || rest.ok ? { ok: false, error } : rest;
   }
+}
+
+function withoutQuorum(trust: LogTrust): LogTrust {
+  return 'policy' in trust ? { policy: { ...trust.policy, quorum: null } } : trust;
 }
 
 function report(checked: Checked, countersignature: Countersignature | null, options: SiteOptions): void {
@@ -118,14 +125,21 @@ function report(checked: Checked, countersignature: Countersignature | null, opt
   endWith(EXIT.done);
 }
 
+const GET_COSIGNED =
+  'Its log signed it; that this is the only history, nobody vouches for yet. When the witnesses have cosigned a later checkpoint, the site proves it again: holdfast ledger prove INDEX --cosigned -o FILE.';
+
 function reportFailure(error: BoundaryError, options: SiteOptions): void {
   const { code, message } = error;
   // A proof of an entry that grants nothing is a true statement, just no permit.
   const genuine = code === 'permit.none';
+  const lacksWitnesses = code === 'tlog_policy.no_quorum';
   if (options.json) printJson({ verified: false, code, message });
   else if (genuine) print(`${paint('yellow', paint('bold', 'NO PERMIT'))}  ${message} [${code}]`);
+  else if (lacksWitnesses)
+    print(`${paint('yellow', paint('bold', 'NOT COSIGNED'))}  ${message} ${GET_COSIGNED} [${code}]`);
   else print(`${paint('red', paint('bold', 'NOT GENUINE'))}  ${message} [${code}]\nDo not act on it.`);
   if (genuine) endWith(EXIT.refused);
+  else if (lacksWitnesses) endWith(EXIT.uncovered);
   else endWith(isUnknownSigner(error) ? EXIT.unknownKey : EXIT.tampered);
 }
 
