@@ -233,10 +233,10 @@ function followedWords({ followed = [] }: VerifyReport): string {
 function renderFindings({ findings, total }: VerifyReport): string {
   const shown = findings
     .slice(0, SHOWN)
-    .map(({ index, what, where, detail }) => [
+    .map(({ index, what, where, field = '', detail }) => [
       index === undefined ? '-' : String(index),
       plain(what),
-      plain(where),
+      plain(`${where}${field}`),
       plain(detail),
     ]);
   const more = total - shown.length;

@@ -22,6 +22,8 @@ export interface Finding {
   detail: string;
   /** Log index, where it is about an entry. */
   index?: number;
+  /** JSON pointer of the member of that entry, as far as it can be told. */
+  field?: string;
 }
 
 /** A damaged page can put a thousand rows in the wrong; the first ones say where to look. */
@@ -44,6 +46,13 @@ export class Findings {
 
   addAll(findings: readonly Finding[]): void {
     for (const finding of findings) this.add(finding);
+  }
+
+  /** Puts what explains the others before them. */
+  lead(findings: readonly Finding[]): void {
+    const before = this.kept.splice(0);
+    this.total -= before.length;
+    this.addAll([...findings, ...before]);
   }
 
   /** The code that the whole verification ends with. */

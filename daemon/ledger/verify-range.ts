@@ -40,6 +40,8 @@ export interface RangeResult {
   signed: SignedRoot[];
   /** Hash over the entries after the last full tile; only in the last range. */
   border: Uint8Array | null;
+  /** Entries whose hash is not the one in their tile. */
+  changed: number[];
   findings: Finding[];
 }
 
@@ -74,7 +76,7 @@ export class RangeVerifier {
   }
 
   verify(range: Range): RangeResult {
-    const result: RangeResult = { tileRoots: [], signed: [], border: null, findings: [] };
+    const result: RangeResult = { tileRoots: [], signed: [], border: null, changed: [], findings: [] };
     try {
       this.#verify(range, result);
     } catch (error) {
@@ -177,6 +179,7 @@ export class RangeVerifier {
     const row = stored.get(n);
     if (row === undefined) result.findings.push(tampered('tree', `tile/0/${n}`, 'the tile is missing'));
     else if (!equalBytes(row, tile.hashes(TILE_WIDTH))) {
+      result.changed.push(...otherLeaves(n, row, tile));
       result.findings.push(
         tampered('tree', `tile/0/${n}`, 'the tile does not hold the hashes of its entries'),
       );
@@ -207,6 +210,16 @@ export class RangeVerifier {
 
 /** Stands for the hash of an entry whose text is not here. */
 const DARK = '';
+
+/** Entries of a tile whose hash is another than the stored one. */
+function otherLeaves(n: number, stored: Uint8Array, tile: TileNodes): number[] {
+  const hashes = tile.hashes(TILE_WIDTH);
+  const at = (place: number) => [place * HASH_BYTES, (place + 1) * HASH_BYTES] as const;
+  const places = Array.from({ length: TILE_WIDTH }, (_, place) => place);
+  return places
+    .filter((place) => !equalBytes(stored.subarray(...at(place)), hashes.subarray(...at(place))))
+    .map((place) => n * TILE_WIDTH + place);
+}
 
 /** The hash that a level-0 tile has for an entry; null without the tile. */
 function storedLeaf(tiles: ReadonlyMap<number, Uint8Array>, index: number): Uint8Array | null {

@@ -6,12 +6,16 @@ import { type Finding, type Findings, tampered } from './finding.ts';
 import { TILE_LEVEL_STEP } from './schema.ts';
 import { SubtreeRoots } from './subtree-roots.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
+import type { Parting } from './verify-blame.ts';
 import { borderOf, type Range, type RangeResult } from './verify-range.ts';
 
 /** Puts the ranges together again: roots at the signed sizes, and the tiles above level 0. */
 export class TreeVerifier {
   readonly #subtrees = new SubtreeRoots();
   readonly #findings: Findings;
+  readonly #changed: number[] = [];
+  #lastRight = 0;
+  #firstWrong: number | null = null;
   #whole = true;
 
   constructor(findings: Findings) {
@@ -21,15 +25,25 @@ export class TreeVerifier {
   /** Takes the next range. After one with missing entries the tree cannot be rebuilt, and is not judged further. */
   accept(result: RangeResult, range: Range): void {
     this.#findings.addAll(result.findings);
+    this.#changed.push(...result.changed);
     for (const root of result.tileRoots) this.#subtrees.append(root);
     this.#whole &&= this.#subtrees.size === Math.floor(range.to / TILE_WIDTH);
     if (!this.#whole) return;
     for (const { size, root, border } of result.signed) {
       const computed = this.#subtrees.rootWith(Math.floor(size / TILE_WIDTH), border);
-      if (computed !== null && equalBytes(computed, root)) continue;
+      if (computed !== null && equalBytes(computed, root)) {
+        if (this.#firstWrong === null) this.#lastRight = size;
+        continue;
+      }
+      this.#firstWrong ??= size;
       const detail = `the first ${size} entries do not have the root that was signed`;
       this.#findings.add(tampered('checkpoint', `checkpoints[${size}]`, detail));
     }
+  }
+
+  /** Where entries and signed roots part. */
+  parting(): Parting {
+    return { changed: this.#changed, lastRight: this.#lastRight, firstWrong: this.#firstWrong };
   }
 
   /** Root of the first `size` entries; null when entries are missing. */

@@ -5,6 +5,7 @@ import { type Finding, Findings, tampered, type VerifyCode } from './finding.ts'
 import { LEDGER_KIND, schemaDefects } from './schema.ts';
 import { StreamMarks } from './stream-marks.ts';
 import { type ArchiveReport, EntryRows, verifySegments } from './verify-archive.ts';
+import { blame } from './verify-blame.ts';
 import {
   damageOf,
   type Files,
@@ -61,6 +62,9 @@ export interface VerifyReport {
   findings: Finding[];
   total: number;
 }
+
+/** What follows a site's name in the names of its logs. */
+const LOG_NAME = /\/ledger(?:\/[0-9]+)?$/;
 
 type Read = Omit<VerifyReport, 'code' | 'findings' | 'total'>;
 
@@ -151,6 +155,7 @@ async function verifySnapshot(
     },
   });
   findings.addAll(tree.upperTiles(database));
+  findings.lead(blame(database, stored, origin.replace(LOG_NAME, ''), tree.parting()));
   findings.addAll(verifyStreams(database, marks, entries, stored));
   const checkpoint = newestCheckpoint(database, entries, findings);
   const cut = cutBack(trust, origin, entries);
