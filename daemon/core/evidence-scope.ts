@@ -72,7 +72,7 @@ export const MENTIONS_MAX = 256;
 const LINKS_MAX = 32;
 const POLICY_MAX = 10_000;
 const KEYS_MAX = 1_000;
-const ANCHORS_MAX = 1_000;
+const COSIGNED_MAX = 256;
 
 interface Found {
   index: number;
@@ -254,9 +254,9 @@ function holdOf({ data }: Entry): string | null {
   return typeof id === 'string' ? id : null;
 }
 
-/** What the newest entries about anchors have of witnesses' cosignatures: of the largest tree, all lines in one note. */
+/** What the newest entries have of witnesses' cosignatures: of the largest tree, all lines in one note. */
 function newestCosigned(ledger: EvidenceLedger): { size: number; note: string } | null {
-  const cosigned = read(ledger, 'anchor', ANCHORS_MAX).flatMap(({ entry: { type, data } }) =>
+  const cosigned = read(ledger, 'cosignature', COSIGNED_MAX).flatMap(({ entry: { type, data } }) =>
     type === 'anchor.cosigned' ? [data as unknown as CosignedData] : [],
   );
   const size = Math.max(-1, ...cosigned.map((one) => one.size));

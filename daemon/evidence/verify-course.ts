@@ -129,6 +129,7 @@ export function checkDisclosed(ex: Examination, opened: OpenedEvidence): Outcome
   }
   if (sensitive.length === 0) return 'the request had no sensitive values';
   const shown = Object.keys(opened.disclosed).length;
+  if (shown === 0) return { not_checked: `none of ${sensitive.length} sensitive values is shown` };
   return `${shown} of ${sensitive.length} sensitive values are shown, and are those that the record is committed to`;
 }
 

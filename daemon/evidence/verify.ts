@@ -65,7 +65,7 @@ export async function verifyEvidence(file: Uint8Array, trust: EvidenceTrust): Pr
   });
   const { index, evidence } = state;
   if (index === null || evidence === null) return conclude(ex, null, NOT_REPLAYED);
-  const keys = keysFor(trust, evidence);
+  const keys = keysFor(ex, trust, evidence);
   evidence.head = await headOf(ex, index, keys);
   await ex.step('The entries are in the log', MEMBER.index, () => checkInclusion(ex, evidence));
   await ex.step('No entry in between is missing', MEMBER.index, () => checkChains(ex, evidence));
@@ -111,11 +111,15 @@ function unreadable({ message, at }: BoundaryError): Verification {
 }
 
 /** Keys that are believed, and those that these vouch for in statements among the evidence: an older trust file will do. */
-function keysFor({ logs, policy }: EvidenceTrust, { entries }: OpenedEvidence): LogVkey[] {
+function keysFor(ex: Examination, { logs, policy }: EvidenceTrust, { entries }: OpenedEvidence): LogVkey[] {
   const rotations = entries.flatMap(({ entry: { type, data } }) =>
-    type === 'key.rotated' && typeof data.rotation === 'string' ? [data.rotation] : [],
+    type === 'key.rotated' && typeof data.statement === 'string' ? [data.statement] : [],
   );
   const followed = logs.length === 0 ? [] : keysOfLogs(followInLogs(logs, rotations));
+  if (followed.length > keysOfLogs(logs).length)
+    ex.unproved.push(
+      'That the newest key of the log is the site’s own: the trust file is older than the key, which the key before it vouches for in this very file. Whoever stole that one could have done the same; a newer trust file tells.',
+    );
   return [...followed, ...(policy?.logs ?? [])];
 }
 
