@@ -8,6 +8,7 @@ import { backupLine, copyLine } from './render/copies.ts';
 import { integrityLine, keepingLine } from './render/keeping.ts';
 import { print, printJson } from './render/output.ts';
 import { count, instant, moment, paint, plain, rows } from './render/text.ts';
+import { witnessLine } from './render/witnesses.ts';
 
 const HELP = `
 Exit codes: 0 it would allow what policy allows · 5 it would allow nothing right now, or a process is down`;
@@ -137,6 +138,7 @@ function facts(status: JsonObject): [string, string][] {
     ['clock', clockLine(status)],
     ['callers', callersLine(status)],
     ['anchor', anchorLine(object(status.anchors))],
+    ['witness', witnessLine(object(status.witnesses))],
     ['outbox', outboxLine(object(object(status.host).outbox))],
     ['backup', backupLine(object(status.backup), object(object(status.host).backup))],
     ['second copy', copyLine(object(object(status.host).copy))],
