@@ -1,0 +1,102 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { formatCheckpoint, openCheckpoint } from '../../daemon/formats/checkpoint.ts';
+import type { JsonObject } from '../../daemon/formats/json.ts';
+import { type NoteSigner, signNote } from '../../daemon/formats/signed-note.ts';
+import { parseProof } from '../../daemon/formats/tlog-proof.ts';
+import { loadSigner } from '../../daemon/host/signer.ts';
+import { ask, type Role, World } from '../world.ts';
+
+/* A site changes its ledger key; an auditor has files from before and after, and two trust files. */
+
+let world: World;
+let daemon: Role;
+let thief: NoteSigner;
+let rotation: JsonObject;
+const file = (name: string) => join(world.root, name);
+
+beforeAll(async () => {
+  world = await World.make();
+  daemon = await world.daemon();
+  await collect('old');
+  thief = loadSigner(join(world.paths.keys, 'ledger.key'));
+  rotation = await world.json('keys', 'rotate', 'ledger', '--reason', 'yearly');
+  await collect('new');
+  await daemon.kill('SIGTERM');
+}, 120_000);
+afterAll(() => world?.close());
+
+/** Trust file, tlog-policy, a permit and a receipt of the moment. */
+async function collect(when: string): Promise<void> {
+  await world.holdfast('site', 'export-trust', file(`${when}.trust`));
+  cpSync(join(world.paths.trust, 'tlog-policy'), file(`${when}.policy`));
+  const { permit } = await world.client('request').createDecision(ask('mark', when));
+  writeFileSync(file(`${when}.permit`), permit?.proof ?? '');
+}
+
+async function verified(...args: string[]): Promise<{ code: number | null; words: string }> {
+  const { code, stdout, stderr } = await world.holdfast(...args);
+  return { code, words: stdout + stderr };
+}
+
+describe('after a change of the ledger key', () => {
+  it('is told what happened', () => {
+    expect(rotation).toMatchObject({ code: 0, name: 'ledger' });
+    expect(rotation.size).toBe(Number(rotation.record_id) + 1);
+  });
+
+  it.each([
+    ['old', ['--trust', 'new.trust'], 0],
+    ['new', ['--trust', 'new.trust'], 0],
+    ['old', ['--trust', 'old.trust'], 0],
+    ['new', ['--trust', 'old.trust'], 13],
+    ['old', ['--policy', 'old.policy'], 0],
+    ['new', ['--policy', 'new.policy'], 0],
+    ['new', ['--policy', 'old.policy'], 13],
+    ['old', ['--policy', 'new.policy'], 13],
+    ['old', [], 0],
+    ['new', [], 0],
+  ])('the %s permit under %j ends with code %i', async (when, [how, trust], code) => {
+    const by = how === undefined || trust === undefined ? [] : [how, file(trust)];
+    expect(await verified('permit', 'verify', file(`${when}.permit`), ...by)).toMatchObject({ code });
+  });
+
+  it('a permit by the old key over what came after is refused, and the words say why', async () => {
+    const proof = readFileSync(file('new.permit'), 'utf8');
+    const { checkpoint } = parseProof(proof);
+    const { size, root, origin } = openCheckpoint(checkpoint, { vkeys: [String(rotation.new)] });
+    const forged = proof.replace(checkpoint, signNote(formatCheckpoint({ origin, size, root }), [thief]));
+    writeFileSync(file('forged.permit'), forged);
+    const told = await verified('permit', 'verify', file('forged.permit'), '--trust', file('new.trust'));
+    expect(told).toMatchObject({ code: 13 });
+    expect(told.words).toContain(`rotated out, or its log closed, after size ${Number(rotation.size) - 1}`);
+  });
+
+  it('the ledger verifies under either trust file, and an old one is told to be old', async () => {
+    const ledger = ['ledger', 'verify', '--ledger', world.paths.ledger, '--trust'];
+    const now = await verified(...ledger, file('new.trust'));
+    expect(now).toMatchObject({ code: 0 });
+    expect(now.words).not.toContain('predates');
+    const then = await verified(...ledger, file('old.trust'));
+    expect(then).toMatchObject({ code: 0 });
+    expect(then.words).toContain(`rotated at ${String(rotation.size)}: your trust file predates it`);
+    expect(await verified('ledger', 'verify')).toMatchObject({ code: 0 });
+  });
+
+  it('the keys are listed with what each one signed', async () => {
+    const { words, code } = await verified('keys', 'list');
+    expect(code).toBe(0);
+    expect(words).toMatch(new RegExp(`ledger\\s+active\\s+-\\s+${String(rotation.size)}…`));
+    expect(words).toMatch(new RegExp(`ledger\\s+replaced\\s+-\\s+1…${Number(rotation.size) - 1}`));
+  });
+
+  it('a name that is no key is refused, and so is a site without its daemon', async () => {
+    const stranger = await verified('keys', 'rotate', 'moon');
+    expect(stranger).toMatchObject({ code: 2 });
+    expect(stranger.words).toMatch(/nothing was changed.*ledger/);
+    const silent = await verified('keys', 'rotate', 'ledger');
+    expect(silent).toMatchObject({ code: 5 });
+    expect(silent.words).toMatch(/daemon/);
+  });
+});
