@@ -66,14 +66,16 @@ export class IntegrityChecker {
   }
 
   #findings(range: Range, size: number): Finding[] {
+    const result = this.#verifier().verify(range);
+    // Where entries are missing, the tree says no more than that.
+    const whole = result.tileRoots.length === Math.floor((range.to - range.from) / TILE_WIDTH);
+    return whole ? [...result.findings, ...this.#treeFindings(result, range, size)] : result.findings;
+  }
+
+  #treeFindings(result: RangeResult, range: Range, size: number): Finding[] {
     const where = `entries[${range.from}…${range.to - 1}]`;
     try {
-      const result = this.#verifier().verify(range);
-      // Where entries are missing, the tree says no more than that.
-      const whole = result.tileRoots.length === Math.floor((range.to - range.from) / TILE_WIDTH);
-      return whole
-        ? [...result.findings, ...treeFindings(result, range, this.#treeOf(range.to, size))]
-        : result.findings;
+      return treeFindings(result, range, this.#treeOf(range.to, size));
     } catch (error) {
       if (error instanceof BoundaryError) return [tampered('tree', where, error.message, range.from)];
       if (isCorruption(error)) return [tampered('file', where, (error as Error).message, range.from)];
