@@ -26,10 +26,10 @@ export interface WitnessOptions {
 export interface Witnessed {
   url: string;
   /**
-   * `cosigned`: its word on the newest tree head lies in the inbox · `current`: it did before · `waiting`: the daemon was
-   * asked for a proof from where it stands · `nothing`: no anchor was ever exported · `failed`: see `failure`.
+   * `cosigned`: its word on the newest anchor was brought in, now or before · `waiting`: for a proof that the daemon was
+   * asked for, or for the next round · `nothing`: no anchor was ever exported · `failed`: see `failure`.
    */
-  outcome: 'cosigned' | 'current' | 'waiting' | 'nothing' | 'failed';
+  outcome: 'cosigned' | 'waiting' | 'nothing' | 'failed';
   /** Of the newest tree that it knows; null when it did not say. */
   size: number | null;
   failure: BoundaryError | null;
