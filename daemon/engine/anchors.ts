@@ -38,6 +38,7 @@ export interface AnchorView {
   departed: boolean;
 }
 
+/** A link as it is told. */
 export function viewOf({ old, size, idx, at, departed }: AnchorRow): AnchorView {
   return {
     old,
