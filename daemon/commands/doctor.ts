@@ -7,6 +7,7 @@ import { type Check, type CheckResult, fail, type Patient, pass } from './doctor
 import { checkFiles } from './doctor/files.ts';
 import { checkHealth } from './doctor/health.ts';
 import { checkProcesses } from './doctor/processes.ts';
+import { checkSecretsAtRest } from './doctor/secrets.ts';
 import { checkTools } from './doctor/tools.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
@@ -46,6 +47,7 @@ async function examine(site: Site): Promise<Check[]> {
       ...(await checkLedger(patient)),
       ...(await checkTools(patient)),
       ...checkFiles(patient),
+      ...checkSecretsAtRest(patient),
     ];
   } finally {
     client?.close();

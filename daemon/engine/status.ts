@@ -10,6 +10,7 @@ import { incidentHealth, incidentSummary } from './health/incidents.ts';
 import { keysHealth, keysSummary } from './health/keys.ts';
 import { ledgerHealth } from './health/ledger.ts';
 import { policyHealth, policySummary } from './health/policy.ts';
+import { secretsHealth, secretsSummary } from './health/secrets.ts';
 import { allowsDoubt, timeHealth, timeSummary } from './health/time.ts';
 import { cosignedSummary } from './methods/cosign.ts';
 import { heldBrief } from './methods/hold.ts';
@@ -26,6 +27,7 @@ export function engineStatus(facts: HealthFacts): object {
     ...timeHealth(facts),
     ...breakglassHealth(facts),
     ...keysHealth(facts),
+    ...secretsHealth(facts),
     ...anchorHealth(facts),
   ];
   const ready =
@@ -59,6 +61,7 @@ export function engineStatus(facts: HealthFacts): object {
     anchors: anchorSummary(state),
     anomalies: anomalySummary(state, time.now),
     keys: keysSummary(facts),
+    secrets: secretsSummary(facts),
     degraded,
   };
 }

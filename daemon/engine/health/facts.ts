@@ -32,6 +32,7 @@ export type Component =
   | 'incident'
   | 'breakglass'
   | 'keys'
+  | 'secrets'
   | 'anchor'
   | 'copy'
   | 'backup'
