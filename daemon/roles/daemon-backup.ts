@@ -64,7 +64,7 @@ export function openBackups(
 }
 
 /** Write it under another name → put it on record → give it its name → remove the oldest ones. */
-async function makeBackup(
+export async function makeBackup(
   { site, profile }: SiteConfig,
   { dir, to, keep, withKeys }: BackupConfig,
   paths: SitePaths,
