@@ -9,7 +9,7 @@ interface Witnesses {
 
 /** How the site stands with its witnesses, for `status`; empty where it has none. */
 export function witnessLine(status: JsonObject | null): string {
-  if (status === null) return '';
+  if (status === null || !Array.isArray(status.witnesses)) return '';
   const { witnesses, quorum, newest } = status as unknown as Witnesses;
   const names = plain(witnesses.join(', '));
   if (newest === null) {
