@@ -32,6 +32,8 @@ const OFFERED: Record<SocketKind, string[]> = {
     'tls.renew',
   ],
   redeem: [
+    'anchors.from',
+    'anchors.list',
     'decisions.create',
     'decisions.get',
     'health.get',
@@ -48,6 +50,11 @@ const OFFERED: Record<SocketKind, string[]> = {
     'tls.renew',
   ],
   operator: [
+    'anchors.carried',
+    'anchors.carry',
+    'anchors.export',
+    'anchors.from',
+    'anchors.list',
     'anomalies.list',
     'breakglass.activate',
     'breakglass.end',
