@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Bundle } from '../../daemon/core/bundle.ts';
@@ -350,6 +350,82 @@ describe('rotation of the envelope key', () => {
     site.reopen();
     for (const decision of decisions) expect(disclose(decision, ['pin']).status).toBe(200);
     expect(existsSync(join(site.paths.keys, 'sealing.key'))).toBe(false);
+  });
+
+  /** Where the machine may die: before and after everything that the keys go through. */
+  const POINTS = ['make', 'use', 'rewrap', 'retireBefore'] as const;
+  test.each(POINTS.flatMap((point) => [[point, 'before'] as const, [point, 'after'] as const]))(
+    'goes on after a crash at %s, %s it',
+    (point, when) => {
+      const decisions = Array.from({ length: 3 }, create);
+      let armed = true;
+      const dying = (): never => {
+        armed = false;
+        throw new Error('power lost');
+      };
+      site.wrapSealer = (sealer) =>
+        new Proxy(sealer, {
+          get(target, name) {
+            const member: unknown = Reflect.get(target, name, target);
+            if (typeof member !== 'function') return member;
+            return (...values: unknown[]) => {
+              if (armed && name === point && when === 'before') dying();
+              const result: unknown = Reflect.apply(member, target, values);
+              if (armed && name === point && when === 'after') dying();
+              return result;
+            };
+          },
+        });
+      // `use` is asked for at every start too.
+      armed = point !== 'use';
+      site.reopen();
+      armed = true;
+      rotate();
+      site.engine.tick();
+      site.engine.tick();
+      expect(armed).toBe(false);
+      site.reopen();
+      if (rotate().status === 200) site.engine.tick();
+      tickUntilIdle();
+      for (const decision of [...decisions, create()]) {
+        expect(disclose(decision, ['pin']).body.values).toMatchObject({ pin: { value: PIN } });
+      }
+      const files = keyFiles();
+      expect(files).toHaveLength(3);
+      expect(files).toContain('digest.key');
+      expect(existsSync(join(site.paths.keys, 'sealing.key'))).toBe(false);
+      expect(findings()).toEqual([]);
+    },
+  );
+
+  test('keeps the digests when the machine dies between the two files of epoch 0', () => {
+    const json = ask('join_network', 'interface:wlan0', { payload: { psk: SECRET, pin: PIN } });
+    const first = site.call('decisions.create', { json, key: 'k-1' }).body;
+    const sealing = readFileSync(join(site.paths.keys, 'sealing.key'));
+    rotate();
+    tickUntilIdle();
+    site.engine.close();
+    // As if the second file had not been removed yet.
+    writeFileSync(join(site.paths.keys, 'sealing.key'), sealing, { mode: 0o600 });
+    site.engine = site.open();
+    expect(site.call('decisions.create', { json, key: 'k-1' }).body.decision_id).toBe(first.decision_id);
+    rotate();
+    tickUntilIdle();
+    expect(keyFiles()).toEqual(['digest.key', 'envelope-2.key', 'ledger.key']);
+  });
+
+  test('without its key file keeps the daemon from starting, and is well again with it', () => {
+    rotate();
+    tickUntilIdle();
+    const decision = create();
+    site.engine.close();
+    const path = join(site.paths.keys, 'envelope-1.key');
+    const key = readFileSync(path);
+    rmSync(path);
+    expect(() => site.open()).toThrow(/no envelope key/);
+    writeFileSync(path, key, { mode: 0o600 });
+    site.engine = site.open();
+    expect(disclose(decision, ['pin']).status).toBe(200);
   });
 
   test('counts what nothing here can open, and still ends', () => {

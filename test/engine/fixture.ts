@@ -16,7 +16,7 @@ import { signSshsig } from '../../daemon/formats/sshsig.ts';
 import type { MachineClock } from '../../daemon/host/clock.ts';
 import { LedgerKeyFiles } from '../../daemon/host/ledger-key.ts';
 import { randomBytes, uuidv7 } from '../../daemon/host/random.ts';
-import { createSealingKey, loadSealer } from '../../daemon/host/sealer.ts';
+import { createSealingKey, loadSealer, type Sealer } from '../../daemon/host/sealer.ts';
 import { createSigningKey, loadSigner } from '../../daemon/host/signer.ts';
 import { type SitePaths, sitePaths } from '../../daemon/host/site.ts';
 
@@ -98,6 +98,9 @@ export class EngineFixture {
   readonly reports: unknown[] = [];
   engine: Engine;
 
+  /** For tests that fail in the middle of what is done with envelope keys. */
+  wrapSealer: (sealer: Sealer) => Sealer = (sealer) => sealer;
+
   readonly #more: FixtureOptions;
 
   constructor(bundle: Bundle | null, options: FixtureOptions & { start?: number } = {}) {
@@ -137,7 +140,7 @@ export class EngineFixture {
       random: { uuidv7, bytes: randomBytes },
       signer: this.#signer(),
       keyFiles: new LedgerKeyFiles(join(this.paths.keys, 'ledger.key'), null),
-      sealer: loadSealer(join(this.paths.keys, 'sealing.key')),
+      sealer: this.wrapSealer(loadSealer(join(this.paths.keys, 'sealing.key'))),
       ...this.#more,
       report: (_message, error) => this.reports.push(error),
     });
