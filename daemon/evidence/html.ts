@@ -21,8 +21,8 @@ export function html(strings: TemplateStringsArray, ...contents: readonly Conten
 function rendered(content: Content): string {
   if (content === null) return '';
   if (content instanceof Safe) return content.text;
-  if (typeof content === 'object') return content.map(rendered).join('');
-  return escaped(String(content));
+  // What comes out of JSON need not be what its type says.
+  return Array.isArray(content) ? content.map(rendered).join('') : escaped(String(content));
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {

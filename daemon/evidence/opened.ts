@@ -7,6 +7,8 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Checkpoint } from '../formats/checkpoint.ts';
 import { decodeEntry, type Entry } from '../formats/entry.ts';
 import { type EvidenceIndex, entryMember } from '../formats/evidence.ts';
+import type { Json, JsonObject } from '../formats/json.ts';
+import { permitOf } from '../formats/permit.ts';
 import type { Examination } from './examination.ts';
 
 /** An entry of the evidence that could be read. */
@@ -52,7 +54,10 @@ export function openEntries(ex: Examination, index: EvidenceIndex): OpenedEviden
 
 function decoded(ex: Examination, name: string, bytes: Uint8Array): Entry | null {
   try {
-    return decodeEntry(bytes);
+    const entry = decodeEntry(bytes);
+    // Its shape is checked here once, for everybody who looks into it later.
+    permitOf(entry);
+    return entry;
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     ex.fail(name, error.message, { field: error.at ?? null });
@@ -67,6 +72,10 @@ function folded(ex: Examination, id: string, own: readonly OpenedEntry[]): Decis
     ex.fail('evidence.json', `It has no readable entry of ${id.slice(0, 80)}.`, { field: '/entries' });
     return null;
   }
+  if (!isFirst(first.entry.data)) {
+    ex.fail(entryMember(first.index), 'It is not the first entry of a decision.', { field: '/data' });
+    return null;
+  }
   try {
     return foldDecision(own).decision;
   } catch (error) {
@@ -74,4 +83,50 @@ function folded(ex: Examination, id: string, own: readonly OpenedEntry[]): Decis
     ex.fail(entryMember(first.index), `The entries of the decision do not make one: ${why.slice(0, 200)}.`);
     return null;
   }
+}
+
+/** Whether `data` has the members of a decision's first entry, as far as everything here takes them for granted. */
+function isFirst({
+  action,
+  context,
+  authority,
+  enforcement,
+  risk,
+  gates,
+  gates_passed,
+  transitions,
+  policy,
+}: JsonObject): boolean {
+  return (
+    isObject(action) &&
+    isObject(action.payload) &&
+    (action.target === null || isObject(action.target)) &&
+    isObject(context) &&
+    isObject(enforcement) &&
+    isObject(risk) &&
+    isObject(authority) &&
+    (policy === null || isObject(policy)) &&
+    isList(authority.required, isGroup) &&
+    isList(enforcement.reasons, isText) &&
+    isList(risk.reasons, isText) &&
+    isList(gates, isObject) &&
+    isList(gates_passed, isText) &&
+    isList(transitions, isText)
+  );
+}
+
+function isGroup(value: Json): boolean {
+  return isObject(value) && isList(value.roles, isText);
+}
+
+function isList(value: Json | undefined, each: (one: Json) => boolean): boolean {
+  return Array.isArray(value) && value.every(each);
+}
+
+function isText(value: Json): boolean {
+  return typeof value === 'string';
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

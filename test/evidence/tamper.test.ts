@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Members, readArchive, writeArchive } from '../../daemon/evidence/archive.ts';
+import { renderReport } from '../../daemon/evidence/report.ts';
 import { type EvidenceTrust, type Verification, verifyEvidence } from '../../daemon/evidence/verify.ts';
 import { canonicalBytes, canonicalText } from '../../daemon/formats/canonical-json.ts';
 import { fromBase64, sha256Hex } from '../../daemon/formats/digest.ts';
@@ -347,6 +349,52 @@ describe('with digests made to fit, and no statement of the site', () => {
       hit: true,
     });
   });
+
+  it('entries of any shape are an answer, and a page that can be shown', async () => {
+    const names = [...members.keys()].filter((name) => /^entries\/.*\.json$/.test(name));
+    const part = fc.oneof(
+      fc.jsonValue({ maxDepth: 2 }),
+      fc.constant({ payload: {}, target: null }),
+      fc.constant({ reasons: [], required: [] }),
+    );
+    const member = fc.constantFrom(
+      'action',
+      'context',
+      'policy',
+      'gates',
+      'risk',
+      'authority',
+      'enforcement',
+      'transitions',
+      'act',
+      'signature',
+      'permit',
+      'detail',
+      'answer',
+      'principal',
+      'stops',
+      'breakglass',
+      'linked_to',
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...names),
+        fc.dictionary(member, part, { minKeys: 1, maxKeys: 3 }),
+        async (name, edits) => {
+          const found = await resealed(members, (files) =>
+            editEntry(files, name, (entry) => {
+              entry.data = { ...entry.data, ...(JSON.parse(JSON.stringify(edits)) as JsonObject) };
+            }),
+          );
+          expect(found.code).not.toBe(0);
+          expect(
+            renderReport(found, { made_at: '2026-11-21T08:00:00.000Z', sha256: '', trust: '' }),
+          ).toContain('</html>');
+        },
+      ),
+      { numRuns: 120 },
+    );
+  }, 120_000);
 
   it('somebody else’s log, in the same name, is signed by an unknown key', async () => {
     const dir = join(world.stage.dir, 'forged');
