@@ -96,6 +96,15 @@ describe('the section sync', () => {
     });
   });
 
+  it('names witnesses', () => {
+    const witnesses = [{ url: 'https://hq.example/w/', name: 'w1' }, { url: 'https://hq.example/' }];
+    expect(parse({ ...minimal, sync: { ...sync, witnesses } }).sync?.witnesses).toEqual([
+      { url: 'https://hq.example/w/', name: 'w1' },
+      { url: 'https://hq.example/', name: null },
+    ]);
+    expect(parse({ ...minimal, sync }).sync?.witnesses).toEqual([]);
+  });
+
   it.each([
     [{ upstrem: 'x' }, '/sync/upstrem', 'did you mean "upstream"?'],
     [{ limits: { files_bytes: 1 } }, '/sync/limits/files_bytes', 'did you mean "file_bytes"?'],
@@ -107,6 +116,16 @@ describe('the section sync', () => {
     [{ mirror: 'https://hq.example/repository' }, '/sync/mirror', 'slash'],
     [{ mirror: 'https://hq.exampel/repository/' }, '/sync/mirror', 'hq.example'],
     [{ upstream: 'https://elsewhere.example/' }, '/sync/upstream', 'hq.example'],
+    [{ witnesses: {} }, '/sync/witnesses', 'a list'],
+    [{ witnesses: [{ url: 'http://hq.example/w/' }] }, '/sync/witnesses/0/url', ''],
+    [{ witnesses: [{ url: 'https://elsewhere.example/' }] }, '/sync/witnesses/0/url', 'sync.hosts'],
+    [{ witnesses: [{ ulr: 'https://hq.example/' }] }, '/sync/witnesses/0/ulr', 'did you mean "url"?'],
+    [{ witnesses: [{ url: 'https://hq.example/w/', name: '../w' }] }, '/sync/witnesses/0/name', ''],
+    [
+      { witnesses: [{ url: 'https://hq.example/w/' }, { url: 'https://hq.example/w/', name: 'b' }] },
+      '/sync/witnesses',
+      'once',
+    ],
     [{ hosts: [] }, '/sync/hosts', ''],
     [{ hosts: ['hq.example', 'hq.example'] }, '/sync/hosts', ''],
     [{ hosts: ['*.example'] }, '/sync/hosts', ''],
