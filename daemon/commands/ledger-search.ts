@@ -10,7 +10,7 @@ import { formatCursor, parseCursor, parseSearch, type SearchParameters } from '.
 import { connect, openSite, parseLimit, type Site, type SiteOptions } from './access.ts';
 import { assertType } from './entry-type.ts';
 import { print, printJson, say } from './render/output.ts';
-import { moment, plain, table } from './render/text.ts';
+import { renderHits } from './render/search.ts';
 import { instantOf } from './since.ts';
 import { trustOf } from './site.ts';
 
@@ -181,27 +181,4 @@ function report({ entries, next, size, indexed }: FoundPage): void {
       `The index is being made: entries from ${indexed} on (of ${size}) may be missing. Search again later.`,
     );
   }
-}
-
-/** Found entries, one line each. */
-export function renderHits(hits: readonly SearchHit[]): string {
-  return table(
-    ['index', 'at', 'type', 'by', 'class', 'target', 'result', 'text'],
-    hits.map((hit) => [
-      String(hit.index),
-      moment(hit.at),
-      plain(hit.type),
-      plain(hit.actor.id ?? '-'),
-      plain(hit.class ?? '-'),
-      plain(hit.target ?? '-'),
-      plain(hit.result ?? '-'),
-      plain(shortened(hit.text ?? '')),
-    ]),
-  );
-}
-
-const TEXT_SHOWN = 60;
-
-function shortened(text: string): string {
-  return text.length <= TEXT_SHOWN ? text : `${text.slice(0, TEXT_SHOWN - 1)}…`;
 }

@@ -7,6 +7,7 @@ import { anchorLine } from './render/anchor.ts';
 import { backupLine, copyLine } from './render/copies.ts';
 import { integrityLine, keepingLine } from './render/keeping.ts';
 import { print, printJson } from './render/output.ts';
+import { searchLine } from './render/search.ts';
 import { count, instant, moment, paint, plain, rows } from './render/text.ts';
 import { witnessLine } from './render/witnesses.ts';
 
@@ -133,6 +134,7 @@ function facts(status: JsonObject): [string, string][] {
     ['anomalies', anomaliesLine(object(status.anomalies))],
     ['disk', diskLine(object(status.disk))],
     ['kept', keepingLine(object(object(status.host).retention))],
+    ['search', searchLine(object(object(status.host).search))],
     ['checked', integrityLine(object(object(status.host).integrity))],
     ['self-test', canaryLine(object(object(status.host).canary))],
     ['clock', clockLine(status)],

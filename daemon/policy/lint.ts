@@ -6,6 +6,7 @@ import { type Finding, placesOf } from './lint-finding.ts';
 import { incidentFindings } from './lint-incidents.ts';
 import { keyFindings } from './lint-keys.ts';
 import { principalFindings } from './lint-principals.ts';
+import { readingFindings } from './lint-reading.ts';
 import { routeFindings } from './lint-routes.ts';
 import { factorFindings, gateFindings, unusedFindings } from './lint-rules.ts';
 
@@ -24,6 +25,7 @@ export function lintBundle(bundle: Bundle): Finding[] {
     ...principalFindings(bundle),
     ...incidentFindings(bundle),
     ...breakglassFindings(bundle),
+    ...readingFindings(bundle),
     ...unusedFindings(bundle, places),
     ...keyFindings(bundle),
   ];
