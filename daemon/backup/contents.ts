@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { equalBytes, toHex } from '../formats/digest.ts';
@@ -6,7 +6,7 @@ import type { Json } from '../formats/json.ts';
 import { currentLog } from '../formats/log-keys.ts';
 import { leafHash } from '../formats/merkle.ts';
 import { encodeEntryBundle, entriesPath, TILE_WIDTH, tilePath, tilesForSize } from '../formats/tile.ts';
-import { errorCode, readBounded } from '../host/durable-file.ts';
+import { readBounded } from '../host/durable-file.ts';
 import { readLineage } from '../host/log-lineage.ts';
 import type { SitePaths } from '../host/site.ts';
 import { VERSION } from '../host/version.ts';
@@ -45,8 +45,8 @@ const FILES: readonly string[] = [
 ];
 /** Secret keys, and certificates that hold one. */
 const KEYS: readonly string[] = ['state/keys', 'state/tls'];
-/** Larger than any file that a site has; an archive file is the largest. */
-const FILE_MAX_BYTES = 1024 * 1024 * 1024;
+/** Larger files (the database of a closed log) are told in parts, so that memory stays flat. */
+const PART_BYTES = 32 * 1024 * 1024;
 const ROWS = 4_096;
 /** Bundles whose links are told at once. */
 const LINKED_BUNDLES = 64;
@@ -102,9 +102,10 @@ function* siteFiles(root: string, withKeys: boolean): Generator<Member> {
   const seen = new Set<string>();
   for (const place of withKeys ? [...FILES, ...KEYS] : FILES) {
     for (const path of filesUnder(root, place)) {
-      const bytes = seen.has(path) ? null : readIfThere(join(root, path));
+      if (seen.has(path)) continue;
       seen.add(path);
-      if (bytes !== null) yield { name: `site/${path}`, bytes };
+      if (lstatSync(join(root, path)).size > PART_BYTES) yield* partsOf(root, path);
+      else yield* wholeFile(root, path);
     }
   }
 }
@@ -119,16 +120,26 @@ function filesUnder(root: string, path: string): string[] {
 }
 
 /** A file of the outbox may be acknowledged and gone at any moment. */
-function readIfThere(path: string): Uint8Array | null {
+function* wholeFile(root: string, path: string): Generator<Member> {
   try {
-    return readBounded(path, FILE_MAX_BYTES);
+    yield { name: `site/${path}`, bytes: readBounded(join(root, path), PART_BYTES) };
   } catch (error) {
-    if (
-      error instanceof BoundaryError &&
-      (error.code === 'file.missing' || errorCode(error.cause) === 'ENOENT')
-    )
-      return null;
-    throw error;
+    if (!(error instanceof BoundaryError) || error.code !== 'file.missing') throw error;
+  }
+}
+
+function* partsOf(root: string, path: string): Generator<Member> {
+  const { O_NOFOLLOW, O_RDONLY } = constants;
+  const fd = openSync(join(root, path), O_RDONLY | O_NOFOLLOW);
+  try {
+    for (let n = 0; ; n++) {
+      const part = Buffer.alloc(PART_BYTES);
+      const length = readSync(fd, part, 0, PART_BYTES, n * PART_BYTES);
+      if (length === 0) return;
+      yield { name: `parts/${digits(n)}/${path}`, bytes: part.subarray(0, length) };
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -8,7 +8,7 @@ import { parseStrict } from '../formats/strict-json.ts';
  *
  *   backup.json                  what it is of, below
  *   checkpoint                   the signed head: with tile/…, the C2SP tile directory of the ledger
- *   site/…                       files of the site, under their paths in it
+ *   site/…                       files of the site, under their paths in it; large ones as parts/NNNNNN/…
  *   tables/NAME/NNNNNN.json      rows of the ledger's database but for entries and tiles, {"columns", "rows"}
  *   head.json                    the head store's row
  *   tile/L/…                     hash tiles

@@ -7,8 +7,8 @@ import { ageDecryption } from '../host/age.ts';
 import type { Member } from './contents.ts';
 import { malformedBackup } from './manifest.ts';
 
-/** The largest file that a backup holds is an archive file of a site. */
-const MEMBER_MAX_BYTES = 1024 * 1024 * 1024;
+/** The largest that a backup holds is a part of a file, or a page of rows. */
+const MEMBER_MAX_BYTES = 256 * 1024 * 1024;
 const MEMBERS_MAX = 10_000_000;
 /** Relative, no empty, dotted or hidden parts: a name can lead nowhere but below where it is put. */
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,254}(\/[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,254}){0,20}$/;

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { isHexDigest } from '../formats/digest.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
-import { makeDir, writeDurable } from '../host/durable-file.ts';
+import { appendDurable, makeDir, writeDurable } from '../host/durable-file.ts';
 import type { Member } from './contents.ts';
 import { LedgerBuilder } from './ledger-builder.ts';
 import { MANIFEST, type Manifest, malformedBackup, parseManifest } from './manifest.ts';
@@ -15,8 +15,8 @@ export interface UnpackTo {
   ledger: string;
   /** Names of secret files, which get mode 0600. */
   isSecret(path: string): boolean;
-  /** Another place for a file of the site, by its path in it; null: it is left out. */
-  placeOf(path: string): string | null;
+  /** The place of a file of the site, by its path in it. */
+  placeOf(path: string): string;
   onProgress?: (bytes: number) => void;
 }
 
@@ -49,8 +49,8 @@ export async function unpack(members: AsyncGenerator<Member>, to: UnpackTo): Pro
     for await (const member of members) {
       total += member.bytes.length;
       to.onProgress?.(total);
-      if (member.name.startsWith('site/')) putFile(member, to);
-      else if (member.name === 'checkpoint') checkpoint = Buffer.from(member.bytes).toString('utf8');
+      if (putFile(member, to)) continue;
+      if (member.name === 'checkpoint') checkpoint = Buffer.from(member.bytes).toString('utf8');
       else if (member.name === 'head.json') floorMs = floorOf(member.bytes);
       else if (!builder.take(member))
         throw malformedBackup(`it holds ${member.name}, which does not belong into one`);
@@ -64,18 +64,28 @@ export async function unpack(members: AsyncGenerator<Member>, to: UnpackTo): Pro
   return { manifest, checkpoint, floorMs };
 }
 
-function putFile({ name, bytes }: Member, { root, placeOf, isSecret }: UnpackTo): void {
-  const path = name.slice('site/'.length);
+/** Takes a file of the site, or the next part of one; false for anything else. */
+function putFile({ name, bytes }: Member, to: UnpackTo): boolean {
+  const [, part, path] = /^(?:site|parts\/([0-9]{6}))\/(.+)$/.exec(name) ?? [];
+  if (path === undefined) return false;
   if (!PLACES.test(path)) throw malformedBackup(`it holds the file ${path}, which does not belong into one`);
+  const place = placeFor(to, path);
+  const mode = to.isSecret(path) ? 0o600 : 0o644;
+  if (part === undefined) writeDurable(place, bytes, mode);
+  else appendDurable(place, bytes, mode);
+  return true;
+}
+
+/** Where a file goes; its directories are made. */
+function placeFor({ root, placeOf }: UnpackTo, path: string): string {
   const place = placeOf(path);
-  if (place === null) return;
   const directories = place.split('/').slice(0, -1);
   const mode = directories[0] === 'outbox' ? 0o770 : directories[0] === 'trust' ? 0o755 : 0o700;
   directories.reduce((above, name) => {
     makeDir(join(above, name), mode);
     return join(above, name);
   }, root);
-  writeDurable(join(root, place), bytes, isSecret(path) ? 0o600 : 0o644);
+  return join(root, place);
 }
 
 function floorOf(bytes: Uint8Array): number {
