@@ -32,26 +32,30 @@ export interface HeadSources {
 const DEPTH_MAX = 8;
 const FILES_MAX = 100_000;
 
+/** What was found in those places. */
+export interface FoundHeads {
+  /** Heads of the log that are signed by its keys. */
+  heads: KnownHead[];
+  /** Anchors of other logs, by other keys, or damaged. */
+  others: number;
+  /** Names of other logs that anchors claim to be of, unverified: a new log must not take one of them. */
+  origins: ReadonlySet<string>;
+}
+
 /**
- * Every signed head of the log in these places. Only signatures by its keys count; `others` counts the anchors of other logs
- * or by other keys. Throws `BoundaryError` `anchor.none` where there is not one anchor, `file.*`, `head.*`, `tiles.*`.
+ * Every signed head of the log in these places. Throws `BoundaryError` `anchor.none` where there is not one anchor,
+ * `file.*`, `head.*`, `tiles.*`.
  */
-export function knownHeads(sources: HeadSources, trust: LedgerTrust): { heads: KnownHead[]; others: number } {
+export function knownHeads(sources: HeadSources, trust: LedgerTrust): FoundHeads {
   const heads: KnownHead[] = [];
+  const origins = new Set<string>();
   let others = 0;
-  for (const place of sources.anchors) {
-    const files = anchorFiles(place, 0);
-    if (files.length === 0) {
-      throw new BoundaryError(
-        'anchor.none',
-        `There are no anchors in ${place}; nothing was restored. Name the directory that holds the *.anchor files.`,
-        { at: place },
-      );
-    }
-    for (const file of files) {
-      const head = anchorHeadOf(file, trust);
-      if (head === null) others++;
-      else heads.push(head);
+  for (const file of sources.anchors.flatMap(someAnchors)) {
+    const found = anchorHeadOf(file, trust);
+    if (typeof found !== 'string') heads.push(found);
+    else {
+      others++;
+      origins.add(found);
     }
   }
   if (sources.head !== null) heads.push(...storedHead(sources.head, trust));
@@ -59,7 +63,17 @@ export function knownHeads(sources: HeadSources, trust: LedgerTrust): { heads: K
     const { size, root } = TileReader.open(sources.copy, trust).head;
     heads.push({ size, root: toHex(root), where: sources.copy });
   }
-  return { heads, others };
+  return { heads, others, origins };
+}
+
+function someAnchors(place: string): string[] {
+  const files = anchorFiles(place, 0);
+  if (files.length > 0) return files;
+  throw new BoundaryError(
+    'anchor.none',
+    `There are no anchors in ${place}; nothing was restored. Name the directory that holds the *.anchor files.`,
+    { at: place },
+  );
 }
 
 /** A file that was named, whatever its name; in directories, those that are called anchors. */
@@ -80,14 +94,16 @@ function anchorFiles(path: string, depth: number): string[] {
   return found;
 }
 
-/** Null for an anchor that says nothing about this log: of another one, by another key, or damaged. */
-function anchorHeadOf(file: string, trust: LedgerTrust): KnownHead | null {
+/** For an anchor that says nothing about this log (of another one, by another key, damaged): the origin that it claims. */
+function anchorHeadOf(file: string, trust: LedgerTrust): KnownHead | string {
+  let origin = '';
   try {
     const { checkpoint } = parseAnchor(readBounded(file, ANCHOR_MAX_BYTES));
+    origin = checkpoint.slice(0, checkpoint.indexOf('\n'));
     const { size, root } = openCheckpoint(checkpoint, trust);
     return { size, root: toHex(root), where: file };
   } catch (error) {
-    if (error instanceof BoundaryError) return null;
+    if (error instanceof BoundaryError) return origin;
     throw error;
   }
 }

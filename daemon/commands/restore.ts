@@ -18,6 +18,7 @@ interface RestoreCommandOptions extends SiteOptions {
   withCopy?: string;
   acceptLoss?: boolean;
   sameLog?: boolean;
+  log?: string;
   actor?: string;
   reason?: string;
 }
@@ -51,6 +52,7 @@ export function restoreCommand(): Command {
     .option('--with-copy <dir>', 'the second copy of the ledger')
     .option('--accept-loss', 'go on although entries are lost that are known to have existed')
     .option('--same-log', 'go on in the same log, where that is safe')
+    .option('--log <n>', 'number of the new log, where the next one was given away already')
     .option('--actor <id>', 'who restores it, for the record')
     .option('--reason <text>', 'why, for the record')
     .addHelpText('after', HELP)
@@ -80,12 +82,20 @@ async function restore(file: string, options: RestoreCommandOptions): Promise<vo
     copy: options.withCopy ?? null,
     acceptLoss: options.acceptLoss === true,
     sameLog: options.sameLog === true,
+    logNumber: options.log === undefined ? null : parseLogNumber(options.log),
     actor: options.actor ?? null,
     reason: options.reason ?? null,
     ...(shown ? { onStep: (words: string) => void process.stderr.write(`${words} …\n`) } : {}),
   });
   if (options.json) printJson(report);
   else print(render(report));
+}
+
+function parseLogNumber(text: string): number {
+  if (/^([2-9]|[1-9]\d{1,5})$/.test(text)) return Number(text);
+  throw new BoundaryError('log.malformed', 'Write --log as a whole number from 2; nothing was restored.', {
+    at: '--log',
+  });
 }
 
 /** Null for what is no verdict about the backup: bad arguments, this machine's files. */

@@ -36,6 +36,8 @@ export interface RestoreOptions {
   copy: string | null;
   acceptLoss: boolean;
   sameLog: boolean;
+  /** Number of the new log; null: the next. */
+  logNumber: number | null;
   actor: string | null;
   reason: string | null;
   onStep?: (words: string) => void;
@@ -102,7 +104,7 @@ async function build(paths: SitePaths, options: RestoreOptions): Promise<Restore
   options.onStep?.('comparing with what is known elsewhere');
   const view = viewLedger(ledger, trust);
   try {
-    const { heads } = knownHeads({ ...options, anchors: anchorsOf(paths, options.anchors) }, trust);
+    const { heads, origins } = knownHeads({ ...options, anchors: anchorsOf(paths, options.anchors) }, trust);
     const judged = judgeHeads(view, heads);
     if (judged.beyond !== null && !options.acceptLoss) throw lostTail(view, judged.beyond);
     if (options.sameLog) assertAtHead(view, judged, manifest.keys);
@@ -110,7 +112,7 @@ async function build(paths: SitePaths, options: RestoreOptions): Promise<Restore
     const restored = { ...common.restored, from_copy: fromCopy };
     if (options.sameLog)
       return { ...common, restored, ...(await keepLog(paths, unpacked, view, contents, trust)) };
-    const next = { paths, unpacked, view, contents, logs, judged, fromCopy, options };
+    const next = { paths, unpacked, view, contents, logs, judged, fromCopy, origins, options };
     return { ...common, restored, ...(await goOn(next)) };
   } finally {
     view.close();

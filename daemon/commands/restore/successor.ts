@@ -32,6 +32,8 @@ export interface Successor {
   logs: readonly LogLineage[];
   judged: HeadJudgement;
   fromCopy: number;
+  /** Names of logs that are known to be taken. */
+  origins: ReadonlySet<string>;
   options: RestoreOptions;
 }
 
@@ -47,10 +49,9 @@ export async function goOn(
 ): Promise<Pick<RestoreReport, 'log' | 'missing' | 'carried' | 'former'>> {
   const { paths, view, contents, logs, judged, fromCopy, options } = next;
   const { manifest, floorMs } = contents;
-  const n = logs.length + 1;
-  const origin = `${manifest.site}/ledger/${n}`;
+  const origin = freeOrigin(next);
   const kek = findKek(loadConfig(paths.root).secrets);
-  const former = keepFormer(next, n - 1);
+  const former = keepFormer(next, logs.length);
   const { vkey } = createSigningKey(join(paths.keys, LEDGER_KEY), origin, kek);
   createSealingKey(join(paths.keys, SEALING_KEY), kek);
   const head = { origin: view.origin, size: view.size, root: toHex(view.root()) };
@@ -87,6 +88,18 @@ export async function goOn(
   nameInPolicy(paths.trust, logs, vkey);
   await setUpTls(paths, manifest.site, now, kek);
   return { log: { origin, vkey, is_new: true }, missing, carried, former };
+}
+
+/**
+ * The new log's name. Logs that began from the same backup before, and are lost, had names too: what anchors claim to be of
+ * is left out.
+ */
+function freeOrigin({ logs, origins, contents, options }: Successor): string {
+  const name = (n: number): string => `${contents.manifest.site}/ledger/${n}`;
+  const taken = new Set([...origins, ...logs.map(({ origin }) => origin)]);
+  let n = options.logNumber ?? logs.length + 1;
+  while (taken.has(name(n))) n++;
+  return name(n);
 }
 
 /** Moves the old log to `state/former/<n>`, with the keys of its envelopes. Returns the path inside the site. */
