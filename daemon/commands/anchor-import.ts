@@ -78,7 +78,7 @@ function expand(path: string, site: Site): string[] {
     .filter((entry) => entry.isFile() && /\.note$/.test(entry.name))
     .map(({ name }) => join(path, name))
     .filter((file) => [null, own].includes(logIn(file)?.slice(0, own.length) ?? null))
-    .sort();
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (names.length <= MOST_FILES) return names;
   throw new BoundaryError(
     'cosignature.too_many',
