@@ -116,11 +116,15 @@ function mentionsIn(view: LedgerView, id: string): number[] {
   const needle = uniquePart(id);
   const own = `"stream":"${id}"`;
   const found: number[] = [];
-  for (let from = view.stream(id)[0]?.index ?? view.size; from < view.size; from += PAGE)
-    for (const { index, bytes } of view.entries(from, PAGE)) {
+  let next = view.stream(id)[0]?.index ?? view.size;
+  while (next < view.size) {
+    const entries = view.entries(next, PAGE);
+    for (const { index, bytes } of entries) {
       const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       if (text.includes(needle) && !text.includes(own)) found.push(index);
     }
+    next = (entries.at(-1)?.index ?? view.size) + 1;
+  }
   return found;
 }
 

@@ -222,3 +222,78 @@ describe.skipIf(!has('tar') || !has('sha256sum'))('by hand, with tar and sha256s
     expect(spawnSync('sha256sum', ['--strict', '-c', 'SHA256SUMS'], { cwd: dir }).status).not.toBe(0);
   }, 60_000);
 });
+
+describe('later on', () => {
+  const people = (person: string): string[] => [
+    '--key',
+    join(world.stage.paths.publisher, 'people', person),
+    '--yes',
+  ];
+  const done = async (...words: string[]): Promise<string> => {
+    const ran = await world.stage.holdfast(...words);
+    expect(ran.stderr + ran.code).toMatch(/0$/);
+    return ran.stdout;
+  };
+
+  it('witnesses vouch for the history, and a quorum can be asked for', async () => {
+    const at = (name: string): string => join(world.stage.dir, name);
+    const policy = join(world.stage.paths.trust, 'tlog-policy');
+    await done('anchor', 'witness-key', at('w1.key'), '--name', 'witness.example/w1', '--unprotected');
+    const own = readFileSync(policy, 'utf8').replace(/^quorum.*$/m, '');
+    const asking = `${own}witness w1 ${readFileSync(at('w1.key.pub'), 'utf8').trim()}\nquorum w1\n`;
+    writeFileSync(at('quorum'), asking);
+    const verify = (file: string) =>
+      world.stage.holdfast('evidence', 'verify', file, '--trust', world.trust, '--policy', at('quorum'));
+    const before = await verify((await world.export(id('firmware'))).file);
+    expect({ code: before.code, word: before.stdout.split('  ')[0] }).toEqual({
+      code: 12,
+      word: 'NOT COSIGNED',
+    });
+    for (const name of ['anchors', 'cosigned']) mkdirSync(at(name));
+    await done('anchor', 'export', '-o', at('anchors'));
+    const state = ['--key', at('w1.key'), '--state', at('w1.sqlite'), '--trust', world.trust, '--first-seen'];
+    await done('anchor', 'cosign', at('anchors'), ...state, '-o', at('cosigned'));
+    writeFileSync(policy, asking);
+    await done('anchor', 'import', ...readdirSync(at('cosigned')).map((name) => join(at('cosigned'), name)));
+    const after = await verify((await world.export(id('firmware'))).file);
+    expect(after.stdout + after.code).toMatch(
+      /^HOLDS[\s\S]*the quorum of witnesses cosigned this history[\s\S]*0$/,
+    );
+    expect(after.stdout).not.toContain('No witness vouches');
+  }, 120_000);
+
+  it('a value that was destroyed is said to be, and everything else still holds', async () => {
+    await done(
+      'decision',
+      'shred',
+      id('network'),
+      '--field',
+      'psk',
+      '--reason',
+      'erasure request',
+      ...people('dave'),
+    );
+    const { file, ran } = await world.export(id('network'), '--show', 'psk');
+    expect(ran.stderr).toContain('Not shown: psk');
+    const found = await verified(file);
+    expect(found).toMatchObject({ exit: 0, findings: [], replay: { verdict: 'as_far_as_disclosed' } });
+    expect(found.replay.hidden).toEqual(['the value of payload.psk (destroyed)']);
+    expect(found.evidence.entries.map(({ type }) => type)).toContain('envelope.shredded');
+  }, 60_000);
+
+  it('the ledger has another key, and an old trust file leads to it', async () => {
+    const { file: old } = await world.export(id('firmware'));
+    await done('keys', 'rotate', 'ledger', '--reason', 'yearly');
+    const { file } = await world.export(id('firmware'));
+    const followed = await verified(file);
+    expect(followed).toMatchObject({ exit: 0, findings: [] });
+    expect(followed.unproved.join(' ')).toContain('the trust file is older than the key');
+    const trust = join(world.stage.dir, 'new-trust.json');
+    await done('site', 'export-trust', trust);
+    for (const one of [old, file]) {
+      const ran = await world.stage.holdfast('evidence', 'verify', one, '--trust', trust);
+      expect(ran.stdout + ran.code).toMatch(/^HOLDS[\s\S]*0$/);
+      expect(ran.stdout).not.toContain('older than the key');
+    }
+  }, 60_000);
+});

@@ -25,9 +25,13 @@ export class EvidenceWorld {
 
   static async make(): Promise<EvidenceWorld> {
     const world = new EvidenceWorld();
-    await makeSite(world.stage, new Silent());
-    const exported = await world.stage.holdfast('site', 'export-trust', world.trust);
-    if (exported.code !== 0) throw new Error(exported.stderr);
+    try {
+      await makeSite(world.stage, new Silent());
+      done(await world.stage.holdfast('site', 'export-trust', world.trust));
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
     return world;
   }
 

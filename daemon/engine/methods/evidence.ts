@@ -31,7 +31,9 @@ export function mentionedIn({ ledger }: EngineState, { args }: EngineCall): Engi
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     return text.includes(needle) && !text.includes(own) ? index : [];
   });
-  const next = entries.length < LOOKED_THROUGH ? null : from + entries.length;
+  // Closed segments may lie in archives: fewer entries than asked for are not yet the end.
+  const last = entries.at(-1)?.index ?? ledger.size;
+  const next = last + 1 < ledger.size ? last + 1 : null;
   return reply(200, { found, next } satisfies Mentions);
 }
 
