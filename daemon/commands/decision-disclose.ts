@@ -8,6 +8,7 @@ import { writeSecretFile } from '../host/secret-file.ts';
 import { actorForRecord, connect, openSite, parseDecisionId, readText, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { ownTrust } from './permit.ts';
+import { assertFree } from './permit-file.ts';
 import { print, printJson } from './render/output.ts';
 import { paint, plain, rows } from './render/text.ts';
 import { readLogTrust } from './trust.ts';
@@ -48,6 +49,8 @@ export function discloseCommand(): Command {
     .addHelpText('after', HELP)
     .action(async (id: string, options: DiscloseOptions) => {
       if (options.field === undefined) throw noField();
+      // Before the read is on record.
+      if (options.out !== undefined) assertFree(options.out);
       const site = openSite(options);
       const actor = actorForRecord(options.actor, site);
       const client = connect(site, 'operator');
