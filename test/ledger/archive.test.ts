@@ -71,6 +71,19 @@ describe('an archived segment', () => {
     );
   }, 60_000);
 
+  test('verifies when the first entries of the log are among them', async () => {
+    const ledger = create(files);
+    commitStreams(
+      ledger,
+      Array.from({ length: 300 }, (_, at) => `dec_${at}`),
+    );
+    archive(ledger, 0, 256);
+    storeHead(files, ledger);
+    ledger.close();
+    const report = await verifyLedger({ ledgerPath: files.ledger, headPath: files.head, trust: TRUST });
+    expect(report.findings).toEqual([]);
+  });
+
   test('is said to be elsewhere once its file was carried off', () => {
     const ledger = create(files);
     commitStreams(
