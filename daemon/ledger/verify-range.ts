@@ -91,14 +91,14 @@ export class RangeVerifier {
   #verify(range: Range, result: RangeResult): void {
     const notes = this.#notes.all(range.from, range.to);
     const tiles = this.#storedTiles(range);
-    const hashes: string[] = [];
+    const texts: (string | null)[] = [];
     let tile = new TileNodes();
     let next = range.from;
     let nextNote = 0;
     for (const [idx, prevIdx, text] of this.#entries.range(range.from, range.to)) {
       if (idx !== next) break;
-      hashes.push(text === null ? DARK : sha256Hex(text));
-      const defect = text === null ? null : this.#entryDefect(idx, prevIdx, text, range.from, hashes);
+      texts.push(text);
+      const defect = text === null ? null : this.#entryDefect(idx, prevIdx, text, range.from, texts);
       if (defect !== null) result.findings.push(tampered('entry', `entries[${idx}]`, defect, idx));
       const leaf = text === null ? storedLeaf(tiles, idx) : this.#leafHash(text);
       if (leaf === null) break;
@@ -127,7 +127,7 @@ export class RangeVerifier {
     prevIdx: number | null,
     text: string,
     from: number,
-    hashes: readonly string[],
+    texts: readonly (string | null)[],
   ): string | null {
     const entry = scanEntry(text, this.#types) ?? this.#decode(idx);
     if (typeof entry === 'string') return entry;
@@ -137,7 +137,7 @@ export class RangeVerifier {
       return entry.seq === 0 ? null : 'it is not the first of its stream and names no predecessor';
     if (entry.seq === 0 || prevIdx >= idx || prevIdx < 0)
       return `it cannot have entry ${prevIdx} as predecessor`;
-    const before = prevIdx < from ? this.#placeEarlier(prevIdx) : hashes[prevIdx - from];
+    const before = prevIdx < from ? this.#placeEarlier(prevIdx) : hashOf(texts[prevIdx - from]);
     // What it follows lies elsewhere, known by the hash of its leaf only, which is another one.
     if (before === DARK) return null;
     if (before !== entry.prev) return `its prev is not the hash of entry ${prevIdx}`;
@@ -210,6 +210,11 @@ export class RangeVerifier {
 
 /** Stands for the hash of an entry whose text is not here. */
 const DARK = '';
+
+/** The hash of an entry's text, made when a later entry of its stream asks for it: of most streams of a busy site none ever does. */
+function hashOf(text: string | null | undefined): string | undefined {
+  return text === null ? DARK : text === undefined ? undefined : sha256Hex(text);
+}
 
 /** Entries of a tile whose hash is another than the stored one. */
 function otherLeaves(n: number, stored: Uint8Array, tile: TileNodes): number[] {
