@@ -1,6 +1,7 @@
 import {
   type Comparison,
   compareWith,
+  compareWithClosed,
   judgePile,
   type PileHead,
   type PileJudgement,
@@ -9,7 +10,8 @@ import {
 import { anchorHead } from '../formats/anchor.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { isUnknownSigner, openCheckpoint } from '../formats/checkpoint.ts';
-import { logOf } from '../formats/log-keys.ts';
+import { fromHex } from '../formats/digest.ts';
+import { type LogLineage, logOf } from '../formats/log-keys.ts';
 import type { VerifyReport } from '../ledger/verify.ts';
 import type { AnchorPile } from './anchor-files.ts';
 import { firstDifference, type OpenedTree } from './anchor-ledger.ts';
@@ -31,6 +33,19 @@ export interface LogVerdict {
   pile: PileJudgement;
   /** Against the ledger; null when there is none of this log, or it cannot be opened. */
   comparison: Comparison | null;
+  /** Of a log that another goes on for since a restore; null for all others. */
+  closed: ClosedLog | null;
+}
+
+/** Where a log was closed, and what the anchors know beyond. */
+export interface ClosedLog {
+  size: number;
+  /** The log that goes on for it. */
+  by: string;
+  /** The largest head behind it: what lies in between was lost. */
+  lost: PileHead | null;
+  /** Files that know another tree of that size. */
+  other: string[];
 }
 
 export interface AnchorVerdict {
@@ -88,7 +103,10 @@ export function judgeAnchors(
   });
   const byLog = Map.groupBy(signed, ({ anchor }) => anchorHead(anchor).origin);
   const logs = [...byLog].map(([origin, pile]) =>
-    judgeLog(origin, pile, ledger?.origin === origin ? ledger.tree : null),
+    judgeLog(origin, pile, {
+      tree: ledger?.origin === origin ? ledger.tree : null,
+      closed: closureOf(trust.logs, origin, pile),
+    }),
   );
   const codes = [...logs, ...refused].map(({ code }) => code);
   const ledgerVerdict = ledger === null ? null : ledgerVerdictOf(ledger);
@@ -122,22 +140,39 @@ function refusalOf({ from, anchor }: SignedAnchor, trust: VerifiedFiles['trust']
   }
 }
 
-function judgeLog(origin: string, pile: readonly SignedAnchor[], tree: OpenedTree | null): LogVerdict {
+function judgeLog(
+  origin: string,
+  pile: readonly SignedAnchor[],
+  { tree, closed }: { tree: OpenedTree | null; closed: ClosedLog | null },
+): LogVerdict {
   const judged = judgePile(pile);
   const comparison = tree === null ? null : compareWith(tree, pile);
-  return {
-    origin,
-    code: codeOf(judged, comparison),
-    anchors: pile.length,
-    pile: judged,
-    comparison,
-  };
+  const code = codeOf(judged, comparison, closed);
+  return { origin, code, anchors: pile.length, pile: judged, comparison, closed };
 }
 
-function codeOf({ fork, unproven, unlinked }: PileJudgement, comparison: Comparison | null): number {
-  if (fork !== null || unproven.length > 0 || (comparison !== null && comparison.diverges !== null))
-    return EXIT.tampered;
-  if (comparison !== null && comparison.ahead !== null) return EXIT.rolledBack;
+/** What the lineage says of a log that was left behind by a restore. */
+function closureOf(
+  logs: readonly LogLineage[],
+  origin: string,
+  pile: readonly SignedAnchor[],
+): ClosedLog | null {
+  const next = logs.find(({ succeeds }) => succeeds?.origin === origin);
+  if (next?.succeeds === undefined) return null;
+  const { size, root } = next.succeeds;
+  return { size, by: next.origin, ...compareWithClosed({ size, root: fromHex(root) }, pile) };
+}
+
+function codeOf(
+  { fork, unproven, unlinked }: PileJudgement,
+  comparison: Comparison | null,
+  closed: ClosedLog | null,
+): number {
+  const diverges = comparison !== null && comparison.diverges !== null;
+  const other = closed !== null && closed.other.length > 0;
+  if (fork !== null || unproven.length > 0 || diverges || other) return EXIT.tampered;
+  const ahead = comparison !== null && comparison.ahead !== null;
+  if (ahead || (closed !== null && closed.lost !== null)) return EXIT.rolledBack;
   // A ledger links what the pile itself does not.
   return comparison === null && unlinked.length > 0 ? EXIT.uncovered : EXIT.done;
 }

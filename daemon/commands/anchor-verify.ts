@@ -117,7 +117,7 @@ function document(verdict: AnchorVerdict) {
   };
 }
 
-function logDocument({ origin, code, anchors, pile, comparison }: LogVerdict) {
+function logDocument({ origin, code, anchors, pile, comparison, closed }: LogVerdict) {
   const { newest, heads, fork, unproven, unlinked } = pile;
   return {
     origin,
@@ -132,6 +132,9 @@ function logDocument({ origin, code, anchors, pile, comparison }: LogVerdict) {
       comparison === null
         ? null
         : { ...comparison, ahead: comparison.ahead === null ? null : headDocument(comparison.ahead) },
+    ...(closed === null
+      ? {}
+      : { closed: { ...closed, lost: closed.lost === null ? null : headDocument(closed.lost) } }),
   };
 }
 

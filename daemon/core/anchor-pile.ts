@@ -182,6 +182,26 @@ export function compareWith(tree: ComparedTree, pile: readonly SignedAnchor[]): 
   };
 }
 
+/** Where a log was closed: nothing of it that comes after counts any more. */
+export interface ClosedHead {
+  size: number;
+  root: Uint8Array;
+}
+
+/** How a pile stands to a log that was closed: anchors of more than that, and of another tree of that size. */
+export function compareWithClosed(
+  closed: ClosedHead,
+  pile: readonly SignedAnchor[],
+): { lost: PileHead | null; other: string[] } {
+  const claims = pile.flatMap((one) => claimsOf(one));
+  const behind = claims.filter(({ size }) => size > closed.size).sort((a, b) => b.size - a.size)[0];
+  const other = claims.filter(({ size, root }) => size === closed.size && !equalBytes(root, closed.root));
+  return {
+    lost: behind === undefined ? null : { size: behind.size, root: behind.root, signed: [behind.from] },
+    other: other.map(({ from }) => from),
+  };
+}
+
 interface Claim {
   size: number;
   root: Uint8Array;

@@ -1,5 +1,11 @@
 import type { JsonObject } from '../../formats/json.ts';
-import type { AnchorVerdict, LedgerVerdict, LogVerdict, RefusedAnchor } from '../anchor-judgement.ts';
+import type {
+  AnchorVerdict,
+  ClosedLog,
+  LedgerVerdict,
+  LogVerdict,
+  RefusedAnchor,
+} from '../anchor-judgement.ts';
 import { type Countersignature, countersignatureWords } from '../countersignature.ts';
 import { count, fitted, folded, instant, paint, plain, type Style } from './text.ts';
 
@@ -54,10 +60,11 @@ function sayLog(log: LogVerdict, ledger: LedgerVerdict | null): string[] {
     sentences.push(
       `The proof in ${files(pile.unproven)} does not add up: the file was damaged on its way, or the site signed two histories.`,
     );
+  if (log.closed !== null) sentences.push(...closedWords(log.closed));
   if (comparison !== null) sentences.push(...comparisonWords(log, ledger));
   else if (pile.fork === null && pile.unlinked.length === 0 && pile.unproven.length === 0)
     sentences.push(`All belong to the same history, up to ${entries(pile.newest.size)}.`);
-  else if (pile.unlinked.length > 0)
+  else if (pile.fork === null && pile.unlinked.length > 0)
     sentences.push(
       `Nothing here links ${count(pile.unlinked.length, 'anchor')} (of ${pile.unlinked
         .slice(0, NAMED)
@@ -67,6 +74,17 @@ function sayLog(log: LogVerdict, ledger: LedgerVerdict | null): string[] {
         )} entries) to the newest: those in between are missing. Bring them, or a copy of the ledger.`,
     );
   return sentences.map((sentence) => folded(sentence));
+}
+
+function closedWords({ size, by, lost, other }: ClosedLog): string[] {
+  const words = [`It was closed at ${entries(size)} and goes on as ${plain(by)} since a restore.`];
+  if (other.length > 0)
+    words.push(`${files(other)} knows another tree of that size: what was restored is not what was lost.`);
+  if (lost !== null)
+    words.push(
+      `${files(lost.signed)} knows ${entries(lost.size)}: at least ${entries(lost.size - size)} were lost in the restore. The entry backup.restored of the new log should say so.`,
+    );
+  return words;
 }
 
 function forkWords({ origin, pile: { fork } }: LogVerdict): string {
