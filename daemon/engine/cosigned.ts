@@ -1,4 +1,5 @@
 import { type CosignedData, cosignatureOf, keyName } from '../core/cosigned.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { mergeNotes } from '../formats/cosignature.ts';
 import { decodeEntry } from '../formats/entry.ts';
 import { meetsQuorum, type TlogPolicy } from '../formats/tlog-policy.ts';
@@ -35,7 +36,9 @@ export function newestCosigned(kept: Kept, policy: TlogPolicy, above = 0): Cosig
     const [first] = rows;
     if (first === undefined || cosignatureOf(first.id).size <= above) return null;
     const believed = rows.flatMap(({ id }) => known.get(cosignatureOf(id).key) ?? []);
-    if (believed.length > 0 && meetsQuorum(policy, new Set(believed))) return headOf(kept, rows);
+    const isBelieved = believed.length > 0 && meetsQuorum(policy, new Set(believed));
+    const head = isBelieved ? headOf(kept, rows) : null;
+    if (head !== null) return head;
   }
   return null;
 }
@@ -62,16 +65,26 @@ function bySize(rows: readonly StandingRow[]): StandingRow[][] {
   return groups;
 }
 
-function headOf({ ledger }: Kept, rows: readonly StandingRow[]): CosignedHead {
+/** Null where the entries were carried off with their archive: then only that can tell. */
+function headOf(kept: Kept, rows: readonly StandingRow[]): CosignedHead | null {
   const entries = [...new Set(rows.map(({ first_idx }) => first_idx))].sort((a, b) => a - b);
-  const data = entries.map((index) => {
+  const data = entries.map((index) => cosignedIn(kept, index));
+  if (data.includes(null)) return null;
+  const whole = data.filter((one) => one !== null);
+  return {
+    size: whole[0]?.size ?? 0,
+    note: mergeNotes(whole.map(({ note }) => note)),
+    witnesses: whole.flatMap(({ cosignatures }) => cosignatures),
+  };
+}
+
+function cosignedIn({ ledger }: Kept, index: number): CosignedData | null {
+  try {
     const bytes = ledger.entry(index);
     if (bytes === null) throw new Error(`cosigned: entry ${index} does not exist`);
     return decodeEntry(bytes).data as unknown as CosignedData;
-  });
-  return {
-    size: data[0]?.size ?? 0,
-    note: mergeNotes(data.map(({ note }) => note)),
-    witnesses: data.flatMap(({ cosignatures }) => cosignatures),
-  };
+  } catch (error) {
+    if (error instanceof BoundaryError && error.code.startsWith('archive.')) return null;
+    throw error;
+  }
 }
