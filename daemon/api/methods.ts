@@ -1,11 +1,10 @@
 import { Type } from 'typebox';
 import type { Problem } from '../engine/protocol.ts';
-import { parseTilePath } from '../formats/tile.ts';
 import { ANCHOR_METHODS } from './anchor-methods.ts';
 import { ANOMALY_METHODS } from './anomaly-methods.ts';
 import { BACKUP_METHODS } from './backup-methods.ts';
 import { BREAKGLASS_METHODS } from './breakglass-methods.ts';
-import { COSIGNATURE_METHODS, Cosigned } from './cosignature-methods.ts';
+import { COSIGNATURE_METHODS } from './cosignature-methods.ts';
 import { ENVELOPE_METHODS } from './envelope-methods.ts';
 import { EVIDENCE_METHODS } from './evidence-methods.ts';
 import { INCIDENT_METHODS } from './incident-methods.ts';
@@ -25,12 +24,6 @@ const closed = { additionalProperties: false } as const;
 const byId = Type.Object({ id: schema.DecisionId }, closed);
 const byPermit = Type.Object({ id: schema.PermitId }, closed);
 const wait = { wait: Type.Optional(schema.Wait) };
-
-/** C2SP tlog-tiles names a tile by its path, the engine by level, number and width. */
-function tileArgs({ path = '', ...query }: Record<string, string>): Record<string, string> {
-  const { level, n, width } = parseTilePath(`tile/${path}`);
-  return { ...query, level: level === null ? 'entries' : String(level), n: String(n), width: String(width) };
-}
 
 const DAEMON = ['request', 'redeem', 'operator'] as const;
 const EVERYWHERE = ['request', 'redeem', 'operator', 'gateway'] as const;
@@ -289,55 +282,6 @@ export const METHODS: readonly Method[] = [
     summary: 'Prometheus text format.',
     sockets: ['operator', 'gateway'],
     http: { verb: 'GET', path: '/metrics' },
-    reply: 'text',
-  },
-  {
-    name: 'ledger.checkpoint',
-    kind: 'engine',
-    summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).',
-    sockets: ['redeem', 'operator'],
-    http: { verb: 'GET', path: '/v1/ledger/checkpoint' },
-    query: Type.Object({ cosigned: Type.Optional(Cosigned) }, closed),
-    reply: 'text',
-  },
-  {
-    name: 'ledger.tile',
-    kind: 'engine',
-    summary: 'A Merkle tile or entry bundle (C2SP tlog-tiles); the prefix of the log is /v1/ledger.',
-    sockets: OPERATOR,
-    http: { verb: 'GET', path: '/v1/ledger/tile/{path+}' },
-    path: Type.Object(
-      { path: Type.String({ maxLength: 64, description: 'L/N[.p/W] or entries/N[.p/W]' }) },
-      closed,
-    ),
-    query: Type.Object({ read: Type.Optional(schema.Read) }, closed),
-    args: tileArgs,
-    reply: 'bytes',
-  },
-  {
-    name: 'ledger.entries',
-    kind: 'engine',
-    summary: 'Entries in ledger order.',
-    sockets: OPERATOR,
-    http: { verb: 'GET', path: '/v1/ledger/entries' },
-    query: Type.Object(
-      {
-        from: Type.Optional(schema.Index),
-        limit: Type.Optional(schema.Limit),
-        read: Type.Optional(schema.Read),
-      },
-      closed,
-    ),
-    reply: reply.Entries,
-  },
-  {
-    name: 'ledger.proof',
-    kind: 'engine',
-    summary: 'An entry with its inclusion proof and checkpoint (C2SP tlog-proof).',
-    sockets: ['redeem', 'operator'],
-    http: { verb: 'GET', path: '/v1/ledger/proof/{index}' },
-    path: Type.Object({ index: schema.Index }, closed),
-    query: Type.Object({ cosigned: Type.Optional(Cosigned), read: Type.Optional(schema.Read) }, closed),
     reply: 'text',
   },
   {

@@ -1,7 +1,9 @@
 import { Type } from 'typebox';
+import { parseTilePath } from '../formats/tile.ts';
+import { Cosigned } from './cosignature-methods.ts';
 import type { Method } from './method.ts';
 import * as reply from './replies.ts';
-import { DecisionId, Environment, Limit } from './schemas.ts';
+import { DecisionId, Environment, Index, Limit, Read } from './schemas.ts';
 
 /*
  * Rows of the method table about reading what the ledger holds.
@@ -10,6 +12,12 @@ import { DecisionId, Environment, Limit } from './schemas.ts';
 const closed = { additionalProperties: false } as const;
 const uuidv7 = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
 const position = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
+/** C2SP tlog-tiles names a tile by its path, the engine by level, number and width. */
+function tileArgs({ path = '', ...query }: Record<string, string>): Record<string, string> {
+  const { level, n, width } = parseTilePath(`tile/${path}`);
+  return { ...query, level: level === null ? 'entries' : String(level), n: String(n), width: String(width) };
+}
 
 const DisclosureBody = Type.Object(
   {
@@ -94,5 +102,54 @@ export const READING_METHODS: readonly Method[] = [
     http: { verb: 'POST', path: '/v1/ledger/disclose' },
     body: DisclosureBody,
     reply: reply.Anything,
+  },
+  {
+    name: 'ledger.checkpoint',
+    kind: 'engine',
+    summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).',
+    sockets: ['redeem', 'operator'],
+    http: { verb: 'GET', path: '/v1/ledger/checkpoint' },
+    query: Type.Object({ cosigned: Type.Optional(Cosigned) }, closed),
+    reply: 'text',
+  },
+  {
+    name: 'ledger.tile',
+    kind: 'engine',
+    summary: 'A Merkle tile or entry bundle (C2SP tlog-tiles); the prefix of the log is /v1/ledger.',
+    sockets: ['operator'],
+    http: { verb: 'GET', path: '/v1/ledger/tile/{path+}' },
+    path: Type.Object(
+      { path: Type.String({ maxLength: 64, description: 'L/N[.p/W] or entries/N[.p/W]' }) },
+      closed,
+    ),
+    query: Type.Object({ read: Type.Optional(Read) }, closed),
+    args: tileArgs,
+    reply: 'bytes',
+  },
+  {
+    name: 'ledger.entries',
+    kind: 'engine',
+    summary: 'Entries in ledger order.',
+    sockets: ['operator'],
+    http: { verb: 'GET', path: '/v1/ledger/entries' },
+    query: Type.Object(
+      {
+        from: Type.Optional(Index),
+        limit: Type.Optional(Limit),
+        read: Type.Optional(Read),
+      },
+      closed,
+    ),
+    reply: reply.Entries,
+  },
+  {
+    name: 'ledger.proof',
+    kind: 'engine',
+    summary: 'An entry with its inclusion proof and checkpoint (C2SP tlog-proof).',
+    sockets: ['redeem', 'operator'],
+    http: { verb: 'GET', path: '/v1/ledger/proof/{index}' },
+    path: Type.Object({ index: Index }, closed),
+    query: Type.Object({ cosigned: Type.Optional(Cosigned), read: Type.Optional(Read) }, closed),
+    reply: 'text',
   },
 ];
