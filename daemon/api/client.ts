@@ -3,7 +3,6 @@ import type { DecisionStatus } from '../core/decision.ts';
 import type { ProvenEntry } from '../formats/approval-request.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
-import type { AnchorChain, CarriedAlong, ExportedAnchor } from './client-anchors.ts';
 import type {
   ActionBody,
   BreakglassSession,
@@ -26,20 +25,8 @@ import type {
   SiteTime,
   SuspendedKey,
 } from './client-bodies.ts';
-import type { ImportedCosignatures } from './client-cosignatures.ts';
-import type {
-  DisclosedFields,
-  DiscloseFieldsBody,
-  EnvelopeChangeBody,
-  EnvelopeChanged,
-  EnvelopeKeyRotated,
-  EnvelopeView,
-} from './client-envelopes.ts';
-import type { ClientTls } from './client-identity.ts';
-import type { LedgerKeysReply, RotatedLedgerKey, RotateKeyBody } from './client-keys.ts';
-import type { Disclosed, DisclosureBody, FoundPage, SearchCall } from './client-reading.ts';
-import type { CarriedArchive, HoldBody, PruneReport, RetentionState } from './client-retention.ts';
-import { ApiProblem, type Call, type CallOptions, jsonOf, Transport } from './client-transport.ts';
+import { part, RecordsClient } from './client-records.ts';
+import { ApiProblem, type Call, type CallOptions } from './client-transport.ts';
 import { durationMs } from './duration.ts';
 
 export type * from './client-anchors.ts';
@@ -52,33 +39,18 @@ export type * from './client-reading.ts';
 export type * from './client-retention.ts';
 export { ApiProblem, ApiUnreachable, type CallOptions, type UnreachableReason } from './client-transport.ts';
 
-/** Beyond a long-poll's own time: how long the answer may take to come. */
-const DEFAULT_TIMEOUT_MS = 30_000;
-
 /**
  * Client of one socket of the daemon or the gateway. Connections are kept alive and reused; `close` drops them.
  *
  * Every method throws `ApiProblem` when the server says no, and `ApiUnreachable` when no answer came.
  */
-export class ApiClient {
-  readonly socketPath: string;
-  readonly #transport: Transport;
-
-  constructor(options: { socketPath: string; timeoutMs?: number; tls?: ClientTls | null }) {
-    this.socketPath = options.socketPath;
-    this.#transport = new Transport(
-      options.socketPath,
-      options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-      options.tls ?? null,
-    );
-  }
-
+export class ApiClient extends RecordsClient {
   /** Asks for a decision. `wait` (`30s`; 60 s at most) holds the answer back while the decision is pending. */
   async createDecision(
     request: DecisionRequestBody,
     options: CallOptions & { wait?: string; idempotencyKey?: string } = {},
   ): Promise<DecisionReply> {
-    return this.#json({ verb: 'POST', path: '/v1/decisions', body: request, ...waiting(options) });
+    return this.json({ verb: 'POST', path: '/v1/decisions', body: request, ...waiting(options) });
   }
 
   async getDecision(
@@ -87,7 +59,7 @@ export class ApiClient {
   ): Promise<DecisionReply> {
     const { read, ...others } = options;
     const call = waiting(others);
-    return this.#json({
+    return this.json({
       verb: 'GET',
       path: `/v1/decisions/${part(id)}`,
       ...call,
@@ -97,39 +69,19 @@ export class ApiClient {
 
   /** Every entry about a decision, oldest first, each with its inclusion proof under the one checkpoint. Unverified. */
   decisionEntries(id: string): Promise<{ checkpoint: string; entries: ProvenEntry[] }> {
-    return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}/entries` });
+    return this.json({ verb: 'GET', path: `/v1/decisions/${part(id)}/entries` });
   }
 
   /** What a decision's verdict is when it is judged again under its own bundle. */
   replay(id: string): Promise<JsonObject> {
-    return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}/replay` });
-  }
-
-  /** Which fields of a decision are sensitive, and how each stands. */
-  envelope(id: string): Promise<EnvelopeView> {
-    return this.#json({ verb: 'GET', path: `/v1/decisions/${part(id)}/envelope` });
-  }
-
-  /** Destroys, withholds or releases sensitive values, by a signed act. */
-  changeEnvelope(id: string, body: EnvelopeChangeBody): Promise<EnvelopeChanged> {
-    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/envelope`, body });
-  }
-
-  /** Opens sensitive values; that it was done is on record before the answer comes. */
-  discloseFields(id: string, body: DiscloseFieldsBody): Promise<DisclosedFields> {
-    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/disclose`, body });
-  }
-
-  /** Begins a rotation of the envelope key. */
-  rotateEnvelopeKey(body: { reason: string; actor?: NamedActor }): Promise<EnvelopeKeyRotated> {
-    return this.#json({ verb: 'POST', path: '/v1/keys/envelope/rotate', body });
+    return this.json({ verb: 'GET', path: `/v1/decisions/${part(id)}/replay` });
   }
 
   /** A page of decisions; `next` is the `after` of the following page, null on the last. */
   listDecisions(
     query: { status?: DecisionStatus; after?: string; limit?: number } = {},
   ): Promise<{ decisions: DecisionReply[]; next: string | null; elsewhere?: string[] }> {
-    return this.#json({ verb: 'GET', path: '/v1/decisions', query });
+    return this.json({ verb: 'GET', path: '/v1/decisions', query });
   }
 
   /** Submits a signed act: an approval, rejection or exception (`approvals`), a review or a reconciliation. */
@@ -138,15 +90,15 @@ export class ApiClient {
     to: 'approvals' | 'review' | 'reconcile',
     act: SignedActBody,
   ): Promise<DecisionReply> {
-    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/${to}`, body: act });
+    return this.json({ verb: 'POST', path: `/v1/decisions/${part(id)}/${to}`, body: act });
   }
 
   cancel(id: string, body: { actor: NamedActor; reason: string }): Promise<DecisionReply> {
-    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/cancel`, body });
+    return this.json({ verb: 'POST', path: `/v1/decisions/${part(id)}/cancel`, body });
   }
 
   review(id: string, body: { actor: NamedActor; note: string } | SignedActBody): Promise<DecisionReply> {
-    return this.#json({ verb: 'POST', path: `/v1/decisions/${part(id)}/review`, body });
+    return this.json({ verb: 'POST', path: `/v1/decisions/${part(id)}/review`, body });
   }
 
   reconcile(id: string, act: SignedActBody): Promise<DecisionReply> {
@@ -159,7 +111,7 @@ export class ApiClient {
     body: { audience: string; action_digest: string },
     options: CallOptions = {},
   ): Promise<Redeemed> {
-    return this.#json({ verb: 'POST', path: `/v1/permits/${part(id)}/redeem`, body, ...options });
+    return this.json({ verb: 'POST', path: `/v1/permits/${part(id)}/redeem`, body, ...options });
   }
 
   outcome(
@@ -167,13 +119,13 @@ export class ApiClient {
     body: { audience: string; result: OutcomeResult; detail?: OutcomeDetail },
     options: CallOptions = {},
   ): Promise<DecisionReply> {
-    return this.#json({ verb: 'POST', path: `/v1/permits/${part(id)}/outcome`, body, ...options });
+    return this.json({ verb: 'POST', path: `/v1/permits/${part(id)}/outcome`, body, ...options });
   }
 
   /** Permits that this audience redeemed without reporting an outcome yet. */
   async openPermits(audience: string, options: CallOptions = {}): Promise<OpenPermit[]> {
     const query = { audience, state: 'redeemed' };
-    const reply = await this.#json<{ permits: OpenPermit[] }>({
+    const reply = await this.json<{ permits: OpenPermit[] }>({
       verb: 'GET',
       path: '/v1/permits',
       query,
@@ -183,12 +135,12 @@ export class ApiClient {
   }
 
   policy(): Promise<JsonObject> {
-    return this.#json({ verb: 'GET', path: '/v1/policy' });
+    return this.json({ verb: 'GET', path: '/v1/policy' });
   }
 
   /** The newest entries about policy, oldest of them first. */
   policyHistory(limit: number): Promise<{ total: number; entries: { index: number; entry: Entry }[] }> {
-    return this.#json({ verb: 'GET', path: '/v1/policy/history', query: { limit } });
+    return this.json({ verb: 'GET', path: '/v1/policy/history', query: { limit } });
   }
 
   /** The signed files under which the bundle with this digest was authorized (for `environment`); unverified. */
@@ -196,17 +148,17 @@ export class ApiClient {
     digest?: string,
     { environment, ...options }: CallOptions & { environment?: string } = {},
   ): Promise<PolicyUpdate> {
-    return this.#json({ verb: 'GET', path: '/v1/policy/update', query: { digest, environment }, ...options });
+    return this.json({ verb: 'GET', path: '/v1/policy/update', query: { digest, environment }, ...options });
   }
 
   /** The update that waits to be put in force; `{held: null}` when none does. */
   heldPolicy(): Promise<JsonObject> {
-    return this.#json({ verb: 'GET', path: '/v1/policy/held' });
+    return this.json({ verb: 'GET', path: '/v1/policy/held' });
   }
 
   /** Submits a signed act about it: its release or rejection. */
   releasePolicy(id: string, act: SignedActBody): Promise<JsonObject> {
-    return this.#json({ verb: 'POST', path: `/v1/policy/held/${part(id)}/release`, body: act });
+    return this.json({ verb: 'POST', path: `/v1/policy/held/${part(id)}/release`, body: act });
   }
 
   /** Throws `ApiProblem` when the update was refused; its `body` holds what became of it beside code and words. */
@@ -214,7 +166,7 @@ export class ApiClient {
     path: string,
     { actor, ...options }: CallOptions & { actor?: string | null } = {},
   ): Promise<JsonObject> {
-    return this.#json({
+    return this.json({
       verb: 'POST',
       path: '/v1/policy/import',
       body: { path, ...(actor === undefined || actor === null ? {} : { actor }) },
@@ -225,143 +177,62 @@ export class ApiClient {
 
   /** Reports an act without a permit; the answer is the incident, as it stands now. */
   openIncident(body: IncidentReport, options: CallOptions = {}): Promise<Incident> {
-    return this.#json({ verb: 'POST', path: '/v1/incidents', body, ...options });
+    return this.json({ verb: 'POST', path: '/v1/incidents', body, ...options });
   }
 
   incidents(
     query: { state?: 'open' | 'all'; after?: string; limit?: number } = {},
   ): Promise<{ incidents: Incident[]; next: string | null }> {
-    return this.#json({ verb: 'GET', path: '/v1/incidents', query });
+    return this.json({ verb: 'GET', path: '/v1/incidents', query });
   }
 
   incident(id: string): Promise<Incident> {
-    return this.#json({ verb: 'GET', path: `/v1/incidents/${part(id)}` });
+    return this.json({ verb: 'GET', path: `/v1/incidents/${part(id)}` });
   }
 
   resumeIncident(id: string, act: SignedActBody): Promise<Incident> {
-    return this.#json({ verb: 'POST', path: `/v1/incidents/${part(id)}/resume`, body: act });
+    return this.json({ verb: 'POST', path: `/v1/incidents/${part(id)}/resume`, body: act });
   }
 
   /** Submits a signed suspension of a key or principal. */
   suspendKey(act: SignedActBody): Promise<JsonObject> {
-    return this.#json({ verb: 'POST', path: '/v1/keys/suspend', body: act });
-  }
-
-  /** The ledger's keys as its entries have them. */
-  ledgerKeys(): Promise<LedgerKeysReply> {
-    return this.#json({ verb: 'GET', path: '/v1/keys/ledger' });
-  }
-
-  /** Makes a new ledger key, which signs from that entry on. */
-  rotateLedgerKey(body: RotateKeyBody): Promise<RotatedLedgerKey> {
-    return this.#json({ verb: 'POST', path: '/v1/keys/ledger/rotate', body });
+    return this.json({ verb: 'POST', path: '/v1/keys/suspend', body: act });
   }
 
   /** What was out of the ordinary, newest first, older than the entry `before`. */
   anomalies(
     query: { before?: number; limit?: number } = {},
   ): Promise<{ anomalies: ShownAnomaly[]; next: number | null }> {
-    return this.#json({ verb: 'GET', path: '/v1/anomalies', query });
+    return this.json({ verb: 'GET', path: '/v1/anomalies', query });
   }
 
   suspendedKeys(): Promise<{ suspended: SuspendedKey[] }> {
-    return this.#json({ verb: 'GET', path: '/v1/keys/suspended' });
-  }
-
-  /** Puts a backup on record. */
-  recordBackup(body: JsonObject): Promise<{ record_id: number }> {
-    return this.#json({ verb: 'POST', path: '/v1/backups', body });
-  }
-
-  /** Exports the newest tree head as an anchor; its file lies in the outbox when this resolves. */
-  exportAnchor(): Promise<ExportedAnchor> {
-    return this.#json({ verb: 'POST', path: '/v1/anchors', body: {} });
-  }
-
-  /** The chain of anchors, newest first. */
-  anchors(query: { before?: string; limit?: string } = {}): Promise<AnchorChain> {
-    return this.#json({ verb: 'GET', path: '/v1/anchors', query });
-  }
-
-  /** The bytes of an add-checkpoint request from the tree of `old` entries on. */
-  anchorFrom(old: number, size?: number): Promise<string> {
-    const query = size === undefined ? {} : { size: String(size) };
-    return this.#text({ verb: 'GET', path: `/v1/anchors/${old}`, query });
-  }
-
-  /** Takes the anchors that a medium lacks along to it; the daemon must be able to write there. */
-  carryAnchors(path: string, actor: string | null): Promise<CarriedAlong> {
-    return this.#json({ verb: 'POST', path: '/v1/anchors/carry', body: { path, actor } });
-  }
-
-  /** Records that anchors up to a size were taken to a medium. */
-  carriedAnchors(size: number, actor: string | null): Promise<{ recorded: boolean }> {
-    return this.#json({ verb: 'POST', path: '/v1/anchors/carried', body: { size, actor } });
-  }
-
-  /** Takes in a cosigned checkpoint: what became of each witness's line. */
-  importCosignatures(note: string): Promise<ImportedCosignatures> {
-    return this.#json({ verb: 'POST', path: '/v1/anchors/cosignatures', body: { note } });
-  }
-
-  /** Takes the acknowledgements in `acknowledgements/` of a directory that the daemon can read. */
-  takeAcknowledgements(path: string, options: CallOptions = {}): Promise<JsonObject> {
-    const target = '/v1/outbox/acknowledgements';
-    return this.#json({ verb: 'POST', path: target, body: { path }, timeoutMs: 600_000, ...options });
-  }
-
-  /** The retention rule in force, archived segments, held decisions. */
-  retention(): Promise<RetentionState> {
-    return this.#json({ verb: 'GET', path: '/v1/retention' });
-  }
-
-  /** Moves what the policy lets go into archive files, or says what would move. */
-  prune(dryRun: boolean): Promise<PruneReport> {
-    const body = { dry_run: dryRun };
-    return this.#json({ verb: 'POST', path: '/v1/retention/prune', body, timeoutMs: 3_600_000 });
-  }
-
-  /** Records that a true copy of an archive file lies elsewhere; the file here goes. */
-  carryArchive(body: {
-    first: number;
-    sha256: string;
-    to: string;
-    actor?: { id: string };
-  }): Promise<CarriedArchive> {
-    return this.#json({ verb: 'POST', path: '/v1/retention/carry', body });
-  }
-
-  holdDecision(body: HoldBody): Promise<{ decision: string; index: number }> {
-    return this.#json({ verb: 'POST', path: '/v1/retention/holds', body });
-  }
-
-  releaseDecision(body: HoldBody): Promise<{ decision: string; index: number }> {
-    return this.#json({ verb: 'POST', path: '/v1/retention/holds/release', body });
+    return this.json({ verb: 'GET', path: '/v1/keys/suspended' });
   }
 
   /** How far the site's clock can be believed, with a fresh challenge for a statement of the time. */
   time(): Promise<SiteTime & { challenge: string }> {
-    return this.#json({ verb: 'GET', path: '/v1/time' });
+    return this.json({ verb: 'GET', path: '/v1/time' });
   }
 
   /** Submits a signed statement of the time; the answer says what the clock counts for now. */
   stateTime(statement: SignedActBody): Promise<SiteTime> {
-    return this.#json({ verb: 'POST', path: '/v1/time/statements', body: statement });
+    return this.json({ verb: 'POST', path: '/v1/time/statements', body: statement });
   }
 
   /** Has the daemon test its gateway. */
   runCanary(): Promise<CanaryReport> {
-    return this.#json({ verb: 'POST', path: '/v1/canary', timeoutMs: 60_000 });
+    return this.json({ verb: 'POST', path: '/v1/canary', timeoutMs: 60_000 });
   }
 
   status(): Promise<JsonObject> {
-    return this.#json({ verb: 'GET', path: '/v1/status' });
+    return this.json({ verb: 'GET', path: '/v1/status' });
   }
 
   /** Whether the server would allow anything right now. Not ready is an answer, not an error. */
   async ready(options: CallOptions = {}): Promise<Readiness> {
     try {
-      await this.#json<JsonObject>({ verb: 'GET', path: '/v1/ready', ...options });
+      await this.json<JsonObject>({ verb: 'GET', path: '/v1/ready', ...options });
       return { ready: true, reason: null };
     } catch (error) {
       if (error instanceof ApiProblem && error.status === 503) return { ready: false, reason: error.detail };
@@ -371,97 +242,52 @@ export class ApiClient {
 
   /** Breaks the glass: `scope` is the exact text that the act binds. */
   activateBreakglass(body: SignedActBody & { scope: string }): Promise<BreakglassSession> {
-    return this.#json({ verb: 'POST', path: '/v1/breakglass', body });
+    return this.json({ verb: 'POST', path: '/v1/breakglass', body });
   }
 
   /** Sessions that are open or wait for review; with `all`, every one, a page at a time. */
   breakglassSessions(
     query: { all?: 'true'; after?: string; limit?: number } = {},
   ): Promise<{ sessions: BreakglassSession[]; next: string | null }> {
-    return this.#json({ verb: 'GET', path: '/v1/breakglass', query });
+    return this.json({ verb: 'GET', path: '/v1/breakglass', query });
   }
 
   breakglassSession(id: string): Promise<BreakglassSession> {
-    return this.#json({ verb: 'GET', path: `/v1/breakglass/${part(id)}` });
+    return this.json({ verb: 'GET', path: `/v1/breakglass/${part(id)}` });
   }
 
   /** Ends or reviews a session. */
   submitBreakglassAct(id: string, to: 'end' | 'review', act: SignedActBody): Promise<BreakglassSession> {
-    return this.#json({ verb: 'POST', path: `/v1/breakglass/${part(id)}/${to}`, body: act });
+    return this.json({ verb: 'POST', path: `/v1/breakglass/${part(id)}/${to}`, body: act });
   }
 
   issueGrant(body: SignedActBody & { grant: string }): Promise<GrantRecord> {
-    return this.#json({ verb: 'POST', path: '/v1/grants', body });
+    return this.json({ verb: 'POST', path: '/v1/grants', body });
   }
 
   /** A page of the sealed grants that the ledger knows. */
   grants(
     query: { after?: string; limit?: number } = {},
   ): Promise<{ grants: GrantRecord[]; next: string | null }> {
-    return this.#json({ verb: 'GET', path: '/v1/grants', query });
+    return this.json({ verb: 'GET', path: '/v1/grants', query });
   }
 
   grant(id: string): Promise<GrantRecord> {
-    return this.#json({ verb: 'GET', path: `/v1/grants/${part(id)}` });
+    return this.json({ verb: 'GET', path: `/v1/grants/${part(id)}` });
   }
 
   /** Uses a sealed grant up; the answer is the session that it opened. */
   redeemGrant(id: string, body: RedeemGrantBody): Promise<BreakglassSession> {
-    return this.#json({ verb: 'POST', path: `/v1/grants/${part(id)}/redeem`, body });
+    return this.json({ verb: 'POST', path: `/v1/grants/${part(id)}/redeem`, body });
   }
 
   revokeGrant(id: string, act: SignedActBody): Promise<GrantRecord> {
-    return this.#json({ verb: 'POST', path: `/v1/grants/${part(id)}/revoke`, body: act });
-  }
-
-  /** Puts a read of payload values, or an export, on record. Call it before showing anything of either. */
-  disclose(body: DisclosureBody): Promise<Disclosed> {
-    return this.#json({ verb: 'POST', path: '/v1/ledger/disclose', body });
-  }
-
-  /** A page of what matches; it may be short or empty and still have a next one. */
-  search(query: SearchCall): Promise<FoundPage> {
-    return this.#json({ verb: 'GET', path: '/v1/ledger/search', query: { ...query } });
-  }
-
-  /** The newest checkpoint, a signed note. */
-  checkpoint(options: CallOptions = {}): Promise<string> {
-    return this.#text({ verb: 'GET', path: '/v1/ledger/checkpoint', ...options });
-  }
-
-  entries(
-    query: { from?: number; limit?: number; read?: number } = {},
-  ): Promise<{ entries: { index: number; entry: Entry }[]; size: number }> {
-    return this.#json({ verb: 'GET', path: '/v1/ledger/entries', query });
-  }
-
-  /** The C2SP tlog-proof of the entry at `index`, entry included. */
-  /** With `cosigned`, under the newest checkpoint that enough witnesses cosigned. */
-  proof(index: number, options: { cosigned?: boolean; read?: number } = {}): Promise<string> {
-    const { cosigned, read } = options;
-    const query = { cosigned: cosigned === true ? 'true' : undefined, read };
-    return this.#text({ verb: 'GET', path: `/v1/ledger/proof/${index}`, query });
-  }
-
-  /** Everything that proves one decision, as a tar; the export is recorded before. */
-  async evidence(body: {
-    decision_id: string;
-    reason: string;
-    show?: string[];
-    actor?: string;
-  }): Promise<Uint8Array> {
-    const reply = await this.#transport.reply({
-      verb: 'POST',
-      path: '/v1/evidence',
-      body,
-      timeoutMs: 600_000,
-    });
-    return reply.bytes;
+    return this.json({ verb: 'POST', path: `/v1/grants/${part(id)}/revoke`, body: act });
   }
 
   /** Has the gateway act. A refusal after the decision is an `ApiProblem` whose body carries the decision. */
   action(body: ActionBody, options: CallOptions & { idempotencyKey?: string } = {}): Promise<JsonObject> {
-    return this.#json({ verb: 'POST', path: '/v1/actions', body, ...options });
+    return this.json({ verb: 'POST', path: '/v1/actions', body, ...options });
   }
 
   /** Whether somebody who called this audience's own socket may do so, in the name of an actor if one is given. */
@@ -472,31 +298,12 @@ export class ApiClient {
   ): Promise<{ principal: string | null }> {
     const { uid, spiffe_id, certificate } = peer;
     const body = { uid, spiffe_id, certificate, method, actor };
-    return this.#json({ verb: 'POST', path: '/v1/peers/identify', body, ...options });
+    return this.json({ verb: 'POST', path: '/v1/peers/identify', body, ...options });
   }
 
   /** A certificate in place of the one that this client shows, for the key of the request (PKCS #10, PEM). */
   renewCertificate(csr: string): Promise<{ certificate: string; authority: string }> {
-    return this.#json({ verb: 'POST', path: '/v1/tls/renew', body: { csr } });
-  }
-
-  /** Shows another certificate from the next connection on. */
-  useIdentity(tls: ClientTls): void {
-    this.#transport.renew(tls);
-  }
-
-  /** Drops the idle connections. Calls under way go on. */
-  close(): void {
-    this.#transport.close();
-  }
-
-  async #json<T>(call: Call): Promise<T> {
-    const reply = await this.#transport.reply(call);
-    return jsonOf(reply) as T;
-  }
-
-  async #text(call: Call): Promise<string> {
-    return (await this.#transport.reply(call)).bytes.toString('utf8');
+    return this.json({ verb: 'POST', path: '/v1/tls/renew', body: { csr } });
   }
 }
 
@@ -504,8 +311,4 @@ export class ApiClient {
 function waiting<T extends { wait?: string }>(options: T): T & Pick<Call, 'query' | 'waitMs'> {
   if (options.wait === undefined) return options;
   return { ...options, query: { wait: options.wait }, waitMs: durationMs(options.wait) };
-}
-
-function part(id: string): string {
-  return encodeURIComponent(id);
 }
