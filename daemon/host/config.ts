@@ -104,31 +104,34 @@ export function loadConfig(dir: string): SiteConfig {
   return parseConfig(text, path);
 }
 
+/** Everything at the top of the file. */
+const SETTINGS: readonly string[] = [
+  'version',
+  'site',
+  'profile',
+  'sockets',
+  'gateway',
+  'peers',
+  'limits',
+  'disk',
+  'watch',
+  'keys',
+  'anchors',
+  'siem',
+  'retention',
+  'integrity',
+  'log',
+  'operator_actor',
+  'secrets',
+  'sync',
+  'copy',
+  'backup',
+];
+
 /** The checked settings in `text`; `path` is for messages. Unknown keys are refused: a misspelt limit must not vanish. */
 export function parseConfig(text: string, path: string): SiteConfig {
   const top = new Section(parseJson(text, path), path, '');
-  top.only([
-    'version',
-    'site',
-    'profile',
-    'sockets',
-    'gateway',
-    'peers',
-    'limits',
-    'disk',
-    'watch',
-    'keys',
-    'anchors',
-    'siem',
-    'retention',
-    'integrity',
-    'log',
-    'operator_actor',
-    'secrets',
-    'sync',
-    'copy',
-    'backup',
-  ]);
+  top.only(SETTINGS);
   if (top.value('version') !== 1) throw top.wrong('version', 'the number 1');
   const sockets = top.section('sockets', ['group', 'mode']);
   const gateway = top.section('gateway', ['audience', 'path']);
