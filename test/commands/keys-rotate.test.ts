@@ -1,8 +1,9 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatCheckpoint, openCheckpoint } from '../../daemon/formats/checkpoint.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
+import { type Receipt, signReceipt } from '../../daemon/formats/receipt.ts';
 import { type NoteSigner, signNote } from '../../daemon/formats/signed-note.ts';
 import { parseProof } from '../../daemon/formats/tlog-proof.ts';
 import { loadSigner } from '../../daemon/host/signer.ts';
@@ -71,6 +72,28 @@ describe('after a change of the ledger key', () => {
     const told = await verified('permit', 'verify', file('forged.permit'), '--trust', file('new.trust'));
     expect(told).toMatchObject({ code: 13 });
     expect(told.words).toContain(`rotated out, or its log closed, after size ${Number(rotation.size) - 1}`);
+  });
+
+  it('a receipt from before counts, and one that the old key signed afterwards does not', async () => {
+    const name = readdirSync(world.paths.outbox).find((each) => each.startsWith('receipt-')) ?? '';
+    const receipt = join(world.paths.outbox, name);
+    expect(await verified('receipt', 'verify', receipt, '--trust', file('new.trust'))).toMatchObject({
+      code: 0,
+    });
+    const { payload } = JSON.parse(readFileSync(receipt, 'utf8')) as { payload: string };
+    const before = JSON.parse(Buffer.from(payload, 'base64').toString('utf8')) as Receipt;
+    await world.holdfast('ledger', 'prove', String(before.record_id), '-o', file('proof'));
+    const proof = readFileSync(file('proof'), 'utf8');
+    const after = { ...before, proof, checkpoint: parseProof(proof).checkpoint };
+    for (const [signer, code] of [
+      [thief, 13],
+      [loadSigner(join(world.paths.keys, 'ledger.key')), 0],
+    ] as const) {
+      writeFileSync(file('receipt'), signReceipt(after, signer));
+      expect(
+        await verified('receipt', 'verify', file('receipt'), '--trust', file('new.trust')),
+      ).toMatchObject({ code });
+    }
   });
 
   it('the ledger verifies under either trust file, and an old one is told to be old', async () => {
