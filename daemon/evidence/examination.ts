@@ -110,5 +110,10 @@ export class Examination {
   }
 }
 
+/** A number with its noun. */
+export function count(n: number, one: string, many = `${one}s`): string {
+  return `${n} ${n === 1 ? one : many}`;
+}
+
 /** What a step established, or why it could not. */
 export type Outcome = string | { not_checked: string };

@@ -52,6 +52,13 @@ export function timelineSection({ entries }: OpenedEvidence): Safe {
 ${grid(['When', 'What', 'Who', 'Why', 'Entry'], rows)}`;
 }
 
+/** Somebody by the id that is recorded and the name that the policy has for it. */
+function person({ bundle }: OpenedEvidence, id: string): Safe {
+  const principals = bundle?.bundle.principals ?? {};
+  const name = Object.hasOwn(principals, id) ? principals[id]?.display_name : undefined;
+  return html`${id}${name === undefined ? null : html` <span class="small">(${name})</span>`}`;
+}
+
 function whoCell({ who, as, key }: Event): Safe {
   return html`${who}${as === null || as === 'system' ? '' : `, as ${as}`}${key === null ? '' : html`<br><code>${key}</code>`}`;
 }
@@ -138,7 +145,8 @@ const RESULT_WORDS = {
   escalate: 'waits for signatures',
 } as const;
 
-function authority({ decision }: OpenedEvidence): Safe {
+function authority(opened: OpenedEvidence): Safe {
+  const { decision } = opened;
   const { required, received } = decision.authority;
   const needed = required.map(({ group, roles, min_signatures }) => [
     group,
@@ -147,14 +155,14 @@ function authority({ decision }: OpenedEvidence): Safe {
   ]);
   const given = received.map(({ principal, role, group, answer, key, at }) => [
     answer === 'approve' ? html`<span class="yes">approved</span>` : html`<span class="no">rejected</span>`,
-    `${principal}, as ${role}`,
+    html`${person(opened, principal)}, as ${role}`,
     group,
     html`<code>${key}</code>`,
     moment(at),
   ]);
   const exceptions = decision.policy.exceptions.map(({ gate, principal, role, reason, key, at }) => [
     gate,
-    `${principal}, as ${role}`,
+    html`${person(opened, principal)}, as ${role}`,
     html`<span class="told">${reason}</span>`,
     html`<code>${key}</code>`,
     moment(at),
@@ -176,6 +184,10 @@ export function executionSection({ decision, own }: OpenedEvidence): Safe {
 ${facts([
   ['Permit', html`<code>${permit.id}</code>`],
   ['For', `${permit.audience}, tool ${permit.tool}`],
+  [
+    'Profile',
+    permit.profile === 'dev' ? 'dev: made for development, worth nothing elsewhere' : permit.profile,
+  ],
   ['Valid', html`${moment(permit.not_before)} to ${moment(permit.expires_at)}`],
   ['Call', callCell(permit.call)],
   ['Used', redeemed === undefined ? 'never' : html`${moment(redeemed.entry.at)}, once`],

@@ -34,7 +34,7 @@ footer { margin-top: 2.5rem; border-top: 1px solid #777; padding-top: .6rem; fon
 @media print {
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   code, pre, .mono { font-size: 8.5pt; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, .sub { break-after: avoid; }
   tr, .verdict, li { break-inside: avoid; }
   thead { display: table-header-group; }
 }

@@ -104,9 +104,17 @@ export function outcomeWords(detail: JsonObject | undefined): string {
     typeof detail.signal === 'string' ? `signal ${detail.signal}` : '',
     typeof detail.http_status === 'number' ? `HTTP ${detail.http_status}` : '',
     typeof detail.duration_ms === 'number' ? `${detail.duration_ms} ms` : '',
-    typeof detail.reason === 'string' ? detail.reason : '',
+    typeof detail.reason === 'string' ? reasonWords(detail.reason) : '',
   ];
   return words.filter((word) => word !== '').join(', ');
+}
+
+/** The gateway's reasons are codes with a detail; the commonest one in words. */
+function reasonWords(reason: string): string {
+  const cause = /^not_started(?:: (.*))?$/s.exec(reason);
+  if (cause === null) return reason;
+  const missing = cause[1] === 'ENOENT' ? ' (there is nothing by that name)' : '';
+  return `the tool could not be started${missing}: ${cause[1] ?? 'unknown cause'}`;
 }
 
 function pinnedWords({ environments, who }: JsonObject): string {

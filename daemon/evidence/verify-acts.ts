@@ -11,7 +11,7 @@ import { actMember, entryMember, MEMBER, signatureMember } from '../formats/evid
 import type { JsonObject } from '../formats/json.ts';
 import { actNamespace, parseAct, type SignedAct } from '../formats/signed-act.ts';
 import { parsePublicKeyLine, verifySshSignature } from '../formats/sshsig.ts';
-import type { Examination, Outcome } from './examination.ts';
+import { count, type Examination, type Outcome } from './examination.ts';
 import type { OpenedEntry, OpenedEvidence } from './opened.ts';
 
 /** An act whose signature holds. */
@@ -52,9 +52,9 @@ export function checkActs(ex: Examination, opened: OpenedEvidence): Outcome {
   if (signed.length === 0) return 'nobody signed anything';
   if (strangers > 0)
     ex.unproved.push(
-      `Whose keys ${strangers} of the signatures were made with: they are not enrolled in the policy of this decision, but in another one that was in force then. The signatures themselves hold.`,
+      `By whom ${count(strangers, 'signature was', 'signatures were')} made: the key is not enrolled in the policy of this decision, but in another one that was in force then. The signature itself holds.`,
     );
-  return `${signed.length} signatures hold, by keys as enrolled in the policy`;
+  return `${count(signed.length, 'signature holds', 'signatures hold')}, by keys as enrolled in the policy`;
 }
 
 /** The file that `ssh-keygen` is given names the keys that the policy has, and no other. */
@@ -102,7 +102,7 @@ export function checkAuthority(ex: Examination, opened: OpenedEvidence): Outcome
   const { required } = opened.decision.authority;
   if (judged === 0)
     return required.length === 0 ? 'the policy asked for nobody’s signature' : 'nobody’s signature counted';
-  return `${judged} acts were given by people who might, in roles that the policy asked for`;
+  return `${count(judged, 'act was', 'acts were')} given by people who were allowed to, in roles that the policy asked for`;
 }
 
 function isAct({ entry: { type, data } }: OpenedEntry): boolean {

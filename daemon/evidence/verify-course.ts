@@ -10,7 +10,7 @@ import type { Json, JsonObject } from '../formats/json.ts';
 import { actionDigest, type Permit, permitOf } from '../formats/permit.ts';
 import { parseStrict } from '../formats/strict-json.ts';
 import { isShredded, recordOf } from './compose.ts';
-import type { Examination, Outcome } from './examination.ts';
+import { count, type Examination, type Outcome } from './examination.ts';
 import type { OpenedEntry, OpenedEvidence } from './opened.ts';
 
 /** What each entry after the first did to the decision. */
@@ -38,7 +38,7 @@ export function checkCourse(ex: Examination, { own, decision }: OpenedEvidence):
         { field: '/type' },
       );
   }
-  return `${own.length} entries from the request to "${decision.status}", each a step that was open to it`;
+  return `${count(own.length, 'entry', 'entries')} from the request to "${decision.status}", each a step that was open to it`;
 }
 
 /** The permit is of this decision: the same action, policy, target and call; and it was redeemed as such, once. */

@@ -17,7 +17,7 @@ import { parseSeen } from '../formats/seen-checkpoint.ts';
 import { parseNote } from '../formats/signed-note.ts';
 import { openTrustedCheckpoint, type TlogPolicy } from '../formats/tlog-policy.ts';
 import { parseProof } from '../formats/tlog-proof.ts';
-import type { Examination, Outcome } from './examination.ts';
+import { count, type Examination, type Outcome } from './examination.ts';
 import type { OpenedEntry, OpenedEvidence } from './opened.ts';
 
 /** Streams that are about one thing: they come whole, so that nothing within can be missing. */
@@ -60,7 +60,7 @@ export function checkInclusion(ex: Examination, { index, entries, head }: Opened
     if (site !== index.site) ex.fail(name, `It is of ${site}, not of ${index.site}.`, { field: '/site' });
     checkProof(ex, found, note, head);
   }
-  return `${entries.length} entries are in the tree, each at its place`;
+  return `${count(entries.length, 'entry is', 'entries are')} in the tree, each at its place`;
 }
 
 function checkProof(ex: Examination, { index, bytes }: OpenedEntry, note: string, head: Checkpoint): void {
@@ -132,7 +132,7 @@ export function checkSeen(ex: Examination, { entries, head, index }: OpenedEvide
     }
   }
   if (compared === 0) return { not_checked: 'nobody who signed had seen a checkpoint' };
-  return `${compared} signed acts name a checkpoint that is part of this history`;
+  return `${count(compared, 'signed act names', 'signed acts name')} a checkpoint that is part of this history`;
 }
 
 /** Whether an earlier tree is part of the one of the head, by the consistency proof that the evidence holds for it. */

@@ -78,7 +78,7 @@ export async function verifyEvidence(file: Uint8Array, trust: EvidenceTrust): Pr
     checkAuthorization(ex, evidence, trust.root),
   );
   await ex.step('The signatures hold', MEMBER.signers, () => checkActs(ex, evidence));
-  await ex.step('Those who signed might', MEMBER.index, () => checkAuthority(ex, evidence));
+  await ex.step('Those who signed were allowed to', MEMBER.index, () => checkAuthority(ex, evidence));
   await ex.step('Each step was open to the decision', MEMBER.index, () => checkCourse(ex, evidence));
   await ex.step('The permit is for this action', MEMBER.index, () => checkPermit(ex, evidence));
   await ex.step('Values shown are those on record', MEMBER.index, () => checkDisclosed(ex, evidence));
