@@ -9,6 +9,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { errorCode } from '../host/durable-file.ts';
 import { actorForRecord, connect, openSite, readText, type Site, type SiteOptions } from './access.ts';
+import { EXIT, endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { count, rows } from './render/text.ts';
 
@@ -28,7 +29,15 @@ Without --with-keys the secret keys stay here. What is restored then gets a new 
 
 Examples:
   holdfast backup /mnt/usb/outpost-7.tar.zst.age --to age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudjs6ugs2u8v3h
-  age -d -i key.txt outpost-7.tar.zst.age | zstd -d | tar t                what is in it, without holdfast`;
+  age -d -i key.txt outpost-7.tar.zst.age | zstd -d | tar t                what is in it, without holdfast
+
+Exit codes: 0 made and on record · 2 usage · 5 it could not be written · 10 the ledger is damaged; nothing was made`;
+
+/** What is no mistake of the caller. */
+const VERDICTS: Readonly<Record<string, number>> = {
+  'backup.damaged': EXIT.tampered,
+  'backup.not_written': EXIT.unavailable,
+};
 
 /** `holdfast backup FILE --to RECIPIENT`: everything of this site in one encrypted file. */
 export function backupCommand(): Command {
@@ -39,7 +48,17 @@ export function backupCommand(): Command {
     .option('--with-keys', 'the secret keys of the site too')
     .option('--actor <id>', 'who makes it, for the record')
     .addHelpText('after', HELP)
-    .action((file: string, options: BackupOptions) => backUp(resolve(file), options));
+    .action(async (file: string, options: BackupOptions) => {
+      try {
+        await backUp(resolve(file), options);
+      } catch (error) {
+        const code = error instanceof BoundaryError ? VERDICTS[error.code] : undefined;
+        if (!(error instanceof BoundaryError) || code === undefined) throw error;
+        if (options.json) printJson({ error: { code: error.code, message: error.message } });
+        process.stderr.write(`holdfast: ${error.message}\n`);
+        endWith(code);
+      }
+    });
 }
 
 /** Write it under another name → put it on record → give it its name. */

@@ -37,7 +37,7 @@ Examples:
   holdfast restore outpost-7.tar.zst.age --identity key.txt --dir /var/lib/holdfast --anchors /media/stick
   holdfast restore outpost-7.tar.zst.age --identity key.txt --dir new --with-copy /mnt/second/holdfast
 
-Exit codes: 0 restored · 3 not encrypted for this identity · 10 the backup, or its history, is not true
+Exit codes: 0 restored · 3 not encrypted for this identity · 5 the disk is full or failed · 10 the backup, or its history, is not true
   13 signed by an unknown key · 14 entries are missing that are known to have existed`;
 
 /** `holdfast restore FILE`: a site from its backup. */
@@ -104,6 +104,7 @@ function exitCodeOf(error: BoundaryError): number | null {
   if (error.code === 'age.identity_file') return null;
   if (isBackupDefect(error)) return EXIT.tampered;
   const codes: Readonly<Record<string, number>> = {
+    'restore.not_written': EXIT.unavailable,
     'restore.lost': EXIT.rolledBack,
     'restore.other_history': EXIT.tampered,
     'restore.tampered': EXIT.tampered,

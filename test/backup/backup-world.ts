@@ -25,8 +25,8 @@ export interface BackupWorld {
   restore(file: string, name: string, ...options: string[]): Promise<Ran & { dir: string; json: JsonObject }>;
 }
 
-export async function backupWorld(): Promise<BackupWorld> {
-  const world = await World.make();
+export async function backupWorld(policy?: string): Promise<BackupWorld> {
+  const world = await World.make(policy);
   const secret = await generateX25519Identity();
   const recipient = await identityToRecipient(secret);
   const identity = join(world.root, 'identity.txt');
@@ -83,8 +83,8 @@ export async function startDaemon(
     clients.push(made);
     return made;
   };
-  const probe = client('request');
-  await until('the daemon to be ready', async () => (await probe.ready().catch(() => null))?.ready === true);
+  const probe = client('operator');
+  await until('the daemon to answer', async () => (await probe.status().catch(() => null)) !== null);
   return {
     client,
     async stop() {

@@ -11,10 +11,11 @@ import { BoundaryError } from '../../formats/boundary-error.ts';
 import { toHex } from '../../formats/digest.ts';
 import { currentLog, type LogLineage } from '../../formats/log-keys.ts';
 import { systemClock } from '../../host/clock.ts';
-import { syncDir } from '../../host/durable-file.ts';
+import { errorCode, syncDir } from '../../host/durable-file.ts';
 import { readLineage } from '../../host/log-lineage.ts';
 import { type SitePaths, sitePaths } from '../../host/site.ts';
 import { setUpTls } from '../../identity/issue.ts';
+import { isStorageError } from '../../ledger/database.ts';
 import { openHeadStore } from '../../ledger/head-store.ts';
 import { viewLedger } from '../../ledger/open.ts';
 import type { LedgerReader } from '../../ledger/read.ts';
@@ -84,8 +85,21 @@ export async function restoreSite(options: RestoreOptions): Promise<RestoreRepor
     return { ...report, dir, former };
   } catch (error) {
     rmSync(building, { recursive: true, force: true });
-    throw error;
+    throw storageFailure(error, dir) ?? error;
   }
+}
+
+/** Words for a disk that fails under the site that is built; null for anything else. */
+function storageFailure(error: unknown, dir: string): BoundaryError | null {
+  const code = errorCode(error) ?? '';
+  if (error instanceof BoundaryError || !(isStorageError(error) || /^E(NOSPC|DQUOT|IO|ROFS)$/.test(code)))
+    return null;
+  const why = code === 'ENOSPC' || code === 'SQLITE_FULL' ? 'the disk is full' : `the disk failed (${code})`;
+  return new BoundaryError(
+    'restore.not_written',
+    `Nothing was restored: ${why} while ${dir} was built. What was begun is removed. Make room, or restore to another disk.`,
+    { at: dir, cause: error },
+  );
 }
 
 async function build(paths: SitePaths, options: RestoreOptions): Promise<RestoreReport> {
