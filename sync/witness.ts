@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { formatAnchor } from '../daemon/formats/anchor.ts';
@@ -46,6 +47,8 @@ const MEMORY_MAX_BYTES = 4_096;
 const ANSWER_MAX_BYTES = 16_384;
 /** Steps along the chain in one round; the next round goes on. */
 const STEPS = 32;
+/** Questions that wait for the daemon. */
+const MOST_WANTED = 64;
 /** How often a witness may tell us in one round that it stands elsewhere. */
 const CONFLICTS = 3;
 
@@ -213,6 +216,8 @@ function bring(inbox: string, { name, url }: SyncWitness, { size, anchor }: Kept
 function want(inbox: string, old: number): void {
   const directory = join(inbox, 'anchors');
   makeDir(directory, 0o770);
+  // A daemon that is away answers none; a witness that names another size each time must not fill the disk.
+  if (readdirSync(directory).length >= MOST_WANTED) return;
   writeDurable(join(directory, `wanted-${old}`), new Uint8Array(), 0o644);
 }
 

@@ -201,6 +201,16 @@ describe('cosignatures', () => {
     expect(entries().length).toBe(size + (unspoilt ? 1 : 0));
   });
 
+  it('do not fill the ledger, however many a witness makes', async () => {
+    let code = 'accepted';
+    let taken = -1;
+    for (; code === 'accepted' && taken < 300; taken += 1)
+      code = await codeOf(take(cosign(checkpoint(), w1, now())));
+    expect([code, taken]).toEqual(['ledger.unavailable', 256]);
+    fixture.clock.pass(3_600_000);
+    expect(await take(cosign(checkpoint(), w1, now()))).toMatchObject({ recorded: ['w1.example'] });
+  });
+
   it('need a tlog-policy that can be read', async () => {
     const note = cosign(checkpoint(), w1, now());
     writeFileSync(join(fixture.paths.trust, 'tlog-policy'), 'witness w1\nquorum none\n');

@@ -2,6 +2,7 @@ import { type CosignedData, cosignatureId } from '../../core/cosigned.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { formatCosigned } from '../../formats/cosignature.ts';
 import { toHex } from '../../formats/digest.ts';
+import { decodeEntry } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { meetsQuorum, type TlogPolicy } from '../../formats/tlog-policy.ts';
 import { formatProof } from '../../formats/tlog-proof.ts';
@@ -23,6 +24,10 @@ export interface BroughtCosignatures {
   cosignatures: { witness: string; vkey: string; time: number; line: string }[];
 }
 
+/** Entries about cosignatures within an hour: far more than anchors by the minute need. */
+const HOURLY = 256;
+const HOUR_MS = 3_600_000;
+
 const WITNESS = { id: null, role: 'witness' } as const;
 
 /**
@@ -38,12 +43,28 @@ export function recordCosignatures(batch: Batch, call: EngineCall): AfterCommit 
   const fresh = brought.cosignatures.filter(
     ({ vkey }) => projections.standing('cosignature', cosignatureId(brought.size, vkey)) === null,
   );
+  if (fresh.length > 0 && isFlood(batch)) return refused(tooMany());
   const recorded = fresh.length === 0 ? null : record(batch, brought, fresh);
   return (state) => {
     const quorum = hasQuorum(state.witnesses.usable(), cosignedAt(state, brought.size));
     const names = fresh.map(({ witness }) => witness);
     return reply(200, { size: brought.size, witnesses: names, record_id: recorded, quorum });
   };
+}
+
+/** A witness that signs every checkpoint that it can get must not fill the ledger. The clock may have been set either way. */
+function isFlood({ state: { ledger }, now }: Batch): boolean {
+  const newest = ledger.stream(COSIGNATURE_STREAM, HOURLY);
+  const [first] = newest;
+  if (first === undefined || newest.length < HOURLY) return false;
+  return Math.abs(now - Date.parse(decodeEntry(first.bytes).at)) < HOUR_MS;
+}
+
+function tooMany(): Refusal {
+  return refuse(
+    'limits.too_many_requests',
+    `${HOURLY} cosigned checkpoints were recorded within the hour, so this one was not. Bring it again later; of many, the newest is enough.`,
+  );
 }
 
 function record(batch: Batch, brought: BroughtCosignatures, fresh: BroughtCosignatures['cosignatures']) {
