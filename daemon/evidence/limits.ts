@@ -17,6 +17,10 @@ export function addLimits(ex: Examination, { index, own, entries, decision }: Op
     ex.unproved.push(
       'What really happened at the target: the result and the digests of the output are what the gateway reported.',
     );
+  if (own.some(({ entry }) => entry.data.id_token !== undefined))
+    ex.unproved.push(
+      'That the logins beside signatures are genuine: the site judged the tokens of its identity provider, and recorded what they said.',
+    );
   if (decision.authority.received.length > 0)
     ex.unproved.push(
       'Who held the keys: a signature shows that a key was used, which the policy says is a person’s.',

@@ -30,7 +30,7 @@ export const MEMBER = {
 
 /** Bounds of a file of evidence. What is larger is refused unread. */
 export const EVIDENCE_LIMITS = {
-  bytes: 64 * 1024 * 1024,
+  bytes: 32 * 1024 * 1024,
   members: 8_192,
   nameBytes: 512,
 } as const;
