@@ -1,10 +1,8 @@
 import { join } from 'node:path';
 import { measureAnchors } from '../api/anchor-metrics.ts';
-import { measureCopy } from '../api/copy-metrics.ts';
 import { measureHealth } from '../api/health-metrics.ts';
 import { Metrics } from '../api/metrics.ts';
 import { measureHeld } from '../api/policy-metrics.ts';
-import { measureKeeping } from '../api/retention-metrics.ts';
 import { type ApiServer, type SocketKind, startApiServer } from '../api/server.ts';
 import { type DaemonParts, daemonServices, readStatus } from '../api/services.ts';
 import { measureTime } from '../api/time-metrics.ts';
@@ -22,19 +20,7 @@ import { judgeAside } from '../policy/judge-aside.ts';
 import { hasReceipt, ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
-import { openAnchors } from './daemon-anchors.ts';
-import { openCopies } from './daemon-copies.ts';
-import { rotateEnvelopes } from './daemon-envelopes.ts';
-import { evidenceServices } from './daemon-evidence.ts';
-import { openIntegrity } from './daemon-integrity.ts';
-import { rotateKeys } from './daemon-keys.ts';
-import { openOutbox } from './daemon-outbox.ts';
-import { openPeers } from './daemon-peers.ts';
-import { openRetention } from './daemon-retention.ts';
-import { openSearch } from './daemon-search.ts';
-import { openSiem } from './daemon-siem.ts';
-import { openWatch } from './daemon-watch.ts';
-import { openWitnesses } from './daemon-witnesses.ts';
+import { openCompanions } from './daemon-companions.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
 const SOCKETS: readonly Exclude<SocketKind, 'gateway'>[] = ['request', 'redeem', 'operator'];
@@ -64,16 +50,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   measureAnchors(metrics.registry, engine);
   metrics.followLedger(engine);
   const startedAt = systemClock.monotonic();
-  const outbox = openOutbox(config, paths, engine, receipts, log);
-  const anchors = openAnchors(config, paths, engine, log);
-  const witnesses = openWitnesses(paths, engine, log);
-  const peers = await openPeers(config, paths, engine, log);
-  const watch = openWatch(config, paths, engine, log);
-  const copies = openCopies(config, paths, engine, log);
-  const siem = openSiem(config, paths, ledgerSigner(paths, config).name, log);
-  const search = openSearch(config, paths, ledgerSigner(paths, config).name, log);
-  const retention = openRetention(config, paths, engine, log);
-  const integrity = openIntegrity(config, paths, engine, log);
+  const companions = await openCompanions({ config, paths, engine, store, receipts, log });
   const parts: DaemonParts = {
     engine,
     policyUpdate: async (digest, environment) =>
@@ -94,80 +71,25 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     extraStatus: () => ({
       uptime_ms: Math.round(systemClock.monotonic() - startedAt),
       pid: process.pid,
-      peers: peers.status(),
-      outbox: outbox.status(),
-      canary: watch.status(),
-      ...copies.status(),
-      siem: siem.status(),
-      search: search.status(),
-      retention: retention.status(),
-      integrity: integrity.status(),
+      ...companions.status(),
     }),
-    extraDegraded: () =>
-      [
-        ...watch.degraded(),
-        ...copies.degraded(),
-        ...siem.degraded(),
-        ...search.degraded(),
-        ...retention.degraded(),
-        ...integrity.degraded(),
-      ].map((one) => ({
-        ...one,
-      })),
+    extraDegraded: () => companions.degraded().map((one) => ({ ...one })),
   };
   measureHealth(metrics.registry, () => readStatus(parts));
-  measureKeeping(metrics.registry, {
-    integrity: () => integrity.status(),
-    retention: () => retention.status(),
-  });
-  measureCopy(metrics.registry, () => copies.status().copy);
-  const host = {
-    ...daemonServices(parts),
-    ...peers.services,
-    ...outbox.services,
-    ...anchors.services,
-    ...witnesses.services,
-    ...watch.services,
-    ...search.services,
-    ...retention.services,
-    ...evidenceServices({
-      config,
-      paths,
-      engine,
-      store,
-      signer: () => ledgerSigner(paths, config),
-    }),
-  };
+  companions.measure(metrics.registry);
+  const host = { ...daemonServices(parts), ...companions.services };
   const servers: ApiServer[] = [];
   for (const socket of SOCKETS) {
     const listen = { path: join(paths.run, `${socket}.sock`), ...access(config) };
     const { limits } = config;
     servers.push(
-      await startApiServer({ socket, listen, engine, host, limits, metrics, log, ...peers.server }),
+      await startApiServer({ socket, listen, engine, host, limits, metrics, log, ...companions.server }),
     );
   }
-  const endRotation = await peers.rotate(servers);
-  const endAnchors = await anchors.start();
-  const endKeys = await rotateKeys(config, engine, log);
-  const endEnvelopes = await rotateEnvelopes(config, engine, log);
-  const endWatch = await watch.start();
-  const stopCopies = await copies.start();
-  const endRetention = await retention.start();
-  const endIntegrity = await integrity.start();
+  const end = await companions.start(servers);
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
-  await endAnchors();
-  await endWatch();
-  await endEnvelopes();
-  await endKeys();
-  await endRetention();
-  await endIntegrity();
-  await endRotation();
-  await outbox.stop();
-  await witnesses.stop();
-  await siem.stop();
-  await search.stop();
-  await stopCopies(() => stop(servers, engine, signal, log));
+  await end(() => stop(servers, engine, signal, log));
 }
 
 function receiptsOf(paths: SitePaths, config: SiteConfig, engine: EngineHandle): ReceiptBook {
