@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { runArms } from './arms.ts';
+import { exportFigures } from './export-figures.ts';
 import type { Loader } from './load/loader.ts';
 import type { Plan } from './plan.ts';
 import { residentMemory, type Server } from './processes.ts';
@@ -36,7 +37,8 @@ export async function ledgerFigures(bench: LedgerBench): Promise<Figure[]> {
   const search = await searchFigures(bench, large);
   const start = await startFigures(bench, large);
   const latency = await latencyFigure(bench, small, large);
-  return [latency, await verifyFigure(bench, large), ...start, ...search];
+  const verify = await verifyFigure(bench, large);
+  return [latency, verify, ...start, ...search, ...(await exportFigures(bench, large))];
 }
 
 /** Starts and stops the daemon on the large ledger, and looks at its memory once it is ready. */
