@@ -8,7 +8,8 @@ import { readText, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { count, paint, plain, rows } from './render/text.ts';
-import { type RestoreReport, restoreSite } from './restore/site.ts';
+import type { RestoreReport } from './restore/report.ts';
+import { restoreSite } from './restore/site.ts';
 
 interface RestoreCommandOptions extends SiteOptions {
   identity: string;

@@ -15,6 +15,7 @@ export interface DaemonCopies {
   start(): Promise<(stopEngine: () => Promise<void>) => Promise<void>>;
 }
 
+/** The second copy and the scheduled backups that the site's settings ask for. */
 export function openCopies(
   config: SiteConfig,
   paths: SitePaths,

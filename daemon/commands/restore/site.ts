@@ -6,7 +6,6 @@ import type { Manifest } from '../../backup/manifest.ts';
 import { readBackup } from '../../backup/read.ts';
 import { type Unpacked, unpack } from '../../backup/unpack.ts';
 import { checkProjectionsAside } from '../../engine/projection-aside.ts';
-import type { CarriedOver } from '../../engine/succeed.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { toHex } from '../../formats/digest.ts';
 import { currentLog, type LogLineage } from '../../formats/log-keys.ts';
@@ -24,43 +23,8 @@ import { buildingDirectory, freeDirectory } from '../init/site.ts';
 import { makeDirectories } from '../init/skeleton.ts';
 import { logsOf, readTrustFile } from '../trust.ts';
 import { assertAtHead, judgeHeads, lostTail } from './heads.ts';
+import type { RestoreOptions, RestoreReport } from './report.ts';
 import { goOn } from './successor.ts';
-
-export interface RestoreOptions {
-  file: string;
-  dir: string;
-  identities: readonly string[];
-  /** Trust file of the site; null: the backup's own word. */
-  trust: string | null;
-  anchors: readonly string[];
-  head: string | null;
-  copy: string | null;
-  acceptLoss: boolean;
-  sameLog: boolean;
-  /** Number of the new log; null: the next. */
-  logNumber: number | null;
-  actor: string | null;
-  reason: string | null;
-  onStep?: (words: string) => void;
-}
-
-export interface RestoreReport {
-  dir: string;
-  site: string;
-  profile: string;
-  backup: { file: string; made_at: string; keys: boolean };
-  /** The log that was restored, as far as it goes. */
-  restored: { origin: string; size: number; root: string; from_copy: number };
-  /** The log that goes on: the same, or a new one. */
-  log: { origin: string; vkey: string; is_new: boolean };
-  missing: { from: number; until: number | null; known_from: string | null } | null;
-  carried: CarriedOver | null;
-  /** Heads that it was held against, and whose keys were believed. */
-  heads: number;
-  trusted_by: 'trust file' | 'backup';
-  /** Where the old log lies in the site; null when it goes on. */
-  former: string | null;
-}
 
 /** Where the old log is built before it is known what becomes of it, under `state`. */
 const UNPACKED = 'unpacked';

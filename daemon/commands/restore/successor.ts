@@ -19,7 +19,7 @@ import { AUTHORITY_KEY } from '../../identity/files.ts';
 import { setUpTls } from '../../identity/issue.ts';
 import type { LedgerReader } from '../../ledger/read.ts';
 import type { HeadJudgement } from './heads.ts';
-import type { RestoreOptions, RestoreReport } from './site.ts';
+import type { RestoreOptions, RestoreReport } from './report.ts';
 
 /** A restored ledger, verified, that another one is to go on for. */
 export interface Successor {
