@@ -24,6 +24,8 @@ export interface RotatedLedgerKey {
   new: string;
   size: number;
   record_id: number;
+  /** Whether the old key is gone and the files under `trust/` are written; the daemon goes on trying. */
+  destroyed: boolean;
   /** Signed by both. */
   checkpoint: string;
   proof: string;

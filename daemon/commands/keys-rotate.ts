@@ -42,6 +42,10 @@ const ROTATIONS: Readonly<Record<string, (site: Site, options: RotateOptions) =>
   envelope: rotateEnvelope,
 };
 
+/** The ledger has the new key, and that is what counts; the files follow. */
+const UNFINISHED =
+  'out of use; its file, or those under trust/, could not be written yet: see the log of the daemon, which goes on trying';
+
 async function rotateLedger(site: Site, options: RotateOptions): Promise<void> {
   const client = connect(site, 'operator');
   const { reason } = options;
@@ -56,7 +60,7 @@ async function rotateLedger(site: Site, options: RotateOptions): Promise<void> {
   print(
     `${paint('green', paint('bold', 'ROTATED'))}  The ledger has a new key.\n${rows([
       ['new key', plain(made.new)],
-      ['old key', `${plain(made.old)} (destroyed)`],
+      ['old key', `${plain(made.old)} (${made.destroyed ? 'destroyed' : UNFINISHED})`],
       ['from', `the checkpoint of ${made.size} entries on, which both keys signed`],
       ['recorded', `entry ${made.record_id}`],
     ])}\nNow write new trust files for auditors and headquarters: holdfast site export-trust FILE`,

@@ -6,6 +6,7 @@ import { currentLog, newestKey } from '../formats/log-keys.ts';
 import { readBounded } from '../host/durable-file.ts';
 import { readLineage } from '../host/log-lineage.ts';
 import { openSite, type Site, type SiteOptions } from './access.ts';
+import { checkTrustCommand } from './check-trust.ts';
 import { assertFree } from './permit-file.ts';
 import { print, printJson } from './render/output.ts';
 import { logTrust, type TrustFile, trustFingerprint } from './trust.ts';
@@ -33,7 +34,10 @@ export function siteCommand(): Command {
           `Wrote ${file}: trust in ${trust.origin} (${trust.profile} profile).\nFingerprint: ${fingerprint}\n  Read it to headquarters, who may countersign the file: holdfast repo sign-trust ${file} --repo DIR --key KEY\nOn the other machine: holdfast ledger verify --ledger FILE --trust ${file}`,
         );
     });
-  return new Command('site').description('What others need to check this site.').addCommand(exportTrust);
+  return new Command('site')
+    .description('What others need to check this site.')
+    .addCommand(exportTrust)
+    .addCommand(checkTrustCommand());
 }
 
 /** Public keys and pinned policy root of a site, from the files under `trust/`. */

@@ -76,6 +76,11 @@ export class LedgerKeys {
     return this.#pending !== null;
   }
 
+  /** Whether key files and `trust/` say what the ledger says. */
+  get isSettled(): boolean {
+    return !this.#unfinished;
+  }
+
   /** Whether the key in use is older than it may get. */
   isDue(now: number): boolean {
     const since = this.#known?.since ?? null;

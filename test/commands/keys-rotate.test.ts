@@ -6,7 +6,7 @@ import type { JsonObject } from '../../daemon/formats/json.ts';
 import { type Receipt, signReceipt } from '../../daemon/formats/receipt.ts';
 import { type NoteSigner, signNote } from '../../daemon/formats/signed-note.ts';
 import { parseProof } from '../../daemon/formats/tlog-proof.ts';
-import { loadSigner } from '../../daemon/host/signer.ts';
+import { loadSigner, newSigningKey } from '../../daemon/host/signer.ts';
 import { ask, type Role, World } from '../world.ts';
 
 /* A site changes its ledger key; an auditor has files from before and after, and two trust files. */
@@ -105,6 +105,24 @@ describe('after a change of the ledger key', () => {
     expect(then).toMatchObject({ code: 0 });
     expect(then.words).toContain(`rotated at ${String(rotation.size)}: your trust file predates it`);
     expect(await verified('ledger', 'verify')).toMatchObject({ code: 0 });
+  });
+
+  it('a new trust file follows from the old one, and not the other way round, nor from a forger', async () => {
+    const check = (now: string, old: string) =>
+      verified('site', 'check-trust', file(now), '--against', file(old));
+    expect(await check('new.trust', 'old.trust')).toMatchObject({ code: 0 });
+    expect(await check('old.trust', 'old.trust')).toMatchObject({ code: 0 });
+    expect(await check('old.trust', 'new.trust')).toMatchObject({ code: 13 });
+    const text = readFileSync(file('new.trust'), 'utf8');
+    writeFileSync(
+      file('forged.trust'),
+      text.replaceAll(String(rotation.new), newSigningKey(thief.name).vkey),
+    );
+    const forged = await check('forged.trust', 'old.trust');
+    expect(forged).toMatchObject({ code: 13 });
+    expect(forged.words).toContain('no key that you know vouches');
+    writeFileSync(file('other.trust'), text.replace(/"site": "[^"]*"/, '"site": "else.example"'));
+    expect((await check('other.trust', 'old.trust')).words).toContain('it is of else.example');
   });
 
   it('the keys are listed with what each one signed', async () => {

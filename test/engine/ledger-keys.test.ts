@@ -58,7 +58,12 @@ describe('a rotated ledger key', () => {
     const fixture = site();
     const { status, body } = rotate(fixture, 'yearly');
     expect(status).toBe(200);
-    expect(body).toMatchObject({ name: 'ledger', old: fixture.vkey, size: Number(body.record_id) + 1 });
+    expect(body).toMatchObject({
+      name: 'ledger',
+      destroyed: true,
+      old: fixture.vkey,
+      size: Number(body.record_id) + 1,
+    });
     expect(parseNote(String(body.checkpoint)).signatures).toHaveLength(2);
     for (const vkey of [fixture.vkey, String(body.new)])
       expect(openCheckpoint(String(body.checkpoint), { vkeys: [vkey] }).size).toBe(body.size);
@@ -139,6 +144,7 @@ describe('a rotated ledger key', () => {
     rmSync(vkeyFile);
     const { status, body } = rotate(fixture);
     expect(status).toBe(200);
+    expect(body.destroyed).toBe(false);
     expect(fixture.reports).toHaveLength(1);
     fixture.engine.tick();
     writeFileSync(vkeyFile, `${fixture.vkey}\n`);

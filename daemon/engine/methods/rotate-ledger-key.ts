@@ -51,6 +51,7 @@ export function rotateLedgerKey(batch: Batch, call: EngineCall): AfterCommit {
       new: next.vkey,
       size,
       record_id: index,
+      destroyed: state.keys.isSettled,
       checkpoint: state.ledger.checkpoint(),
       proof: proofOf(state, index),
     });
