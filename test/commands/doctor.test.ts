@@ -1,7 +1,8 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Check } from '../../daemon/commands/doctor/check.ts';
+import { witness } from '../witnesses.ts';
 import { ask, type Role, World } from '../world.ts';
 
 describe('doctor and audit, as an operator runs them', () => {
@@ -83,6 +84,22 @@ describe('doctor and audit, as an operator runs them', () => {
     expect(code).toBe(5);
     expect(checks.get('files.trust')).toMatchObject([{ result: 'fail' }]);
     copyFileSync(`${vkey}.kept`, vkey);
+  });
+
+  it('says whom the site believes as witnesses, and whether it helps', async () => {
+    const path = join(world.paths.trust, 'tlog-policy');
+    const before = readFileSync(path, 'utf8');
+    expect((await doctor()).checks.has('trust.witnesses')).toBe(false);
+    const named = before.replace('quorum none', `witness w1 ${witness('w1.example').vkey}\nquorum none`);
+    for (const [text, result] of [
+      [named, 'warn'],
+      [named.replace('quorum none', 'quorum w1'), 'pass'],
+      [before.replace('quorum none', 'quorum w1'), 'fail'],
+    ] as const) {
+      writeFileSync(path, text);
+      expect((await doctor()).checks.get('trust.witnesses')).toMatchObject([{ result }]);
+    }
+    writeFileSync(path, before);
   });
 
   it('an audit waits for the outcome of what was redeemed, here and on a copy elsewhere', async () => {

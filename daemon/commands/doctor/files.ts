@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { type Check, fail, type Patient, pass, warn } from './check.ts';
+import { checkWitnesses } from './witnesses.ts';
 
 /** Files that others could read or replace, and files that are missing. */
 export function checkFiles(patient: Patient): Check[] {
@@ -8,6 +9,7 @@ export function checkFiles(patient: Patient): Check[] {
     ...checkPrivate(patient),
     ...checkKeys(patient),
     ...checkTrust(patient),
+    ...checkWitnesses(patient),
     ...checkPublisher(patient),
     ...checkLink(patient),
   ];
