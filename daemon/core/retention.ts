@@ -11,6 +11,7 @@ export interface RetentionRule {
   maxDiskBytes: number | null;
 }
 
+/** The section's durations in milliseconds, its sizes in bytes and entries. */
 export function retentionRule(section: BundleRetention): RetentionRule {
   const { archive_after, keep_entries_for, envelopes_for, segment_size, max_disk } = section;
   const optional = (text: string | undefined) => (text === undefined ? null : durationMs(text));

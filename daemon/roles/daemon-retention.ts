@@ -1,19 +1,20 @@
-import { readdirSync, statSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
 import type { HostServices } from '../api/server.ts';
-import type { RetentionRule } from '../core/retention.ts';
 import type { Degraded } from '../engine/health/facts.ts';
-import { type EngineCall, type EngineHandle, internal, textOf } from '../engine/protocol.ts';
-import { retentionAside } from '../engine/retention-aside.ts';
-import type { Prepared, RetentionPlan } from '../engine/retention-plan.ts';
+import { type EngineHandle, internal } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { systemClock } from '../host/clock.ts';
 import type { SiteConfig } from '../host/config.ts';
-import { errorCode, makeDir, syncDir, writeDurable } from '../host/durable-file.ts';
 import type { Logger } from '../host/log.ts';
 import { runBySchedule } from '../host/schedule.ts';
 import type { SitePaths } from '../host/site.ts';
-import { archiveDir } from '../ledger/archive.ts';
+import {
+  carryArchive,
+  type RetentionStanding,
+  type RoundReport,
+  retentionStanding,
+  runRound,
+} from '../policy/retention-round.ts';
+import { budgetHealth, roomSummary, sizesOf } from './retention-room.ts';
 
 /** What the daemon does about the age of what was recorded. */
 export interface DaemonRetention {
@@ -24,32 +25,6 @@ export interface DaemonRetention {
   start(): Promise<() => Promise<void>>;
 }
 
-/** What `retention.get` answers, as far as it is needed here. */
-interface Standing {
-  rule: RetentionRule | null;
-  archived: { segments: number; entries: number; bytes: number; carried: number };
-  envelopes: number;
-  reusable_bytes: number;
-}
-
-/** What one round did, or (dry) would do. */
-export interface RoundReport {
-  dry_run: boolean;
-  /** Why nothing can move; null when the policy has a rule. */
-  refused: string | null;
-  archived: { first: number; until: number; file: string; bytes: number; record: number }[];
-  /** Only on a dry run: what would move. */
-  candidates: { first: number; until: number; newest_at: string }[];
-  held: RetentionPlan['held'];
-  shredded: number;
-}
-
-/** Segments whose files are written before the ledger is looked at again: one snapshot must not be held for long. */
-const STEP = 8;
-/** Segments that a dry run names. */
-const SHOWN = 1_000;
-/** Rounds of shredding in one go. */
-const SHRED_ROUNDS = 1_000;
 const LOOK_MS = 60_000;
 
 /** Moves what the policy lets go, by schedule and on demand, one round at a time. */
@@ -60,10 +35,10 @@ export function openRetention(
   log: Logger,
 ): DaemonRetention {
   let running: Promise<unknown> = Promise.resolve();
-  let standing: Standing | null = null;
+  let standing: RetentionStanding | null = null;
   let last: { at: string; report: RoundReport } | null = null;
   const look = async (): Promise<void> => {
-    standing = await standingOf(engine);
+    standing = await retentionStanding(engine);
   };
   const round = (dryRun: boolean): Promise<RoundReport> => {
     const next = running.then(async () => {
@@ -84,7 +59,7 @@ export function openRetention(
         return { status: 200, body: JSON.stringify(await round(dry_run)) };
       },
       'retention.carry': async ({ body, peer }) => {
-        const answer = await carry(
+        const answer = await carryArchive(
           { ...internal('retention.carry', JSON.stringify(body)), peer },
           paths,
           engine,
@@ -93,7 +68,7 @@ export function openRetention(
         return answer;
       },
     },
-    status: () => (standing === null ? null : summaryOf(standing, sizesOf(paths), config, last)),
+    status: () => (standing === null ? null : roomSummary(standing, sizesOf(paths), config, last)),
     degraded: () => (standing === null ? [] : budgetHealth(standing, sizesOf(paths))),
     start: async () => {
       const failed = (error: unknown): void => log.warn({ err: error }, 'retention could not be looked at');
@@ -111,208 +86,4 @@ export function openRetention(
       };
     },
   };
-}
-
-/**
- * One round: which segments may go → write and re-read their archive files, aside → put each on record → its signed record
- * into the outbox → shred envelopes that are past their time. The entries themselves leave the table afterwards, a few
- * at a time (engine/clearing.ts). Cut off anywhere, the next round goes on from what is on record.
- */
-async function runRound(job: {
-  paths: SitePaths;
-  engine: EngineHandle;
-  dryRun: boolean;
-}): Promise<RoundReport> {
-  const { paths, engine, dryRun } = job;
-  const report: RoundReport = {
-    dry_run: dryRun,
-    refused: null,
-    archived: [],
-    candidates: [],
-    held: [],
-    shredded: 0,
-  };
-  const { rule } = await standingOf(engine);
-  if (rule === null) {
-    report.refused =
-      'The policy in force has no section "retention", so everything stays where it is. Bring in an update that says how long entries stay in the database.';
-    return report;
-  }
-  for (;;) {
-    const before = report.archived.length;
-    const task = {
-      ledger: paths.ledger,
-      directory: archiveDir(paths.ledger),
-      origin: await originOf(engine),
-      rule,
-      now: systemClock.now(),
-      limit: dryRun ? SHOWN : STEP,
-      write: !dryRun,
-    };
-    const plan = await retentionAside(task, async (prepared) => {
-      const record = await recordArchived(engine, paths, prepared);
-      const { first, until, file } = prepared;
-      report.archived.push({ first, until, file: file.name, bytes: file.bytes, record });
-    });
-    report.held = plan.held;
-    if (dryRun) report.candidates = plan.candidates.map(({ kept: _, ...rest }) => rest);
-    if (dryRun || plan.candidates.length < STEP || report.archived.length === before) break;
-  }
-  if (!dryRun) report.shredded = await shred(engine);
-  return report;
-}
-
-/** The log's name, as its newest checkpoint has it. */
-async function originOf(engine: EngineHandle): Promise<string> {
-  const answer = await engine.call(internal('ledger.checkpoint', null));
-  return textOf(answer).split('\n', 1)[0] ?? '';
-}
-
-/** Puts an archive file on record, and the record's proof (C2SP tlog-proof, entry included) into the outbox. */
-async function recordArchived(engine: EngineHandle, paths: SitePaths, prepared: Prepared): Promise<number> {
-  const { index, proof } = await answered<{ index: number; proof: string }>(
-    engine,
-    internal('retention.archived', JSON.stringify(prepared)),
-  );
-  writeRecord(paths, index, proof);
-  return index;
-}
-
-function writeRecord({ outbox }: SitePaths, index: number, proof: string): void {
-  const directory = join(outbox, 'retention');
-  makeDir(directory, 0o770);
-  const name = `pruned-${String(index).padStart(12, '0')}.tlog-proof`;
-  writeDurable(join(directory, name), new TextEncoder().encode(proof), 0o640);
-}
-
-async function shred(engine: EngineHandle): Promise<number> {
-  let total = 0;
-  let after: string | undefined;
-  for (let round = 0; round < SHRED_ROUNDS; round++) {
-    const body = JSON.stringify(after === undefined ? {} : { after });
-    const { shredded, next } = await answered<{ shredded: number; next: string | null }>(
-      engine,
-      internal('retention.shred', body),
-    );
-    total += shredded;
-    if (next === null) break;
-    after = next;
-  }
-  return total;
-}
-
-/** The entry first, then the file: a crash in between leaves a file too many, and the same call again removes it. */
-async function carry(call: EngineCall, paths: SitePaths, engine: EngineHandle) {
-  const reply = await engine.call(call);
-  const answer = { status: reply.status, body: textOf(reply) };
-  if (answer.status !== 200) return answer;
-  const { file, index, proof, ...rest } = JSON.parse(answer.body) as {
-    file: string;
-    index?: number;
-    proof?: string;
-  };
-  if (index !== undefined && proof !== undefined) writeRecord(paths, index, proof);
-  const removed = removeFile(archiveDir(paths.ledger), file);
-  return {
-    status: 200,
-    body: JSON.stringify({ ...rest, file, ...(index === undefined ? {} : { index }), removed }),
-  };
-}
-
-function removeFile(directory: string, name: string): boolean {
-  try {
-    unlinkSync(join(directory, name));
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false;
-    throw error;
-  }
-  syncDir(directory);
-  return true;
-}
-
-function standingOf(engine: EngineHandle): Promise<Standing> {
-  return answered<Standing>(engine, { ...internal('retention.get', null), args: { brief: 'true' } });
-}
-
-/** What the engine answers with 200; anything else ends the round, and the next one goes on from there. */
-async function answered<Body>(engine: EngineHandle, call: EngineCall): Promise<Body> {
-  const answer = await engine.call(call);
-  if (answer.status === 200) return JSON.parse(textOf(answer)) as Body;
-  const { detail = 'the engine did not answer' } = JSON.parse(textOf(answer)) as { detail?: string };
-  throw new Error(`retention: ${detail}`);
-}
-
-interface Sizes {
-  ledger: number;
-  archive: number;
-}
-
-/** Bytes on the disk; the envelopes are in the ledger's file. */
-function sizesOf({ ledger }: SitePaths): Sizes {
-  const directory = archiveDir(ledger);
-  const files = listed(directory).map((name) => sizeOf(join(directory, name)));
-  return {
-    ledger: sizeOf(ledger) + sizeOf(`${ledger}-wal`),
-    archive: files.reduce((sum, bytes) => sum + bytes, 0),
-  };
-}
-
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-function listed(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-function summaryOf(
-  { rule, archived, envelopes, reusable_bytes }: Standing,
-  sizes: Sizes,
-  { retention }: SiteConfig,
-  last: { at: string; report: RoundReport } | null,
-): JsonObject {
-  return {
-    schedule: retention.schedule,
-    rule: rule !== null,
-    ledger_bytes: sizes.ledger,
-    reusable_bytes,
-    archive_bytes: sizes.archive,
-    max_disk_bytes: rule?.maxDiskBytes ?? null,
-    archived,
-    envelopes,
-    last:
-      last === null
-        ? null
-        : { at: last.at, archived: last.report.archived.length, shredded: last.report.shredded },
-  };
-}
-
-/** What is over the policy's bound is said, and never deleted for it. */
-function budgetHealth({ rule, archived, reusable_bytes }: Standing, sizes: Sizes): Degraded[] {
-  const budget = rule?.maxDiskBytes ?? null;
-  const taken = sizes.ledger + sizes.archive - reusable_bytes;
-  if (budget === null || taken <= budget) return [];
-  const carry =
-    archived.segments > archived.carried
-      ? 'Carry archive files off: copy state/archive to a medium and run holdfast ledger prune --carried DIRECTORY.'
-      : 'See holdfast ledger prune --dry-run for what may move and what is held; only a policy can raise the bound (retention.max_disk).';
-  return [
-    {
-      component: 'retention',
-      cause: `ledger and archive take ${mib(taken)} of the disk; the policy allows ${mib(budget)}`,
-      since: null,
-      effect:
-        'Nothing is deleted and everything is still decided. When the disk itself is full, nothing is allowed any more.',
-      instruction: carry,
-    },
-  ];
-}
-
-function mib(bytes: number): string {
-  return `${Math.ceil(bytes / 1_048_576)} MiB`;
 }

@@ -15,8 +15,9 @@ import { type AfterCommit, problem, reply } from '../reply.ts';
 import type { Prepared } from '../retention-plan.ts';
 import { heldDecisions } from '../retention-plan.ts';
 import { sitePolicy } from '../site-acts.ts';
-import { findDecision, type NamedActor, refused } from './lifecycle.ts';
+import { type NamedActor, refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
+import { keeperOf } from './retention-holds.ts';
 
 const SYSTEM: EntryActor = { id: null, role: 'system' };
 const PAGE_MAX = 200;
@@ -124,7 +125,7 @@ export function carryArchive(batch: Batch, call: EngineCall): AfterCommit {
   const wrong = keepRefusal(batch, segment, found.rule) ?? heldRefusal(state, segment);
   if (wrong !== null) return refused(wrong);
   const { secrets } = sitePolicy(state.policies)?.compiled ?? {};
-  const { index } = batch.record(RETENTION_STREAM, 'ledger.pruned', actorOf(actor, batch), {
+  const { index } = batch.record(RETENTION_STREAM, 'ledger.pruned', keeperOf(actor, batch), {
     step: 'carried',
     first,
     until,
@@ -166,56 +167,6 @@ function heldRefusal(state: EngineState, { first, until }: Segment): Refusal | n
     return refuse('retention.held', words);
   }
   return null;
-}
-
-interface HoldBody {
-  decision: string;
-  reason: string;
-  actor?: NamedActor;
-}
-
-/** `retention.hold`: what tells of a decision stays where it is, however old it is, until it is released. */
-export function holdDecision(batch: Batch, call: EngineCall): AfterCommit {
-  const { decision } = JSON.parse(call.body ?? '{}') as HoldBody;
-  const found = findDecision(batch, decision);
-  if (isRefusal(found)) return refused(found);
-  if (batch.state.projections.standing('legal_hold', decision)?.state === 'held')
-    return refused(refuse('retention.held', `${decision} is held already. Nothing was changed.`));
-  return recordHold(batch, call, 'retention.held');
-}
-
-/** `retention.release`: takes a hold back. */
-export function releaseDecision(batch: Batch, call: EngineCall): AfterCommit {
-  const { decision } = JSON.parse(call.body ?? '{}') as HoldBody;
-  if (batch.state.projections.standing('legal_hold', decision)?.state !== 'held')
-    return refused(refuse('retention.not_held', `${decision} is not held. Nothing was changed.`));
-  return recordHold(batch, call, 'retention.released');
-}
-
-function recordHold(
-  batch: Batch,
-  call: EngineCall,
-  type: 'retention.held' | 'retention.released',
-): AfterCommit {
-  const { decision, reason, actor } = JSON.parse(call.body ?? '{}') as HoldBody;
-  const { peers, policies } = batch.state;
-  const borrowed = peers.nameRefusal(call.peer, actor?.id ?? null, batch);
-  if (borrowed !== null) return refused(borrowed);
-  const { secrets } = sitePolicy(policies)?.compiled ?? {};
-  const { index } = batch.record(RETENTION_STREAM, type, actorOf(actor, batch), {
-    decision,
-    reason: recordableText(reason, secrets),
-    ...callerData(batch, call),
-  });
-  return (state) =>
-    reply(200, { decision, held: type === 'retention.held', index, proof: proofOf(state, index) });
-}
-
-/** Who says to have acted, without a signature. */
-function actorOf(actor: NamedActor | undefined, { state }: Batch): EntryActor {
-  const { secrets } = sitePolicy(state.policies)?.compiled ?? {};
-  if (actor === undefined) return { id: null, role: 'operator' };
-  return { id: recordableText(actor.id, secrets), role: actor.role ?? null };
 }
 
 /**

@@ -38,14 +38,8 @@ import {
 } from './reads.ts';
 import { releasePolicy } from './release.ts';
 import { replayRecorded } from './replay.ts';
-import {
-  archiveSegment,
-  carryArchive,
-  getRetention,
-  holdDecision,
-  releaseDecision,
-  shredDue,
-} from './retention.ts';
+import { archiveSegment, carryArchive, getRetention, shredDue } from './retention.ts';
+import { holdDecision, releaseDecision } from './retention-holds.ts';
 import { reconcileDecision, reviewDecision } from './review.ts';
 import { envelopeRotated, rotateEnvelope } from './rotate-envelope.ts';
 import { getLedgerKeys, rotateLedgerKey } from './rotate-ledger-key.ts';
