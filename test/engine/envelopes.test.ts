@@ -5,6 +5,7 @@ import type { Bundle } from '../../daemon/core/bundle.ts';
 import { envelopeDigests } from '../../daemon/core/envelope-act.ts';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
 import { openCommitment } from '../../daemon/formats/commitment.ts';
+import { type Disclosure, formatDisclosure, verifyDisclosure } from '../../daemon/formats/disclosure.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import type { SignedAct } from '../../daemon/formats/signed-act.ts';
 import { openDatabase } from '../../daemon/ledger/database.ts';
@@ -146,6 +147,34 @@ describe('disclosure', () => {
     const { status, body } = site.call('envelopes.disclose', { args: idOf(decision), json });
     expect([status, body.code]).toEqual([403, 'reading.not_permitted']);
     expect(JSON.stringify(body)).not.toContain(PIN);
+  });
+
+  test('is a file that others check against the log, and that bears no change', () => {
+    const decision = executed();
+    const { values, proof } = disclose(decision, ['pin', 'psk']).body as unknown as Disclosure;
+    const disclosure: Disclosure = { decision_id: idOf(decision).id, values, proof };
+    const trust = { vkeys: [site.vkey] };
+    const checked = (changed: Partial<Disclosure>) =>
+      verifyDisclosure(formatDisclosure({ ...disclosure, ...changed }), trust);
+    expect(checked({}).values).toEqual({ pin: PIN, psk: SECRET });
+    const { pin = { salt: '', value: null }, psk = pin } = values;
+    const other = disclose(executed(), ['pin']).body as unknown as Disclosure;
+    const changes: [Partial<Disclosure>, RegExp][] = [
+      [{ values: { pin: { ...pin, value: '7392' } } }, /not those that the record commits to/],
+      [{ values: { pin: { ...pin, value: 7391 } } }, /not those that the record commits to/],
+      [{ values: { pin: { ...pin, salt: psk.salt } } }, /not those that the record commits to/],
+      [{ values: { pin: psk, psk: pin } }, /not those that the record commits to/],
+      [{ values: { pin: { ...pin, salt: 'AAAA' } } }, /wrong length/],
+      [{ values: { intent: pin } }, /no commitment for it/],
+      [{ values: {} }, /1 to 64 values/],
+      [{ values: other.values }, /not those that the record commits to/],
+      [{ proof: other.proof }, /is of an entry that is not the decision/],
+      [{ proof: proof.replace(/index (\d+)/, (_, index) => `index ${Number(index) - 1}`) }, /./],
+    ];
+    for (const [change, words] of changes) expect(() => checked(change)).toThrow(words);
+    expect(() => verifyDisclosure(formatDisclosure(disclosure), { vkeys: [] })).toThrow();
+    const extra = JSON.stringify({ ...JSON.parse(formatDisclosure(disclosure)), more: 1 });
+    expect(() => verifyDisclosure(extra, trust)).toThrow(/exactly the members/);
   });
 
   test('of a field that is not sensitive is refused', () => {
