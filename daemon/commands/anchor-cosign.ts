@@ -47,7 +47,14 @@ Exit codes: 0 cosigned Â· 3 something is not proven, or another run was faster Â
 
 /** What came of one log's anchors. */
 type Outcome =
-  | { origin: string; cosigned: Followed; note: string; time: number; file: string | null }
+  | {
+      origin: string;
+      cosigned: Followed;
+      note: string;
+      time: number;
+      before: string | null;
+      file: string | null;
+    }
   | { origin: string; refused: { code: string; message: string; exit: number } };
 
 /** `anchor cosign`: the offline witness. */
@@ -120,7 +127,14 @@ function cosignLog(origin: string, anchors: readonly SignedAnchor[], witness: Wi
     const next: SeenLog = { size, root, note: checkpoint, keys: JSON.stringify(keys), at };
     // Point of no return: from here on this witness has seen this tree, whatever becomes of the cosignature.
     if (!store.advance(origin, seen, next)) continue;
-    return { origin, cosigned: followed, note: cosign(checkpoint, signer, time), time, file: null };
+    return {
+      origin,
+      cosigned: followed,
+      note: cosign(checkpoint, signer, time),
+      time,
+      before: seen?.at ?? null,
+      file: null,
+    };
   }
   return refusal(origin, outrun(origin));
 }
@@ -238,7 +252,7 @@ function sayOutcome(outcome: Outcome, toStdout: boolean): void {
     say(`${paint('red', paint('bold', 'NOT COSIGNED'))}  ${plain(message)} [${code}]`);
     return;
   }
-  const { origin, cosigned, note, file } = outcome;
+  const { origin, cosigned, note, time, before, file } = outcome;
   const [from = 0] = cosigned.steps;
   const how =
     from === 0
@@ -252,6 +266,10 @@ function sayOutcome(outcome: Outcome, toStdout: boolean): void {
   if (cosigned.gap !== null)
     say(
       `Not the newest: nothing here proves that ${cosigned.gap} entries continue these. Ask the site for the whole chain.`,
+    );
+  if (before !== null && time * 1_000 < Date.parse(before))
+    say(
+      `This machine's clock is wrong: it cosigned this log at ${before} before. Sites may not believe such times; set it.`,
     );
   if (file !== null) print(file);
   else if (toStdout) process.stdout.write(note);

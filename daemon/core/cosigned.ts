@@ -22,7 +22,12 @@ const SIZE_DIGITS = 16;
 
 /** The cosignature of a checkpoint of `size` by the key of that name and id: there is one at most. */
 export function cosignatureId(size: number, vkey: string): string {
-  return `${String(size).padStart(SIZE_DIGITS, '0')} ${keyName(vkey)}`;
+  return `${sizePrefix(size)} ${keyName(vkey)}`;
+}
+
+/** What all ids of a size begin with; all ids of smaller sizes sort before it. */
+export function sizePrefix(size: number): string {
+  return String(size).padStart(SIZE_DIGITS, '0');
 }
 
 /** What `cosignatureId` made an id from. */

@@ -1,4 +1,4 @@
-import { type CosignedData, cosignatureOf, keyName } from '../core/cosigned.ts';
+import { type CosignedData, cosignatureOf, keyName, sizePrefix } from '../core/cosigned.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { mergeNotes } from '../formats/cosignature.ts';
 import { decodeEntry } from '../formats/entry.ts';
@@ -13,6 +13,8 @@ import type { StandingRow } from './projections.ts';
 
 /** Cosignatures that are looked through for a checkpoint that enough witnesses stand behind: one that few cosign is older news. */
 const LOOKED_AT = 4_096;
+/** More than there are witnesses. */
+const PAGE = 128;
 
 /** What stands behind one checkpoint. */
 export interface CosignedHead {
@@ -32,7 +34,7 @@ type Kept = Pick<EngineState, 'ledger' | 'projections'>;
  */
 export function newestCosigned(kept: Kept, policy: TlogPolicy, above = 0): CosignedHead | null {
   const known = new Map(policy.witnesses.map(({ text }) => [keyName(text), text]));
-  for (const rows of bySize(kept.projections.standingBefore('cosignature', '~', LOOKED_AT))) {
+  for (const rows of newestFirst(kept)) {
     const [first] = rows;
     if (first === undefined || cosignatureOf(first.id).size <= above) return null;
     const believed = rows.flatMap(({ id }) => known.get(cosignatureOf(id).key) ?? []);
@@ -45,11 +47,25 @@ export function newestCosigned(kept: Kept, policy: TlogPolicy, above = 0): Cosig
 
 /** What is kept about the checkpoint of one size; null when no witness cosigned it. */
 export function cosignedAt(kept: Kept, size: number): CosignedHead | null {
-  const after = `${String(size + 1).padStart(16, '0')}`;
   const rows = kept.projections
-    .standingBefore('cosignature', after, 256)
+    .standingBefore('cosignature', sizePrefix(size + 1), PAGE)
     .filter(({ id }) => cosignatureOf(id).size === size);
   return rows.length === 0 ? null : headOf(kept, rows);
+}
+
+/** The cosignatures of one tree after the other, the newest first. */
+function* newestFirst({ projections }: Kept): Generator<StandingRow[]> {
+  let before = '~';
+  for (let looked = 0; looked < LOOKED_AT; looked += PAGE) {
+    const rows = projections.standingBefore('cosignature', before, PAGE);
+    const groups = bySize(rows);
+    // The last one may go on behind the page.
+    const whole = rows.length < PAGE || groups.length === 1 ? groups : groups.slice(0, -1);
+    yield* whole;
+    const last = whole.at(-1)?.[0];
+    if (last === undefined || rows.length < PAGE) return;
+    before = sizePrefix(cosignatureOf(last.id).size);
+  }
 }
 
 /** Rows that are neighbours by size, as groups. */

@@ -138,6 +138,18 @@ describe('cosignatures', () => {
     expect(text('ledger.proof', { index: '999', cosigned: 'true' })).toContain('ledger.entry_not_found');
   });
 
+  it('are found among many that fewer witnesses made', async () => {
+    const note = checkpoint();
+    await take(cosign(cosign(note, w1, now()), w3, now()));
+    for (let more = 0; more < 200; more += 1) await take(cosign(checkpoint(), w2, now()));
+    const { size } = notedHead(note);
+    expect(notedHead(text('ledger.checkpoint', { cosigned: 'true' })).size).toBe(size);
+    believe(1);
+    expect(notedHead(text('ledger.checkpoint', { cosigned: 'true' })).size).toBeGreaterThan(size + 190);
+    believe(3);
+    expect(text('ledger.checkpoint', { cosigned: 'true' })).toContain('ledger.not_cosigned');
+  });
+
   it('outlive a crash, a rebuild and a check of the tables', async () => {
     await take(cosign(cosign(checkpoint(), w1, now()), w2, now()));
     const before = text('ledger.checkpoint', { cosigned: 'true' });
