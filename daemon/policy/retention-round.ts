@@ -7,7 +7,6 @@ import type { Prepared, RetentionPlan } from '../engine/retention-plan.ts';
 import { systemClock } from '../host/clock.ts';
 import { errorCode, makeDir, syncDir, writeDurable } from '../host/durable-file.ts';
 import type { SitePaths } from '../host/site.ts';
-import { archiveDir } from '../ledger/archive.ts';
 
 /** What `retention.get` answers, as far as it is needed here. */
 export interface RetentionStanding {
@@ -42,10 +41,12 @@ const SHRED_ROUNDS = 1_000;
  */
 export async function runRound(job: {
   paths: SitePaths;
+  /** Where archive files lie. */
+  archive: string;
   engine: EngineHandle;
   dryRun: boolean;
 }): Promise<RoundReport> {
-  const { paths, engine, dryRun } = job;
+  const { paths, archive, engine, dryRun } = job;
   const report: RoundReport = {
     dry_run: dryRun,
     refused: null,
@@ -64,7 +65,7 @@ export async function runRound(job: {
     const before = report.archived.length;
     const task = {
       ledger: paths.ledger,
-      directory: archiveDir(paths.ledger),
+      directory: archive,
       origin: await originOf(engine),
       rule,
       now: systemClock.now(),
@@ -126,8 +127,7 @@ async function shred(engine: EngineHandle): Promise<number> {
 /** The entry first, then the file: a crash in between leaves a file too many, and the same call again removes it. */
 export async function carryArchive(
   call: EngineCall,
-  paths: SitePaths,
-  engine: EngineHandle,
+  { paths, archive, engine }: { paths: SitePaths; archive: string; engine: EngineHandle },
 ): Promise<{ status: number; body: string }> {
   const reply = await engine.call(call);
   const answer = { status: reply.status, body: textOf(reply) };
@@ -138,7 +138,7 @@ export async function carryArchive(
     proof?: string;
   };
   if (index !== undefined && proof !== undefined) writeRecord(paths, index, proof);
-  const removed = removeFile(archiveDir(paths.ledger), file);
+  const removed = removeFile(archive, file);
   return {
     status: 200,
     body: JSON.stringify({ ...rest, file, ...(index === undefined ? {} : { index }), removed }),

@@ -7,6 +7,7 @@ import type { SiteConfig } from '../host/config.ts';
 import type { Logger } from '../host/log.ts';
 import { runBySchedule } from '../host/schedule.ts';
 import type { SitePaths } from '../host/site.ts';
+import { archiveDir } from '../ledger/archive.ts';
 import {
   carryArchive,
   type RetentionStanding,
@@ -34,6 +35,7 @@ export function openRetention(
   engine: EngineHandle,
   log: Logger,
 ): DaemonRetention {
+  const archive = archiveDir(paths.ledger);
   let running: Promise<unknown> = Promise.resolve();
   let standing: RetentionStanding | null = null;
   let last: { at: string; report: RoundReport } | null = null;
@@ -42,7 +44,7 @@ export function openRetention(
   };
   const round = (dryRun: boolean): Promise<RoundReport> => {
     const next = running.then(async () => {
-      const report = await runRound({ paths, engine, dryRun });
+      const report = await runRound({ paths, archive, engine, dryRun });
       if (!dryRun) last = { at: new Date(systemClock.now()).toISOString(), report };
       if (report.archived.length > 0)
         log.info({ segments: report.archived.length, shredded: report.shredded }, 'archived closed segments');
@@ -61,8 +63,7 @@ export function openRetention(
       'retention.carry': async ({ body, peer }) => {
         const answer = await carryArchive(
           { ...internal('retention.carry', JSON.stringify(body)), peer },
-          paths,
-          engine,
+          { paths, archive, engine },
         );
         await look();
         return answer;

@@ -213,6 +213,16 @@ describe('shredding', () => {
     expect(change(bob, decision, 'shred', null).body.code).toBe('envelope.wrong_state');
   });
 
+  test('waits for whoever holds the decision', () => {
+    const decision = executed();
+    const hold = { decision: String(decision.decision_id), reason: 'asked for by a court' };
+    expect(site.call('retention.hold', { json: hold }).status).toBe(200);
+    expect(change(bob, decision, 'shred', null).body.code).toBe('retention.held');
+    expect(view(decision)).toEqual({ pin: 'sealed', psk: 'sealed' });
+    expect(site.call('retention.release', { json: hold }).status).toBe(200);
+    expect(change(bob, decision, 'shred', null).status).toBe(200);
+  });
+
   test('of one field seals the rest under another data key', () => {
     const decision = executed();
     const keyOf = () => {

@@ -18,6 +18,7 @@ import { countSiteAct, sitePolicy } from '../site-acts.ts';
 import { discloseLedger } from './disclose.ts';
 import { findDecision, refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
+import { holdRefusal } from './retention-holds.ts';
 
 const ANSWERS: readonly EnvelopeAnswer[] = ['shred', 'withhold', 'release'];
 
@@ -65,7 +66,8 @@ export function changeEnvelope(batch: Batch, call: EngineCall): AfterCommit {
   if (isRefusal(counted)) return refused(counted);
   const answer = counted.act.answer as EnvelopeAnswer;
   const states = fieldStates(batch.state, decision);
-  const wrong = judgeEnvelopeAct(answer, decision, states, fields);
+  const held = answer === 'shred' ? holdRefusal(batch, decision.decision_id) : null;
+  const wrong = held ?? judgeEnvelopeAct(answer, decision, states, fields);
   if (wrong !== null) return refused(wrong);
   const evidence = { ...counted.data, ...callerData(batch, call) };
   const index = record(batch, answer, { decision, fields, states, actor: counted.actor, evidence });

@@ -1,4 +1,4 @@
-import { isRefusal, refuse } from '../../core/refusal.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { recordableText } from '../../core/scrub.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import { RETENTION_STREAM } from '../../ledger/segments.ts';
@@ -8,6 +8,13 @@ import { type AfterCommit, reply } from '../reply.ts';
 import { sitePolicy } from '../site-acts.ts';
 import { findDecision, type NamedActor, refused } from './lifecycle.ts';
 import { callerData } from './peers.ts';
+
+/** Why nothing of a decision may be destroyed: somebody held it; null when nobody does. */
+export function holdRefusal({ state }: Batch, decision: string): Refusal | null {
+  if (state.projections.standing('legal_hold', decision)?.state !== 'held') return null;
+  const words = `${decision} is held, so nothing of it may be destroyed. Nothing was changed. Whoever held it can release it: holdfast ledger release.`;
+  return refuse('retention.held', words);
+}
 
 interface HoldBody {
   decision: string;
