@@ -7,7 +7,7 @@ import { type Database, openDatabase } from '../ledger/database.ts';
 import { viewLedger } from '../ledger/open.ts';
 import { databaseTiles } from '../ledger/read.ts';
 import { LEDGER_KIND } from '../ledger/schema.ts';
-import { TileReader, tileError } from '../ledger/tile-directory.ts';
+import { TileReader, tileError } from '../ledger/tile-reader.ts';
 import { MerkleTree } from '../ledger/tree.ts';
 import type { LedgerTrust } from '../ledger/verify-range.ts';
 

@@ -6,7 +6,7 @@ import { openCheckpoint } from '../formats/checkpoint.ts';
 import { toHex } from '../formats/digest.ts';
 import { readBounded } from '../host/durable-file.ts';
 import { openHeadStore } from '../ledger/head-store.ts';
-import { TileReader } from '../ledger/tile-directory.ts';
+import { TileReader } from '../ledger/tile-reader.ts';
 import type { LedgerTrust } from '../ledger/verify-range.ts';
 
 /** A signed head of the log that is known from somewhere else than the backup. */

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import type { ComparedTree } from '../core/anchor-pile.ts';
 import { equalBytes } from '../formats/digest.ts';
 import { viewLedger } from '../ledger/open.ts';
-import { TileReader } from '../ledger/tile-directory.ts';
+import { TileReader } from '../ledger/tile-reader.ts';
 import type { VerifyReport } from '../ledger/verify.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import { verifyTileDirectory } from '../ledger/verify-tiles.ts';

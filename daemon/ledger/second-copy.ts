@@ -10,8 +10,9 @@ import { readLineage } from '../host/log-lineage.ts';
 import { readCopyMark } from './copy-mark.ts';
 import { viewLedger } from './open.ts';
 import type { LedgerReader } from './read.ts';
-import { extendTileDirectory, readTileHead, type TileHead, TileReader, tileError } from './tile-directory.ts';
+import { extendTileDirectory } from './tile-directory.ts';
 import { HASH_BYTES } from './tile-nodes.ts';
+import { readTileHead, type TileHead, TileReader, tileError } from './tile-reader.ts';
 import type { LedgerTrust } from './verify-range.ts';
 
 /** How the second copy stands. All but `current` and `behind` say that nothing can be written to it at the moment. */

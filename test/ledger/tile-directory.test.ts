@@ -15,7 +15,8 @@ import { toHex } from '../../daemon/formats/digest.ts';
 import { verifyConsistency } from '../../daemon/formats/merkle.ts';
 import { decodeEntryBundle, encodeEntryBundle } from '../../daemon/formats/tile.ts';
 import { createLedger, viewLedger } from '../../daemon/ledger/open.ts';
-import { extendTileDirectory, TileReader } from '../../daemon/ledger/tile-directory.ts';
+import { extendTileDirectory } from '../../daemon/ledger/tile-directory.ts';
+import { TileReader } from '../../daemon/ledger/tile-reader.ts';
 import { verifyTileDirectory } from '../../daemon/ledger/verify-tiles.ts';
 import { temporaryDir } from '../host/temporary.ts';
 import {
