@@ -2,9 +2,12 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { isUnknownSigner } from '../formats/checkpoint.ts';
+import { decodeEntry } from '../formats/entry.ts';
+import { innerContradiction } from '../formats/entry-contradiction.ts';
 import { keysOfLogs, parseLogVkey } from '../formats/log-keys.ts';
 import { type Permit, type VerifiedPermit, verifyPermit } from '../formats/permit.ts';
 import type { LogTrust } from '../formats/tlog-policy.ts';
+import { parseProof } from '../formats/tlog-proof.ts';
 import { siteDir } from '../host/config.ts';
 import { readLineage } from '../host/log-lineage.ts';
 import { sitePaths } from '../host/site.ts';
@@ -87,7 +90,9 @@ export function ownTrust(options: SiteOptions): LogTrust {
   );
 }
 
-type Checked = { ok: true; verified: VerifiedPermit } | { ok: false; error: BoundaryError };
+type Checked =
+  | { ok: true; verified: VerifiedPermit }
+  | { ok: false; error: BoundaryError; suspect: Suspect | null };
 
 function check(text: string, trust: LogTrust): Checked {
   try {
@@ -96,7 +101,7 @@ function check(text: string, trust: LogTrust): Checked {
     if (!(error instanceof BoundaryError)) throw error;
     // Witnesses that are missing say nothing about the rest: a forged permit is to be called one.
     const rest = error.code === 'tlog_policy.no_quorum' ? check(text, withoutQuorum(trust)) : null;
-    return rest === null || rest.ok ? { ok: false, error } : rest;
+    return rest === null || rest.ok ? { ok: false, error, suspect: suspectIn(text) } : rest;
   }
 }
 
@@ -106,7 +111,7 @@ function withoutQuorum(trust: LogTrust): LogTrust {
 
 function report(checked: Checked, countersignature: Countersignature | null, options: SiteOptions): void {
   if (!checked.ok) {
-    reportFailure(checked.error, options);
+    reportFailure(checked, options);
     return;
   }
   const { permit, index, checkpoint, entry } = checked.verified;
@@ -128,19 +133,39 @@ function report(checked: Checked, countersignature: Countersignature | null, opt
 const GET_COSIGNED =
   'Its log signed it; that this is the only history, nobody vouches for yet. When the witnesses have cosigned a later checkpoint, the site proves it again: holdfast ledger prove INDEX --cosigned -o FILE.';
 
-function reportFailure(error: BoundaryError, options: SiteOptions): void {
+function reportFailure({ error, suspect }: Extract<Checked, { ok: false }>, options: SiteOptions): void {
   const { code, message } = error;
   // A proof of an entry that grants nothing is a true statement, just no permit.
   const genuine = code === 'permit.none';
   const lacksWitnesses = code === 'tlog_policy.no_quorum';
-  if (options.json) printJson({ verified: false, code, message });
+  const where = suspect === null ? '' : `\nIts entry, ${suspect.field}: ${plain(suspect.why)}`;
+  if (options.json) printJson({ verified: false, code, message, ...(suspect === null ? {} : { suspect }) });
   else if (genuine) print(`${paint('yellow', paint('bold', 'NO PERMIT'))}  ${message} [${code}]`);
   else if (lacksWitnesses)
     print(`${paint('yellow', paint('bold', 'NOT COSIGNED'))}  ${message} ${GET_COSIGNED} [${code}]`);
-  else print(`${paint('red', paint('bold', 'NOT GENUINE'))}  ${message} [${code}]\nDo not act on it.`);
+  else
+    print(`${paint('red', paint('bold', 'NOT GENUINE'))}  ${message} [${code}]${where}\nDo not act on it.`);
   if (genuine) endWith(EXIT.refused);
   else if (lacksWitnesses) endWith(EXIT.uncovered);
   else endWith(isUnknownSigner(error) ? EXIT.unknownKey : EXIT.tampered);
+}
+
+/** A member of the entry in a permit file that cannot be as it was signed. */
+interface Suspect {
+  /** JSON pointer. */
+  field: string;
+  why: string;
+}
+
+/** What can be told of a file that does not verify: what is malformed in its entry, or what the entry says twice differently. */
+function suspectIn(text: string): Suspect | null {
+  try {
+    const { extra } = parseProof(text);
+    return extra === undefined ? null : innerContradiction(decodeEntry(extra));
+  } catch (error) {
+    if (!(error instanceof BoundaryError)) throw error;
+    return error.at?.startsWith('/') === true ? { field: error.at, why: error.message } : null;
+  }
 }
 
 type Validity = 'valid' | 'not_yet_valid' | 'expired';

@@ -11,12 +11,17 @@ import { actionDigest } from './permit.ts';
  * it does not contradict itself, which says nothing about whether it was changed.
  */
 export function innerContradiction({ data }: Pick<Entry, 'data'>): { field: string; why: string } | null {
-  const { action, action_digest: digest, act, act_digest: actDigest, statement, permit } = data;
+  const { action, action_digest: own, act, act_digest: actDigest, statement, permit } = data;
+  const granted = isObject(permit) ? permit.action_digest : undefined;
+  const digest = own ?? granted;
   if (isObject(action) && typeof digest === 'string' && actionDigestOf(action) !== digest)
-    return { field: '/data/action', why: 'data.action does not have its digest, data.action_digest' };
+    return {
+      field: '/data/action',
+      why: `data.action does not have the digest that data${own === undefined ? '.permit' : ''}.action_digest says`,
+    };
   if (isObject(act) && typeof actDigest === 'string' && sha256Hex(canonicalText(act)) !== actDigest)
     return { field: '/data/act', why: 'data.act does not have its digest, data.act_digest' };
-  if (isObject(permit) && typeof digest === 'string' && permit.action_digest !== digest)
+  if (granted !== undefined && typeof digest === 'string' && granted !== digest)
     return { field: '/data/permit', why: 'data.permit is for another action than data.action_digest' };
   if (typeof statement === 'string' && !isRotation(statement))
     return { field: '/data/statement', why: 'data.statement is not signed by the keys that it names' };

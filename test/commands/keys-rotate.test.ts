@@ -74,6 +74,31 @@ describe('after a change of the ledger key', () => {
     expect(told.words).toContain(`rotated out, or its log closed, after size ${Number(rotation.size) - 1}`);
   });
 
+  it.each<[string, (entry: string) => string, string | null]>([
+    ['its time', (entry) => entry.replace(/"at":"[^"]*"/, '"at":"yesterday"'), '/at'],
+    ['its type', (entry) => entry.replace('"type":"decision.', '"type":"decisive.'), '/type'],
+    ['its action', (entry) => entry.replace(/"intent":"[^"]*"/, '"intent":"something else"'), '/data/action'],
+    ['who asked', (entry) => entry.replace('"id":"agent:ops-1"', '"id":"agent:ops-9"'), null],
+  ])('a permit file with %s changed names what can be told', async (_what, change, field) => {
+    const proof = readFileSync(file('new.permit'), 'utf8');
+    const [, extra = ''] = /\nextra ([^\n]*)\n/.exec(proof) ?? [];
+    const entry = Buffer.from(extra, 'base64').toString('utf8');
+    expect(change(entry)).not.toBe(entry);
+    const changed = Buffer.from(change(entry), 'utf8').toString('base64');
+    writeFileSync(file('changed.permit'), proof.replace(extra, changed));
+    const told = await verified(
+      'permit',
+      'verify',
+      file('changed.permit'),
+      '--trust',
+      file('new.trust'),
+      '--json',
+    );
+    expect(told.code).toBe(10);
+    const { suspect } = JSON.parse(told.words) as { suspect?: { field: string } };
+    expect(suspect?.field ?? null).toBe(field);
+  });
+
   it('a receipt from before counts, and one that the old key signed afterwards does not', async () => {
     const name = readdirSync(world.paths.outbox).find((each) => each.startsWith('receipt-')) ?? '';
     const receipt = join(world.paths.outbox, name);

@@ -187,6 +187,7 @@ describe('what an entry says twice', () => {
     ['an action and its digest', data, null],
     ['another action', { ...data, action: { ...action, class: 'write' } }, '/data/action'],
     ['a permit for another action', { ...data, permit: { action_digest: other } }, '/data/permit'],
+    ['an action other than that of its permit', { action, permit: { action_digest: other } }, '/data/action'],
     ['an act and its digest', { act, act_digest: sha256Hex(canonicalText(act)) }, null],
     ['another act', { act: { answer: 'reject' }, act_digest: sha256Hex(canonicalText(act)) }, '/data/act'],
     ['a rotation that nobody signed', { statement: 'x' }, '/data/statement'],
