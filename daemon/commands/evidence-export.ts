@@ -1,7 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiUnreachable } from '../api/client.ts';
-import { gatherEvidence, uniquePart } from '../core/evidence-scope.ts';
+import { findMentions, type Mentions } from '../core/evidence-mentions.ts';
+import { gatherEvidence } from '../core/evidence-scope.ts';
 import { readArchive } from '../evidence/archive.ts';
 import { composeEvidence, policyNeeded, unpackUpdate } from '../evidence/compose.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -112,20 +113,16 @@ async function fromFiles(id: string, options: ExportOptions): Promise<Uint8Array
 
 const PAGE = 2_048;
 
-function mentionsIn(view: LedgerView, id: string): number[] {
-  const needle = uniquePart(id);
-  const own = `"stream":"${id}"`;
-  const found: number[] = [];
-  let next = view.stream(id)[0]?.index ?? view.size;
-  while (next < view.size) {
-    const entries = view.entries(next, PAGE);
-    for (const { index, bytes } of entries) {
-      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      if (text.includes(needle) && !text.includes(own)) found.push(index);
-    }
-    next = (entries.at(-1)?.index ?? view.size) + 1;
+function mentionsIn(view: LedgerView, id: string): Omit<Mentions, 'next'> {
+  const all: Omit<Mentions, 'next'> = { found: [], unsearched: 0 };
+  let next = view.stream(id)[0]?.index ?? null;
+  while (next !== null) {
+    const page = findMentions(view, id, { from: next, limit: PAGE });
+    all.found.push(...page.found);
+    all.unsearched += page.unsearched;
+    next = page.next;
   }
-  return found;
+  return all;
 }
 
 function render(file: string, index: EvidenceIndex, files: number): string {
@@ -143,6 +140,10 @@ function render(file: string, index: EvidenceIndex, files: number): string {
       ['shown', fieldLine(fields.disclosed)],
       ['withheld', fieldLine(fields.withheld)],
       ['shredded', fieldLine(fields.shredded)],
+      [
+        'unsearched',
+        index.unsearched === 0 ? '' : `${index.unsearched} entries in archive files that are elsewhere`,
+      ],
       ['left out', index.omitted === 0 ? '' : `${index.omitted} more entries that name it`],
       [
         'on record',

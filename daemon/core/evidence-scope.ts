@@ -4,6 +4,7 @@ import { decodeEntry, type Entry } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { parseSeen } from '../formats/seen-checkpoint.ts';
 import type { CosignedData } from './cosigned.ts';
+import type { EvidenceLedger, Mentions } from './evidence-mentions.ts';
 
 /*
  * Which entries of a ledger belong to the evidence about one decision. Pure, so that a running daemon and a copied file
@@ -27,17 +28,6 @@ export type EvidenceRole =
   | 'keys'
   /** Anything else on record that names the decision: reads, anomalies, shredded values. */
   | 'mention';
-
-/** As much of a ledger as this needs. All of it is one snapshot. */
-export interface EvidenceLedger {
-  readonly origin: string;
-  readonly size: number;
-  checkpoint(): string | null;
-  entry(index: number): Uint8Array | null;
-  stream(id: string, newest?: number): { index: number; bytes: Uint8Array }[];
-  inclusionProof(index: number): Uint8Array[];
-  consistencyProof(from: number): Uint8Array[];
-}
 
 /** An entry as it is handed on: plain values, so that they pass between threads and through JSON. */
 export interface GatheredEntry {
@@ -65,6 +55,8 @@ export interface Gathered {
   consistency: { old: number; proof: string[] }[];
   /** Entries that name the decision and are left out, because there are too many. */
   omitted: number;
+  /** Entries after its first that could not be searched for it: they lie in archive files that are elsewhere. */
+  unsearched: number;
 }
 
 /** More is no evidence about one decision. */
@@ -81,13 +73,13 @@ interface Found {
 }
 
 /**
- * Gathers what belongs to a decision. `mentions`: indexes of entries of other streams that name it (`mentionedIn`). Null
- * when there is no such decision, or no checkpoint yet.
+ * Gathers what belongs to a decision. `mentions`: what the whole search for entries that name it came to (`findMentions`).
+ * Null when there is no such decision, or no checkpoint yet.
  */
 export function gatherEvidence(
   ledger: EvidenceLedger,
   decision: string,
-  mentions: readonly number[],
+  { found: mentions, unsearched }: Omit<Mentions, 'next'>,
 ): Gathered | null {
   const checkpoint = ledger.checkpoint();
   const own = decision.startsWith('dec_') ? read(ledger, decision) : [];
@@ -118,6 +110,7 @@ export function gatherEvidence(
     cosigned: cosigned?.note ?? null,
     consistency: sizes.map((old) => ({ old, proof: ledger.consistencyProof(old).map(toBase64) })),
     omitted: Math.max(0, mentions.length - MENTIONS_MAX),
+    unsearched,
   };
 }
 
@@ -135,11 +128,6 @@ const ROLES: Readonly<Record<string, EvidenceRole>> = {
   policy: 'policy',
   keys: 'keys',
 };
-
-/** The part of a decision's id that its permit shares: an entry that holds it speaks of the decision. */
-export function uniquePart(decision: string): string {
-  return decision.slice(decision.indexOf('_') + 1);
-}
 
 /** Collects entries, each once. */
 class Scope {

@@ -159,6 +159,7 @@ function indexOf(
       shredded: hidden.filter(isGone),
     },
     omitted: gathered.omitted,
+    unsearched: gathered.unsearched,
     export: record === null ? null : recordOf(entries, record),
   };
 }

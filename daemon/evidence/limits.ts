@@ -9,6 +9,10 @@ export function addLimits(ex: Examination, { index, own, entries, decision }: Op
   );
   if (index.omitted > 0)
     ex.unproved.push(`What ${index.omitted} more entries that name the decision say: they are not here.`);
+  if (index.unsearched > 0)
+    ex.unproved.push(
+      `Whether ${index.unsearched} more entries name the decision: they lie in archive files that were not at hand.`,
+    );
   if (entries.some(({ entry }) => entry.time_trust !== 'trusted'))
     ex.unproved.push(
       'That the times are right to the minute: for some entries the site had only a lower bound for the time, or doubted its clock. Their order is proved.',

@@ -80,11 +80,13 @@ export interface EvidenceIndex {
   fields: { disclosed: string[]; withheld: string[]; shredded: string[] };
   /** Entries that name the decision and are not here, because there are too many. */
   omitted: number;
+  /** Entries after its first that could not be searched for it: they lie in archive files that are elsewhere. */
+  unsearched: number;
   /** The record of this export; null where it was made of copied files. */
   export: { record: number; at: string; by: string | null; reason: string } | null;
 }
 
-const INDEX_MEMBERS = 'decision,entries,export,fields,omitted,origin,policy,site,tree_size,type,v';
+const INDEX_MEMBERS = 'decision,entries,export,fields,omitted,origin,policy,site,tree_size,type,unsearched,v';
 
 /** Bytes of `evidence.json`. */
 export function formatIndex(index: EvidenceIndex): Uint8Array {
@@ -101,6 +103,7 @@ export function parseIndex(bytes: Uint8Array): EvidenceIndex {
     check(typeof value[name] === 'string' && value[name] !== '', `/${name}`, 'is no text');
   check(isCount(value.tree_size), '/tree_size', 'is no count');
   check(isCount(value.omitted), '/omitted', 'is no count');
+  check(isCount(value.unsearched), '/unsearched', 'is no count');
   check(
     Array.isArray(value.entries) && value.entries.every(isEntryLine),
     '/entries',

@@ -1,7 +1,8 @@
 import type { Answer, HostServices } from '../api/dispatch.ts';
 import { trustOf } from '../commands/site.ts';
+import type { Mentions } from '../core/evidence-mentions.ts';
 import { MENTIONS_MAX } from '../core/evidence-scope.ts';
-import type { EvidenceOfDecision, Mentions } from '../engine/methods/evidence.ts';
+import type { EvidenceOfDecision } from '../engine/methods/evidence.ts';
 import { type EngineCall, type EngineHandle, internal, type Peer, textOf } from '../engine/protocol.ts';
 import { composeEvidence, policyNeeded, unpackUpdate } from '../evidence/compose.ts';
 import type { NoteSigner } from '../formats/signed-note.ts';
@@ -80,22 +81,22 @@ async function recordExport(
   return (JSON.parse(textOf(answer)) as { index: number }).index;
 }
 
-/** Indexes of the entries that name the decision, from its first on; a step at a time, between which others are served. */
-async function mentionsOf(engine: EngineHandle, id: string): Promise<number[]> {
+/** The entries that name the decision, from its first on; a step at a time, between which others are served. */
+async function mentionsOf(engine: EngineHandle, id: string): Promise<Omit<Mentions, 'next'>> {
+  const all: Omit<Mentions, 'next'> = { found: [], unsearched: 0 };
   const first = await engine.call({ ...internal('decisions.get', null), args: { id } });
-  if (first.status !== 200 && first.status !== 202) return [];
+  if (first.status !== 200 && first.status !== 202) return all;
   const { ledger } = JSON.parse(textOf(first)) as { ledger: { record_id: number } };
-  const found: number[] = [];
   let next: number | null = ledger.record_id;
-  while (next !== null && found.length < NAMED_MAX) {
+  while (next !== null && all.found.length < NAMED_MAX) {
     const args = { id, from: String(next) };
-    const page: Mentions = JSON.parse(
-      textOf(await engine.call({ ...internal('evidence.mentions', null), args })),
-    );
-    found.push(...page.found);
+    const answer = await engine.call({ ...internal('evidence.mentions', null), args });
+    const page = JSON.parse(textOf(answer)) as Mentions;
+    all.found.push(...page.found);
+    all.unsearched += page.unsearched;
     next = page.next;
   }
-  return found;
+  return all;
 }
 
 async function compose(

@@ -46,7 +46,7 @@ export async function lyingSite(
     entries,
     export: async (told, { padding } = { padding: 0 }) => {
       const ledger = logOf(told, padding, index.origin, signer);
-      const gathered = gatherEvidence(ledger, index.decision, []);
+      const gathered = gatherEvidence(ledger, index.decision, { found: [], unsearched: 0 });
       if (gathered === null) throw new Error('no such decision');
       const parts = {
         site: index.site,
@@ -87,6 +87,7 @@ function logOf(
     size,
     checkpoint: () => note,
     entry: (at: number) => stored[at]?.bytes ?? null,
+    entries: (from: number, limit: number) => stored.slice(from, from + limit),
     stream: (id: string) => stored.filter(({ stream }) => stream === id),
     inclusionProof: (at: number) => hashes(inclusionRanges(at, size)),
     consistencyProof: (from: number) => hashes(consistencyRanges(from, size)),

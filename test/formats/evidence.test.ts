@@ -29,6 +29,7 @@ const index: EvidenceIndex = {
   policy: { update_id: 'ab'.repeat(32), digest: 'cd'.repeat(32), file: 'policy/targets/bundles/x.json' },
   fields: { disclosed: ['psk'], withheld: [], shredded: [] },
   omitted: 0,
+  unsearched: 0,
   export: { record: 8, at: '2026-11-21T08:00:00.000Z', by: null, reason: 'audit' },
 };
 

@@ -63,6 +63,7 @@ const index: EvidenceIndex = {
   policy: null,
   fields: { disclosed: [], withheld: ['psk'], shredded: [] },
   omitted: 0,
+  unsearched: 0,
   export: { record: 8, at: '2026-11-21T08:00:00.000Z', by: 'carol', reason: 'audit' },
 };
 const members = new Map([
