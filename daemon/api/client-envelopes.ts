@@ -10,7 +10,7 @@ export interface EnvelopeView {
   environment: string;
   /** Log index of the entry that holds the commitments. */
   record_id: number;
-  fields: { field: string; state: 'sealed' | 'withheld' | 'shredded' | 'missing' }[];
+  fields: { field: string; state: 'sealed' | 'withheld' | 'shredded' | 'unkept' | 'missing' }[];
   /** Who may sign what, by answer. */
   roles: Record<'shred' | 'withhold' | 'release', string[]>;
 }

@@ -15,6 +15,8 @@ export type FieldState =
   | 'withheld'
   /** Destroyed. */
   | 'shredded'
+  /** Never kept: the request was denied. */
+  | 'unkept'
   /** Neither there nor destroyed by an entry. */
   | 'missing';
 
@@ -76,7 +78,7 @@ export function judgeEnvelopeAct(
 }
 
 const STANDS: Readonly<Record<EnvelopeAnswer, string>> = {
-  shred: 'The values were destroyed before',
+  shred: 'There is no value left to destroy',
   withhold: 'There is no value left to withhold',
   release: 'Nothing is withheld',
 };

@@ -79,9 +79,10 @@ export function fieldStates(state: EngineState, decision: Decision): Map<string,
   const shredded = shreddedFields(state, id);
   const withheld = withheldFields(state, id);
   const there = openableOrNothing(state, id) ?? {};
+  const kept = decision.status !== 'denied' || state.projections.envelopes.has(id);
   const stateOf = (field: string): FieldState => {
     if (shredded === 'all' || shredded.includes(field)) return 'shredded';
-    if (!Object.hasOwn(there, field)) return 'missing';
+    if (!Object.hasOwn(there, field)) return kept ? 'missing' : 'unkept';
     return withheld.includes(field) ? 'withheld' : 'sealed';
   };
   return new Map(fields.map((field) => [field, stateOf(field)]));

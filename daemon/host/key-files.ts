@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { type KeyEncryptionKey, type KeyPurpose, readKey, wrappedUnder } from './key-wrap.ts';
 import { readSecretFile, replaceSecretFile } from './secret-file.ts';
 
@@ -46,9 +47,18 @@ export function wrapKeyFiles(
   before: KeyEncryptionKey | null,
 ): string[] {
   const files = listKeyFiles(directory).filter((file) => file.kek !== kek.id);
-  for (const { name, purpose } of files) {
+  for (const { name, purpose, kek: under } of files) {
     const path = join(directory, name);
+    if (under !== null && under !== before?.id) throw underAnother(path, under);
     replaceSecretFile(path, kek.wrap(readKey(path, MAX_BYTES, purpose, before), purpose));
   }
   return files.map(({ name }) => name);
+}
+
+function underAnother(path: string, kek: string): BoundaryError {
+  return new BoundaryError(
+    'secret.other_kek',
+    `${path} lies under the key-encryption key ${kek}; it was left as it is. Name the file of that key with --from.`,
+    { at: path },
+  );
 }

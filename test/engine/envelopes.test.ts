@@ -182,6 +182,16 @@ describe('disclosure', () => {
   });
 });
 
+test('a denial keeps no value', () => {
+  const payload = { psk: SECRET, pin: PIN, more: 'x' };
+  const denied = site.call('decisions.create', {
+    json: ask('join_network', 'interface:wlan0', { payload }),
+  }).body;
+  expect(denied.status).toBe('denied');
+  expect(view(denied)).toEqual({ pin: 'unkept', psk: 'unkept' });
+  expect(change(bob, denied, 'shred', null).body.code).toBe('envelope.wrong_state');
+});
+
 describe('withholding', () => {
   test('closes one field to readers and leaves it to the tool', () => {
     const decision = create();

@@ -100,7 +100,7 @@ describe('wrapping the files of a site', () => {
     expect(wrapKeyFiles(root, kek, null)).toEqual([]);
     expect(readFileSync(join(root, 'notes.txt'), 'utf8')).toBe('mine');
     expect(loadSigner(join(root, 'ledger.key'), kek).vkey).toBe(vkey);
-    expect(() => wrapKeyFiles(root, other, null)).toThrow(/is not here/);
+    expect(() => wrapKeyFiles(root, other, null)).toThrow(/Name the file of that key with --from/);
     expect(wrapKeyFiles(root, other, kek)).toHaveLength(3);
     expect(loadSigner(join(root, 'ledger.key'), other).vkey).toBe(vkey);
   });
