@@ -36,6 +36,17 @@ export interface BreakglassSession {
   /** When the review is due; null while the session is open. */
   review_due: string | null;
   reviewed: { principal: string; note: string; at: string } | null;
+  /** Payload values that were opened under it: whoever reviews the session looks at these too. */
+  reads: SessionRead[];
+}
+
+/** A decision whose payload values were opened under a session. */
+export interface SessionRead {
+  decision_id: string;
+  by: string | null;
+  role: string | null;
+  reason: string;
+  at: string;
 }
 
 /** `data` of `breakglass.activated`, as far as it is folded; beside it stands the signed act. */
@@ -80,6 +91,7 @@ function begin({ stream, at, data }: Entry): BreakglassSession {
     ended: null,
     review_due: null,
     reviewed: null,
+    reads: [],
   };
 }
 
@@ -93,5 +105,8 @@ function apply(session: BreakglassSession, { type, at, actor, data }: Entry): vo
   } else if (type === 'breakglass.reviewed') {
     session.state = 'closed';
     session.reviewed = { principal: String(data.principal), note: String(data.reason), at };
+  } else if (type === 'ledger.read') {
+    const { decision_id } = data.subject as { decision_id: string };
+    session.reads.push({ decision_id, by: actor.id, role: actor.role, reason: String(data.reason), at });
   }
 }

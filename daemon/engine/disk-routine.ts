@@ -10,6 +10,7 @@ export const ROUTINE: ReadonlySet<EngineMethod> = new Set<EngineMethod>([
   'decisions.approve',
   'decisions.cancel',
   'decisions.review',
+  'ledger.disclose',
   'anchors.export',
   'backups.record',
   'anchors.carried',

@@ -189,6 +189,20 @@ describe('reading under break-glass', () => {
     ).toBe('reading.not_permitted');
   });
 
+  it('is shown to whoever reviews the session', () => {
+    const fixture = site();
+    const { decision_id } = decide(fixture, 'service:relay-2', 'production');
+    const session = fixture.opened({ place: PLACE });
+    expect(session.reads).toEqual([]);
+    read(fixture, session.id, decision_id);
+    fixture.about(session, 'end');
+    fixture.reopen();
+    expect(fixture.call('breakglass.get', { args: { id: String(session.id) } }).body.reads).toMatchObject([
+      { decision_id, by: 'dora', role: 'duty', reason: 'looking into it' },
+    ]);
+    expect(fixture.about(session, 'review').status).toBe(200);
+  });
+
   it('ends with the session', () => {
     const fixture = site();
     const { decision_id } = decide(fixture, 'service:relay-2', 'production');

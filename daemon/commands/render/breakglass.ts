@@ -35,6 +35,7 @@ export function renderSession(session: BreakglassSession): string {
       ['until', ended === null ? instant(session.expires_at) : ''],
       ['ended', ended === null ? '' : endLine(ended)],
       ['asked under it', decisionLines(session)],
+      ['read under it', readLines(session)],
       ['review', reviewLine(session)],
       ['found', reviewed === null ? '' : plain(reviewed.note)],
       ['recorded', session.ledger === undefined ? '' : `ledger entry ${session.ledger.record_id}`],
@@ -46,6 +47,14 @@ export function renderSession(session: BreakglassSession): string {
 function decisionLines({ decisions }: BreakglassSession): string {
   if (decisions === undefined) return '';
   return decisions.length === 0 ? 'nothing' : decisions.join('\n');
+}
+
+function readLines({ reads }: BreakglassSession): string {
+  return reads
+    .map(({ decision_id, by, at, reason }) =>
+      plain(`${decision_id} by ${by ?? 'nobody known'}, ${moment(at)}: ${reason}`),
+    )
+    .join('\n');
 }
 
 function endLine({ at, why, by }: NonNullable<BreakglassSession['ended']>): string {

@@ -21,6 +21,9 @@ import { findDecision, type NamedActor, refused } from './lifecycle.ts';
 /** The stream of everything that was opened or taken away. */
 export const READING_STREAM = 'reading';
 
+/** Reads under one break-glass session. */
+const SESSION_READS_MAX = 200;
+
 interface DisclosureBody {
   right: RecordedRight;
   subject: ReadingSubject;
@@ -46,7 +49,11 @@ export function discloseLedger(batch: Batch, call: EngineCall): AfterCommit {
   const session = sessionOf(batch, body.breakglass, found?.decision ?? null);
   const admitted = judgeReading(policy?.compiled.bundle.reading, { right, reader, session }, batch);
   if (isRefusal(admitted)) return refused(admitted);
-  const { index, bytes } = batch.record(READING_STREAM, 'ledger.read', admitted, {
+  // Under break-glass it belongs to what is reviewed with the session.
+  const stream = session === null ? READING_STREAM : session.id;
+  if (session !== null && batch.state.ledger.streamHead(stream).seq > SESSION_READS_MAX)
+    return refused(tooMany(session.id));
+  const { index, bytes } = batch.record(stream, 'ledger.read', admitted, {
     right,
     subject: { ...subject },
     reason: recordableText(body.reason, policy?.compiled.secrets),
@@ -55,6 +62,13 @@ export function discloseLedger(batch: Batch, call: EngineCall): AfterCommit {
     ...(session === null ? {} : { breakglass: session.id }),
   });
   return () => reply(200, { index, entry_id: entryHash(bytes), at: isoTime(batch.now), right, count });
+}
+
+function tooMany(session: string): Refusal {
+  return refuse(
+    'breakglass.too_many',
+    `${SESSION_READS_MAX} reads are on record under session ${session}, which is more than anybody reviews. Nothing was shown or recorded. End it, and have somebody with the right read.`,
+  );
 }
 
 /** How many entries it is about. */
