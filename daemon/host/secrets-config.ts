@@ -10,6 +10,9 @@ export interface SecretsConfig {
   rotate_envelope: string | null;
 }
 
+/** What holds where nothing is set. */
+export const NO_SECRETS: SecretsConfig = { kek_file: null, credentials: null, rotate_envelope: null };
+
 export const SECRETS_SETTINGS: readonly string[] = ['kek_file', 'credentials', 'rotate_envelope'];
 
 const ABSOLUTE = /^\/[^\0]+$/;

@@ -15,6 +15,8 @@ import { BoundaryError } from '../../formats/boundary-error.ts';
 import { type Clock, systemClock } from '../../host/clock.ts';
 import { siteOrigin } from '../../host/config.ts';
 import { errorCode, makeDir, readBounded, syncDir } from '../../host/durable-file.ts';
+import { findKek } from '../../host/kek.ts';
+import { NO_SECRETS } from '../../host/secrets-config.ts';
 import { type Profile, type SitePaths, sitePaths } from '../../host/site.ts';
 import { setUpTls } from '../../identity/issue.ts';
 import { type ImportResult, importUpdate } from '../../policy/import.ts';
@@ -61,6 +63,8 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
   const dir = freeDirectory(options.dir);
   const pinned = rootToPin(options);
   assertPolicy(options.policyDir);
+  // A credential of this very process: a new site has no settings yet that could name a file.
+  const kek = findKek(NO_SECRETS);
   const building = buildingDirectory(dir);
   try {
     const paths = sitePaths(building);
@@ -73,8 +77,9 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
       root: pinned ?? publisher?.root ?? new Uint8Array(),
       operatorActor: publisher?.people[0] ?? null,
       now: clock.now(),
+      kek,
     });
-    await setUpTls(paths, site, clock.now());
+    await setUpTls(paths, site, clock.now(), kek);
     const policy =
       publisher === null ? null : await firstPolicy(paths, site, clock, publisher.people[0] ?? null);
     chmodSync(building, 0o755);

@@ -4,6 +4,7 @@ import { initializeLedger } from '../../engine/initialize.ts';
 import { sha256Hex } from '../../formats/digest.ts';
 import { formatConfig } from '../../host/config.ts';
 import { makeDir, writeDurable } from '../../host/durable-file.ts';
+import type { KeyEncryptionKey } from '../../host/key-wrap.ts';
 import { createSealingKey } from '../../host/sealer.ts';
 import { createSigningKey, loadSigner } from '../../host/signer.ts';
 import type { Profile, SitePaths } from '../../host/site.ts';
@@ -16,6 +17,8 @@ export interface SkeletonOptions {
   /** Whom the command line names by default; null for nobody. */
   operatorActor: string | null;
   now: number;
+  /** What the keys are made under; null: they lie open. */
+  kek: KeyEncryptionKey | null;
 }
 
 /** Modes are part of the design: what the daemon alone may read, what groups share, what is public. */
@@ -34,11 +37,11 @@ export function makeDirectories(paths: SitePaths): void {
 /** Keys, public trust files, configuration, and the ledger with its first entry. Returns what others may know. */
 export function makeSite(
   paths: SitePaths,
-  { site, profile, root, operatorActor, now }: SkeletonOptions,
+  { site, profile, root, operatorActor, now, kek }: SkeletonOptions,
 ): { origin: string; vkey: string; rootDigest: string } {
   const origin = `${site}/ledger`;
-  const { vkey } = createSigningKey(join(paths.keys, LEDGER_KEY), origin);
-  createSealingKey(join(paths.keys, SEALING_KEY));
+  const { vkey } = createSigningKey(join(paths.keys, LEDGER_KEY), origin, kek);
+  createSealingKey(join(paths.keys, SEALING_KEY), kek);
   writePublic(join(paths.trust, 'root.json'), root);
   writePublic(join(paths.trust, 'ledger.vkey'), `${vkey}\n`);
   // No witnesses yet: the log's own signature is all that a verifier can ask for.
@@ -48,7 +51,7 @@ export function makeSite(
   initializeLedger(paths, {
     site,
     profile,
-    signer: loadSigner(join(paths.keys, LEDGER_KEY)),
+    signer: loadSigner(join(paths.keys, LEDGER_KEY), kek),
     rootDigest,
     now,
   });
