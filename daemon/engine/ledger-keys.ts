@@ -49,8 +49,8 @@ export class LedgerKeys {
   #signer: NoteSigner;
   #pending: Pending | null = null;
   #known: LedgerKeyReport | null = null;
-  /** Whether files are still to be brought in line with the ledger. */
-  #unfinished = false;
+  /** What is still to be done to bring the files in line with the ledger; null when they are. */
+  #unfinished: (() => void) | null = null;
 
   constructor(options: {
     paths: SitePaths;
@@ -78,7 +78,7 @@ export class LedgerKeys {
 
   /** Whether key files and `trust/` say what the ledger says. */
   get isSettled(): boolean {
-    return !this.#unfinished;
+    return this.#unfinished === null;
   }
 
   /** Whether the key in use is older than it may get. */
@@ -105,9 +105,16 @@ export class LedgerKeys {
     this.#signer = next;
   }
 
-  /** After the ledger was opened under the key in use: reads what it says of the keys, and makes the files agree. */
+  /**
+   * After the ledger was opened under the key in use: reads what it says of the keys, and makes the files agree. Throws
+   * BoundaryError `ledger.key` when the ledger goes on under another key: an old one that was put back signs nothing more,
+   * though it can open the checkpoint that both have signed.
+   */
   restore(ledger: Pick<Ledger, 'stream' | 'entry' | 'origin'>): void {
-    this.#known = readKeys(ledger, this.#signer);
+    const known = readKeys(ledger, this.#signer);
+    const { vkey } = newestKey(known);
+    if (vkey !== this.#signer.vkey) throw otherKey(this.#signer.vkey, vkey);
+    this.#known = known;
     this.#finish(() => this.#files?.discard());
   }
 
@@ -131,22 +138,29 @@ export class LedgerKeys {
 
   /** Once a second: tries again what could not be written. */
   tend(): void {
-    if (this.#unfinished) this.#finish(() => this.#files?.adopt());
+    if (this.#unfinished !== null) this.#finish(this.#unfinished);
   }
 
   #finish(files: () => void): void {
-    const retry = this.#unfinished;
+    const retry = this.#unfinished !== null;
     try {
       files();
       this.#files?.tidy();
       if (this.#files !== null && this.#known !== null) publish(this.#paths.trust, this.#known);
-      this.#unfinished = false;
+      this.#unfinished = null;
     } catch (error) {
-      this.#unfinished = true;
-      if (!retry)
-        this.#report('engine: the ledger key was rotated, but its files could not be written', error);
+      this.#unfinished = files;
+      if (!retry) this.#report('engine: the files of the ledger key could not be written', error);
     }
   }
+}
+
+function otherKey(here: string, wanted: string): BoundaryError {
+  const short = (vkey: string) => vkey.slice(0, vkey.lastIndexOf('+'));
+  return new BoundaryError(
+    'ledger.key',
+    `The ledger's key was changed to ${short(wanted)}, and state/keys/ledger.key is ${short(here)}; the ledger was not opened. Put back the key file of that key. If it is lost, restore a backup: the log then goes on under a new name and key.`,
+  );
 }
 
 /** Whether the ledger's newest checkpoint is signed by this key. Reads beside the file, and changes nothing. */
@@ -169,7 +183,8 @@ function readKeys(
   const rotations = ledger
     .stream(KEY_STREAM)
     .map(({ bytes }) => decodeEntry(bytes))
-    .filter(({ type, data }) => type === 'key.rotated' && data.name === 'ledger');
+    // Of this log: one that goes on for another may hold the entries of that one.
+    .filter(({ type, data }) => type === 'key.rotated' && String(data.old).startsWith(`${ledger.origin}+`));
   const first = rotations[0] === undefined ? vkey : String(rotations[0].data.old);
   const statements = rotations.map(({ data }) => String(data.statement));
   const { keys } = followRotations(firstLineage(ledger.origin, first), statements);

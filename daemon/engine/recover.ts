@@ -214,7 +214,12 @@ export class LedgerKeeper {
       envelopes: new EnvelopeKeeper(ledger, projections, sealer),
       random,
     };
-    this.#keys.restore(ledger);
+    try {
+      this.#keys.restore(ledger);
+    } catch (error) {
+      ledger.close();
+      throw error;
+    }
     this.#hear(state);
     const { applied, steps } = recordedPolicy(state);
     policies.anchoring.restore(ledger, projections);

@@ -71,7 +71,7 @@ export function logOf(logs: readonly LogLineage[], origin: string): LogLineage |
 }
 
 /** The newest key of a log: the one in use, unless the log was closed. */
-export function newestKey({ keys }: LogLineage): LogKey {
+export function newestKey({ keys }: { keys: readonly LogKey[] }): LogKey {
   const newest = keys.at(-1);
   if (newest === undefined) throw new RangeError('a log has at least one key');
   return newest;

@@ -1,17 +1,19 @@
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { LedgerKeys } from '../../daemon/engine/ledger-keys.ts';
 import { internal } from '../../daemon/engine/protocol.ts';
 import { formatCheckpoint, openCheckpoint } from '../../daemon/formats/checkpoint.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { openRotation } from '../../daemon/formats/key-rotation.ts';
 import { currentLog, type LogKey } from '../../daemon/formats/log-keys.ts';
 import { type NoteSigner, parseNote, signNote } from '../../daemon/formats/signed-note.ts';
+import { LedgerKeyFiles } from '../../daemon/host/ledger-key.ts';
 import { createLogger } from '../../daemon/host/log.ts';
 import { readLineage } from '../../daemon/host/log-lineage.ts';
-import { loadSigner } from '../../daemon/host/signer.ts';
+import { createSigningKey, loadSigner } from '../../daemon/host/signer.ts';
 import { openDatabase } from '../../daemon/ledger/database.ts';
-import { openLedger } from '../../daemon/ledger/open.ts';
+import { openLedger, viewLedger } from '../../daemon/ledger/open.ts';
 import { LEDGER_KIND } from '../../daemon/ledger/schema.ts';
 import { verifyLedger } from '../../daemon/ledger/verify.ts';
 import { rotateIfDue } from '../../daemon/roles/daemon-keys.ts';
@@ -152,6 +154,41 @@ describe('a rotated ledger key', () => {
     expect(readFileSync(vkeyFile, 'utf8')).toBe(`${String(body.new)}\n`);
     expect(trustOf(fixture).vkeys).toHaveLength(2);
     expect(fixture.reports).toHaveLength(1);
+  });
+
+  test('is not undone by an old key file that was put back, though that one signed the last checkpoint, too', () => {
+    const fixture = site();
+    const keyFile = join(fixture.paths.keys, 'ledger.key');
+    const old = readFileSync(keyFile);
+    expect(rotate(fixture).status).toBe(200);
+    fixture.engine.close();
+    const next = readFileSync(keyFile);
+    writeFileSync(keyFile, old);
+    expect(() => fixture.open()).toThrow(/key was changed to/);
+    writeFileSync(keyFile, next);
+    fixture.engine = fixture.open();
+    expect(rotate(fixture).status).toBe(200);
+  });
+
+  test('that cannot be forgotten on disk never becomes the key by that', () => {
+    const fixture = site();
+    fixture.engine.close();
+    const path = join(fixture.paths.keys, 'ledger.key');
+    createSigningKey(`${path}.next`, ORIGIN);
+    const files = new LedgerKeyFiles(path, null);
+    files.discard = () => {
+      throw new Error('read-only');
+    };
+    const { paths } = fixture;
+    const keys = new LedgerKeys({ paths, signer: files.load(), files, maxAgeMs: null, report: () => {} });
+    const view = viewLedger(paths.ledger, { origin: ORIGIN, vkeys: [fixture.vkey] });
+    keys.settle();
+    keys.restore(view);
+    keys.tend();
+    view.close();
+    expect(keys.isSettled).toBe(false);
+    expect(loadSigner(path).vkey).toBe(fixture.vkey);
+    fixture.engine = fixture.open();
   });
 
   test('leaves public files of another site alone, and says so', () => {
