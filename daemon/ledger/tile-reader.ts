@@ -33,11 +33,9 @@ export interface TileHead {
  * than `trust` names), `tiles.key` (signed by nobody that is trusted), `tiles.damaged` or `tiles.unreadable`.
  */
 export function readTileHead(directory: string, trust: LedgerTrust): TileHead | null {
-  const path = join(directory, CHECKPOINT_FILE);
-  const bytes = readFileIfThere(path, CHECKPOINT_MAX_BYTES);
-  if (bytes === null) return null;
-  const note = Buffer.from(bytes).toString('utf8');
-  const named = note.slice(0, note.indexOf('\n'));
+  const note = checkpointText(directory);
+  if (note === null) return null;
+  const named = originIn(note);
   if (named !== trust.origin) {
     throw tileError(
       'other_log',
@@ -47,6 +45,21 @@ export function readTileHead(directory: string, trust: LedgerTrust): TileHead | 
   }
   const { origin, size, root } = openedBy(note, trust, directory);
   return { origin, size, root, note };
+}
+
+/** The log that a directory claims to be of, unverified; null without a checkpoint. */
+export function claimedOrigin(directory: string): string | null {
+  const note = checkpointText(directory);
+  return note === null ? null : originIn(note);
+}
+
+function checkpointText(directory: string): string | null {
+  const bytes = readFileIfThere(join(directory, CHECKPOINT_FILE), CHECKPOINT_MAX_BYTES);
+  return bytes === null ? null : Buffer.from(bytes).toString('utf8');
+}
+
+function originIn(note: string): string {
+  return note.slice(0, note.indexOf('\n'));
 }
 
 function openedBy(note: string, trust: LedgerTrust, directory: string): OpenedCheckpoint {

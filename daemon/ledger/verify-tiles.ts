@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { equalBytes, toHex } from '../formats/digest.ts';
 import { decodeEntry, entryHash } from '../formats/entry.ts';
+import { parseLogVkey } from '../formats/log-keys.ts';
 import { leafHash } from '../formats/merkle.ts';
 import { entriesPath, TILE_WIDTH, tilePath } from '../formats/tile.ts';
 import { type EntryLink, scanEntry } from './entry-scan.ts';
 import { type Finding, Findings, tampered } from './finding.ts';
 import { SubtreeRoots } from './subtree-roots.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
-import { readTileHead, type TileHead, TileReader } from './tile-reader.ts';
+import { claimedOrigin, readTileHead, type TileHead, TileReader } from './tile-reader.ts';
 import type { VerifyReport } from './verify.ts';
 import { readHead, verifyHead } from './verify-head.ts';
 import { cutBack } from './verify-keys.ts';
@@ -31,12 +32,13 @@ export interface VerifyTilesOptions {
  * directory's fault: `file.missing`, `vkey.*`, the system's errors.
  */
 export async function verifyTileDirectory(options: VerifyTilesOptions): Promise<VerifyReport> {
-  const { directory, trust, headPath } = options;
+  const { directory, headPath } = options;
   if (!existsSync(directory)) {
     throw new BoundaryError('file.missing', `${directory} does not exist; nothing was verified.`, {
       at: directory,
     });
   }
+  const trust = trustFor(directory, options.trust);
   const findings = new Findings();
   // The head store first: it follows the ledger, and a directory looked at later must have reached it.
   const scope = { where: headPath ?? '', trust, findings };
@@ -55,8 +57,16 @@ export async function verifyTileDirectory(options: VerifyTilesOptions): Promise<
   if (stored !== null) {
     verifyHead(stored, { entries: verifier.entries, rootAt: (size) => verifier.rootAt(size) }, scope);
   }
-  const { size, root, note } = head;
-  return report(findings, verifier.entries, { size, root: toHex(root), note });
+  const { origin, size, root, note } = head;
+  const found = report(findings, verifier.entries, { size, root: toHex(root), note });
+  return origin === options.trust.origin ? found : { ...found, origin };
+}
+
+/** Which of the site's logs the directory is of: the newest of those that are believed, or one that it goes on for. */
+function trustFor(directory: string, trust: LedgerTrust): LedgerTrust {
+  const claimed = claimedOrigin(directory);
+  const isKnown = trust.vkeys.some((key) => parseLogVkey(key).name === claimed);
+  return claimed === null || !isKnown ? trust : { ...trust, origin: claimed };
 }
 
 function report(findings: Findings, entries: number, checkpoint: VerifyReport['checkpoint']): VerifyReport {

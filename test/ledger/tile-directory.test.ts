@@ -223,6 +223,16 @@ describe('verification of a tile directory', () => {
     expect(report.findings[0]).toMatchObject({ what: 'head' });
   });
 
+  test('one of a log that another goes on for is verified by the keys of both', async () => {
+    const { directory } = made(300);
+    const next = signerOf(8, `${TRUST.origin}/2`);
+    const trust = { origin: next.name, vkeys: [...TRUST.vkeys, next.vkey] };
+    const report = await verifyTileDirectory({ directory, trust });
+    expect(report).toMatchObject({ code: 0, entries: 300, origin: TRUST.origin });
+    const strangers = await verifyTileDirectory({ directory, trust: { ...trust, vkeys: [next.vkey] } });
+    expect(strangers.code).toBe(13);
+  });
+
   test('one that does not exist is an error, not a finding', async () => {
     const missing = join(temporaryDir(), 'nothing');
     await expect(verify(missing)).rejects.toMatchObject({ code: 'file.missing' });
