@@ -277,6 +277,8 @@ describe('what is shown without a record', () => {
     for (const method of ['ledger.entries', 'decisions.list'] as const) {
       expect(get(fixture, method, ALICE).status).toBe(200);
       expect(get(fixture, method, READER).body.code).toBe('reading.not_permitted');
+      const admitted = get(fixture, 'peers.admit', READER, { method: 'ledger.search' });
+      expect(admitted.body.code).toBe('reading.not_permitted');
       // Whoever holds the files may look.
       expect(get(fixture, method, user(990)).status).toBe(200);
     }
