@@ -27,6 +27,8 @@ const FILE_MAX_BYTES = 1_048_576;
 export class KnownKeys {
   readonly #trust: string;
   readonly #path: string;
+  /** Of the keys that it was started with. */
+  readonly #started: string;
   #logs: readonly LogLineage[];
   #stamp: string;
 
@@ -34,6 +36,7 @@ export class KnownKeys {
     this.#trust = trust;
     this.#path = path;
     this.#logs = logs;
+    this.#started = sha256Hex(canonicalText(logs as unknown as Json));
     this.#stamp = stampOf(trust);
     this.#remember();
   }
@@ -62,8 +65,8 @@ export class KnownKeys {
   }
 
   /**
-   * What the integrity watch compares: the same digest as long as the files say what this gateway believes, or what it may
-   * follow; that of the files themselves when they say something else.
+   * What the integrity watch compares: the digest of the keys that this gateway was started with, as long as the files say
+   * what it believes, or what it may follow; that of what they say when it is something else.
    */
   digest(): string | null {
     const { keys } = this;
@@ -72,7 +75,7 @@ export class KnownKeys {
     const vkey = attempt(() => Buffer.from(readBounded(join(this.#trust, 'ledger.vkey'), FILE_MAX_BYTES)));
     // An older one of the keys is what a crash between the two files leaves.
     const isOurs = keys.some((key) => key.vkey === vkey?.toString('utf8').trim());
-    if (isOurs && isSame(lies, this.#logs)) return sha256Hex('as believed');
+    if (isOurs && isSame(lies, this.#logs)) return this.#started;
     return sha256Hex(`${canonicalText(lies as unknown as Json)}\n${vkey?.toString('base64') ?? ''}`);
   }
 
