@@ -12,6 +12,7 @@ const HELP = `
 Names: ledger (signs every entry's checkpoint), envelope (what sensitive values lie under). The daemon does it, at once and
 on the record; the old key is destroyed. After a change of the ledger key give auditors and headquarters a new trust file
 (holdfast site export-trust): with the old one a ledger still verifies, single permits and receipts do not.
+Certificates are renewed by those who hold them (peers.rotate in holdfast.json), or: holdfast keys tls issue NAME --replace
 
 Examples:
   holdfast keys rotate ledger --reason 'yearly'
