@@ -1,13 +1,17 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { startThread } from '../host/thread.ts';
 import type { Prepared, RetentionPlan, RetentionTask } from './retention-plan.ts';
 
 /** Worker → main. */
-type FromWorker = { plan: RetentionPlan } | { prepared: Prepared };
+type FromWorker =
+  | { plan: RetentionPlan }
+  | { prepared: Prepared }
+  | { failed: { code: string; message: string } };
 
 /**
  * Plans a retention round and, where the task says so, writes its archive files, on a thread of its own: decisions go on
- * meanwhile. Each file is handed to `onPrepared` as it lies ready. Rejects when the thread fails; what was prepared
- * before stays prepared.
+ * meanwhile. Each file is handed to `onPrepared` as it lies ready. Rejects with a `BoundaryError` when the
+ * ledger cannot be archived as it is, with another error when the thread fails; what was prepared before stays so.
  */
 export async function retentionAside(
   task: RetentionTask,
@@ -17,8 +21,10 @@ export async function retentionAside(
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let plan: RetentionPlan = { candidates: [], held: [] };
   let recorded = Promise.resolve();
+  let failed: BoundaryError | null = null as BoundaryError | null;
   worker.on('message', (message: FromWorker) => {
     if ('plan' in message) plan = message.plan;
+    else if ('failed' in message) failed = new BoundaryError(message.failed.code, message.failed.message);
     else recorded = recorded.then(() => onPrepared(message.prepared));
   });
   worker.once('error', reject);
@@ -27,5 +33,6 @@ export async function retentionAside(
   );
   await promise;
   await recorded;
+  if (failed !== null) throw failed;
   return plan;
 }

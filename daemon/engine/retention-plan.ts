@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
 import { isOpen, type RetentionRule } from '../core/retention.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { equalBytes, sha256Hex } from '../formats/digest.ts';
 import { decodeEntry } from '../formats/entry.ts';
 import { leafHash } from '../formats/merkle.ts';
@@ -75,17 +76,35 @@ export function planRetention(
   return plan;
 }
 
-/** The closed segments of the log that were not archived yet, oldest first. */
+/** An archive file is held in memory, by its thread and by whoever reads an entry of it. */
+const SEGMENT_MAX_BYTES = 64 * 1_048_576;
+
+/** The closed segments of the log that were not archived yet, oldest first. Large entries make them shorter. */
 function* openRanges(database: Database, size: number): Generator<[first: number, until: number]> {
   const count = (database.prepareColumn<number | null>('SELECT max(idx) FROM entries').get() ?? -1) + 1;
+  const bytes = database.prepareColumn<number>(
+    'SELECT coalesce(sum(length(bytes)), 0) FROM entries WHERE idx >= ? AND idx < ?',
+  );
+  const fitting = (first: number, until: number): number => {
+    let end = until;
+    while (end - first > TILE_WIDTH && (bytes.get(first, end) ?? 0) > SEGMENT_MAX_BYTES)
+      end = first + Math.max(TILE_WIDTH, Math.floor((end - first) / 2 / TILE_WIDTH) * TILE_WIDTH);
+    return end;
+  };
   let first = 0;
   for (const segment of readSegments(database)) {
-    for (; first < segment.first; first = Math.min(first + size, segment.first)) {
-      yield [first, Math.min(first + size, segment.first)];
+    while (first < segment.first) {
+      const until = fitting(first, Math.min(first + size, segment.first));
+      yield [first, until];
+      first = until;
     }
     first = segment.until;
   }
-  for (; first + size <= count; first += size) yield [first, first + size];
+  while (first + size <= count) {
+    const until = fitting(first, first + size);
+    yield [first, until];
+    first = until;
+  }
 }
 
 class Planner {
@@ -166,8 +185,7 @@ export function prepareSegment(
       'SELECT prev_idx AS previous, bytes FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx',
     )
     .all(first, until);
-  if (entries.length !== until - first)
-    throw new Error(`retention: entries ${first} to ${until - 1} are not whole`);
+  if (entries.length !== until - first) throw notWhole(first, until);
   const bytes = encodeArchive(origin, first, entries);
   const name = archiveName(first, until);
   const file = { name, bytes: bytes.length, sha256: sha256Hex(bytes) };
@@ -191,11 +209,17 @@ function assertReadsBack(
     for (let at = 0; at < TILE_WIDTH; at++, index++) {
       const leaf = hashes?.subarray(32 * at, 32 * at + 32);
       if (leaf === undefined || !equalBytes(leafHash(archive.entry(index).bytes), leaf))
-        throw new Error(
-          `retention: entry ${index} in ${file.name} is not the one in the tree; nothing was archived`,
-        );
+        throw notWhole(first, until);
     }
   }
+}
+
+/** What is damaged is evidence as it is: it is not moved. */
+function notWhole(first: number, until: number): BoundaryError {
+  return new BoundaryError(
+    'retention.damaged',
+    `Entries ${first} to ${until - 1} are not those that the tree has, so nothing of them was archived. Run holdfast ledger verify; restore a backup if it finds them damaged.`,
+  );
 }
 
 /** What a round is to do: sent to its thread. */

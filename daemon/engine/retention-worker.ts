@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { openDatabase } from '../ledger/database.ts';
 import { LEDGER_KIND } from '../ledger/schema.ts';
 import { planRetention, prepareSegment, type RetentionTask } from './retention-plan.ts';
@@ -14,6 +15,9 @@ try {
     for (const candidate of plan.candidates)
       parentPort?.postMessage({ prepared: prepareSegment(database, task, candidate) });
   }
+} catch (error) {
+  if (!(error instanceof BoundaryError)) throw error;
+  parentPort?.postMessage({ failed: { code: error.code, message: error.message } });
 } finally {
   database.close();
 }

@@ -7,6 +7,7 @@ import { incidentFindings } from './lint-incidents.ts';
 import { keyFindings } from './lint-keys.ts';
 import { principalFindings } from './lint-principals.ts';
 import { readingFindings } from './lint-reading.ts';
+import { retentionFindings } from './lint-retention.ts';
 import { routeFindings } from './lint-routes.ts';
 import { factorFindings, gateFindings, unusedFindings } from './lint-rules.ts';
 
@@ -26,6 +27,7 @@ export function lintBundle(bundle: Bundle): Finding[] {
     ...incidentFindings(bundle),
     ...breakglassFindings(bundle),
     ...readingFindings(bundle),
+    ...retentionFindings(bundle),
     ...unusedFindings(bundle, places),
     ...keyFindings(bundle),
   ];

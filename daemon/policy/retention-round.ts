@@ -4,6 +4,7 @@ import type { RetentionRule } from '../core/retention.ts';
 import { type EngineCall, type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import { retentionAside } from '../engine/retention-aside.ts';
 import type { Prepared, RetentionPlan } from '../engine/retention-plan.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { systemClock } from '../host/clock.ts';
 import { errorCode, makeDir, syncDir, writeDurable } from '../host/durable-file.ts';
 import type { SitePaths } from '../host/site.ts';
@@ -166,5 +167,5 @@ async function answered<Body>(engine: EngineHandle, call: EngineCall): Promise<B
   const answer = await engine.call(call);
   if (answer.status === 200) return JSON.parse(textOf(answer)) as Body;
   const { detail = 'the engine did not answer' } = JSON.parse(textOf(answer)) as { detail?: string };
-  throw new Error(`retention: ${detail}`);
+  throw new BoundaryError('retention.stopped', detail);
 }

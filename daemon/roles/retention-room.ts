@@ -60,6 +60,20 @@ export function roomSummary(
   };
 }
 
+/** A round that could not do its work: nothing is lost by it, but the database grows. */
+export function roundHealth(stopped: { at: string; why: string } | null): Degraded[] {
+  if (stopped === null) return [];
+  return [
+    {
+      component: 'retention',
+      cause: `the last round stopped: ${stopped.why}`,
+      since: stopped.at,
+      effect: 'What is old enough stays in the database. Decisions do not depend on it.',
+      instruction: 'Put right what it names, then: holdfast ledger prune',
+    },
+  ];
+}
+
 /** What is over the policy's bound is said, and never deleted for it. */
 export function budgetHealth(
   { rule, archived, reusable_bytes }: RetentionStanding,
