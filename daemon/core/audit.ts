@@ -14,10 +14,12 @@ export const AUDIT_KINDS = {
   'outcome.unknown': { open: true, words: 'outcomes unknown, not reconciled' },
   'breakglass.unreviewed': { open: true, words: 'break-glass sessions that nobody has reviewed' },
   'heartbeat.gap': { open: true, words: 'gaps between heartbeats' },
+  'entries.lost': { open: true, words: 'entries known to be lost' },
   'run.broken': { open: true, words: 'runs of the daemon without an end on record' },
   'permit.open': { open: false, words: 'permits not redeemed yet, still valid' },
   'permit.unused': { open: false, words: 'permits never redeemed' },
   'incident.cleared': { open: false, words: 'halts that were resumed' },
+  'log.restored': { open: false, words: 'logs that this one goes on for' },
   'run.off': { open: false, words: 'times in which the daemon was stopped' },
 } as const;
 
@@ -132,6 +134,8 @@ export class Audit {
       if (open !== undefined) this.#stand({ ...open, until: at });
     } else if (type === 'breakglass.reviewed') {
       this.#standing.delete(stream);
+    } else if (type === 'backup.restored') {
+      this.#close(restored(index, at, data));
     }
   }
 
@@ -206,6 +210,22 @@ export class Audit {
 
 function what({ permit }: Given): string {
   return `${permit.tool} on ${permit.target.type}:${permit.target.id} for ${permit.audience}`;
+}
+
+/** The beginning of a log that goes on for another one, and what of that one is lost. */
+function restored(index: number, at: string, data: Entry['data']): AuditFinding {
+  const { former, missing, carried } = data as unknown as {
+    former: { origin: string; size: number };
+    missing: { from: number; until: number | null };
+    carried: { ended: { running: number } };
+  };
+  const { running } = carried.ended;
+  const left = running === 0 ? '' : `; ${running} runs in it had no known outcome`;
+  const lost =
+    missing.until === null ? '' : `; entries ${missing.from} to ${missing.until - 1} of it are lost`;
+  const detail = `goes on for ${former.origin}, restored up to ${former.size} entries${lost}${left}`;
+  const kind = missing.until === null ? 'log.restored' : 'entries.lost';
+  return { kind, id: former.origin, index, at, until: at, detail };
 }
 
 function unknownOutcome(given: Given, index: number, at: string): AuditFinding {

@@ -208,3 +208,24 @@ describe('an audit of a long story', () => {
     expect(findings.at(-1)?.id).toBe('dec_1199');
   });
 });
+
+describe('an audit of a log that goes on for another', () => {
+  const restored = (until: number | null): JsonObject => ({
+    former: { origin: 's/ledger', size: 7 },
+    missing: { from: 7, until },
+    carried: { ended: { running: 2 } },
+  });
+
+  it('says what of that one is lost, and that something is missing then', () => {
+    const report = new Story().say('backup.restored', 'backup', restored(12)).audit();
+    expect(report.open).toBe(true);
+    expect(report.findings).toMatchObject([{ kind: 'entries.lost', id: 's/ledger', index: 0 }]);
+    expect(report.findings[0]?.detail).toContain('entries 7 to 11 of it are lost; 2 runs');
+  });
+
+  it('names it where nothing is known to be lost', () => {
+    const report = new Story().say('backup.restored', 'backup', restored(null)).audit();
+    expect(report.open).toBe(false);
+    expect(report.findings).toMatchObject([{ kind: 'log.restored' }]);
+  });
+});
