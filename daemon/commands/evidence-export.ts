@@ -5,15 +5,19 @@ import { findMentions, type Mentions } from '../core/evidence-mentions.ts';
 import { gatherEvidence } from '../core/evidence-scope.ts';
 import { readArchive } from '../evidence/archive.ts';
 import { composeEvidence, policyNeeded, unpackUpdate } from '../evidence/compose.ts';
+import { verifyEvidence } from '../evidence/verify.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { type EvidenceIndex, MEMBER, parseIndex } from '../formats/evidence.ts';
 import { viewLedger } from '../ledger/open.ts';
 import type { LedgerView } from '../ledger/read.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { actorForRecord, connect, openSite, type SiteOptions } from './access.ts';
+import { believing } from './evidence-verify.ts';
+import { endWith } from './exit.ts';
 import { assertFree } from './permit-file.ts';
 import { print, printJson, say } from './render/output.ts';
 import { count, plain, rows } from './render/text.ts';
+import { trustOf } from './site.ts';
 import { logTrust, readSealedTrust } from './trust.ts';
 
 interface ExportOptions extends SiteOptions {
@@ -42,6 +46,20 @@ export async function exportAndReport(id: string, options: ExportOptions): Promi
     say(
       `Not shown: ${plain(missing.join(', '))}. The decision has no such sensitive value, or it is withheld or was destroyed.`,
     );
+  await checkOwn(bytes, options);
+}
+
+/** Better here than in court: whether what was just written verifies by what this place believes itself. */
+async function checkOwn(bytes: Uint8Array, options: ExportOptions): Promise<void> {
+  const trust =
+    options.trust === undefined ? trustOf(openSite(options)) : readSealedTrust(options.trust).trust;
+  const { code, findings } = await verifyEvidence(bytes, { ...believing(trust), policy: null });
+  if (code === 0) return;
+  const [first] = findings;
+  say(
+    `It does not verify here, and would not elsewhere: ${plain(first?.file ?? '')}: ${plain(first?.message ?? '')} Look at all of it (holdfast evidence verify ${plain(options.out)}), and at the ledger (holdfast ledger verify).`,
+  );
+  endWith(code);
 }
 
 async function throughDaemon(id: string, options: ExportOptions): Promise<Uint8Array> {

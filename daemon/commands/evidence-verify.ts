@@ -103,7 +103,8 @@ async function believed(
   };
 }
 
-function believing(trust: TrustFile): Omit<EvidenceTrust, 'policy'> {
+/** Whom a trust file has believed, but for witnesses. */
+export function believing(trust: TrustFile): Omit<EvidenceTrust, 'policy'> {
   return { site: trust.site, logs: logsOf(trust), root: fromBase64(trust.root) };
 }
 

@@ -2,7 +2,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Checkpoint } from '../formats/checkpoint.ts';
 import { type EvidenceIndex, MEMBER } from '../formats/evidence.ts';
 import { followInLogs } from '../formats/key-rotation.ts';
-import { keysOfLogs, type LogLineage, type LogVkey, parseLogVkey } from '../formats/log-keys.ts';
+import { isRetiredAt, keysOfLogs, type LogLineage, type LogVkey, parseLogVkey } from '../formats/log-keys.ts';
 import type { TlogPolicy } from '../formats/tlog-policy.ts';
 import { type Members, readArchive } from './archive.ts';
 import { type Check, Examination, type Finding, type FindingCode } from './examination.ts';
@@ -89,9 +89,9 @@ export async function verifyEvidence(file: Uint8Array, trust: EvidenceTrust): Pr
     return outcome;
   });
   await ex.step('The export is on record', MEMBER.index, () => checkRecord(ex, evidence));
-  await ex.step('The site signed this file', MEMBER.statement, () =>
-    checkStatement(ex, keys.map(parseLogVkey), evidence),
-  );
+  // A key that was rotated out before says nothing about what was exported since, whoever has it now.
+  const current = keys.map(parseLogVkey).filter((key) => !isRetiredAt(key, index.tree_size));
+  await ex.step('The site signed this file', MEMBER.statement, () => checkStatement(ex, current, evidence));
   return conclude(ex, evidence, replay);
 }
 

@@ -7,9 +7,11 @@ import { renderReport } from '../../daemon/evidence/report.ts';
 import { type EvidenceTrust, type Verification, verifyEvidence } from '../../daemon/evidence/verify.ts';
 import { canonicalBytes, canonicalText } from '../../daemon/formats/canonical-json.ts';
 import { fromBase64, sha256Hex } from '../../daemon/formats/digest.ts';
+import { ed25519Signer } from '../../daemon/formats/ed25519.ts';
 import { formatSums, MEMBER, parseIndex } from '../../daemon/formats/evidence.ts';
 import { statementBytes } from '../../daemon/formats/in-toto.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
+import { formatVkey } from '../../daemon/formats/signed-note.ts';
 import { formatProof, parseProof } from '../../daemon/formats/tlog-proof.ts';
 import { EvidenceWorld } from './world.ts';
 
@@ -395,6 +397,26 @@ describe('with digests made to fit, and no statement of the site', () => {
       { numRuns: 120 },
     );
   }, 120_000);
+
+  it('a statement by a key that was rotated out is worth nothing', async () => {
+    const [log] = trust.logs;
+    const [key] = log?.keys ?? [];
+    const { vkey: other } = {
+      vkey: formatVkey(log?.origin ?? '', ed25519Signer(new Uint8Array(32).fill(3)).publicKey),
+    };
+    const logs = [
+      {
+        origin: log?.origin ?? '',
+        keys: [
+          { vkey: key?.vkey ?? '', from: 0, until: 2 },
+          { vkey: other, from: 1, until: null },
+        ],
+      },
+    ];
+    const found = await verifyEvidence(await writeArchive(members), { ...trust, logs });
+    expect(found.code).toBe(13);
+    expect(named(found)).toEqual(expect.arrayContaining([MEMBER.checkpoint, MEMBER.statement]));
+  });
 
   it('somebody else’s log, in the same name, is signed by an unknown key', async () => {
     const dir = join(world.stage.dir, 'forged');
