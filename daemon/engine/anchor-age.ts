@@ -3,6 +3,7 @@ import type { Bundle } from '../core/bundle.ts';
 import type { BundleAnchoring } from '../core/bundle-anchoring.ts';
 import { durationMs } from '../core/duration.ts';
 import { FRESHNESS_STEPS, type FreshnessStep, staler, stepAt } from '../core/freshness.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import type { TimeTrust } from '../formats/entry.ts';
 import { decodeEntry } from '../formats/entry.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -26,6 +27,17 @@ interface Demand {
   recorded: FreshnessStep;
 }
 
+/** When the ledger began: milliseconds since 1970; 0 when its first entries were carried off, and so are long past. */
+function beginning(ledger: Pick<Ledger, 'entry'>): number {
+  try {
+    const first = ledger.entry(0);
+    return first === null ? 0 : Date.parse(decodeEntry(first).at);
+  } catch (error) {
+    if (error instanceof BoundaryError) return 0;
+    throw error;
+  }
+}
+
 /** Environments that a bundle may have. */
 const MOST_ENVIRONMENTS = 64;
 
@@ -42,8 +54,7 @@ export class AnchorAge {
 
   /** Takes over what the ledger says, before any policy is followed. */
   restore(ledger: Pick<Ledger, 'entry'>, projections: Projections): void {
-    const first = ledger.entry(0);
-    this.#begun = first === null ? 0 : Date.parse(decodeEntry(first).at);
+    this.#begun = beginning(ledger);
     for (const { id, state } of projections.standingOpen('overdue', MOST_ENVIRONMENTS))
       this.#onRecord.set(id, state as FreshnessStep);
   }
