@@ -52,14 +52,14 @@ export class AnchorOutbox {
   }
 
   /**
-   * Answers `wanted-OLD` in `inbox/anchors`: the proof from that size to the newest tree head goes to the outbox. Returns
+   * Answers `wanted-OLD` in `inbox/anchors`: the proof from that size on goes to the outbox. Returns
    * the sizes that this ledger cannot start from: whoever asked knows another history, or this one was set back.
    */
   answer(): Promise<number[]> {
     return this.#inTurn(async () => {
       const unknown: number[] = [];
       for (const { path, old } of this.#questions()) {
-        const text = await linkText(this.#options.engine, { old });
+        const text = await this.#leadOn(old);
         if (text === null) unknown.push(old);
         else {
           const { size } = anchorHead(parseAnchor(text));
@@ -69,6 +69,13 @@ export class AnchorOutbox {
       }
       return unknown;
     });
+  }
+
+  /** To the newest link, so that whoever asked is on the chain again; past that, to the newest tree head. */
+  async #leadOn(old: number): Promise<string | null> {
+    const { engine } = this.#options;
+    const [newest] = (await readChain(engine, 1)).links;
+    return linkText(engine, newest !== undefined && old < newest.size ? { old, size: newest.size } : { old });
   }
 
   #questions(): { path: string; old: number }[] {

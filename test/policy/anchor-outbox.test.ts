@@ -117,7 +117,7 @@ describe('the outbox', () => {
   it('answers who needs a proof from another size', async () => {
     const { site, anchors, folder, files, inbox } = opened();
     site.anchor();
-    const size = site.anchor() + 1;
+    const size = site.anchor();
     const asked = join(inbox, 'anchors');
     mkdirSync(asked);
     for (const name of ['wanted-3', 'wanted-0', 'wanted-99', 'wanted-007', 'wanted-x', 'other'])
@@ -127,6 +127,10 @@ describe('the outbox', () => {
     expect(files()).toEqual([anchorName({ old: 0, size }), anchorName({ old: 3, size })]);
     expect(parseAnchor(readFileSync(join(folder, anchorName({ old: 3, size })))).old).toBe(3);
     expect(await anchors.answer()).toEqual([]);
+    // Who knows the newest link, or more, is led to the newest tree head.
+    writeFileSync(join(asked, `wanted-${size}`), '');
+    expect(await anchors.answer()).toEqual([]);
+    expect(files()).toContain(anchorName({ old: size, size: size + 1 }));
   });
 
   it('gives a log that succeeded another a folder of its own', () => {

@@ -53,8 +53,9 @@ describe('a site with a witness', () => {
     return (JSON.parse(stdout) as RoundReport).witnessed;
   }
 
-  async function something(): Promise<void> {
-    await stage.requests.createDecision({
+  /** Something is allowed; its permit. */
+  async function something(): Promise<string> {
+    const { permit } = await stage.requests.createDecision({
       action: {
         class: 'read_telemetry',
         intent: 'look',
@@ -63,6 +64,7 @@ describe('a site with a witness', () => {
       },
       context: { actor: { id: 'agent:ops-1' }, environment: 'production' },
     } as never);
+    return permit?.proof ?? '';
   }
 
   async function exported(): Promise<number> {
@@ -82,7 +84,8 @@ describe('a site with a witness', () => {
     const size = await exported();
     expect(await round()).toMatchObject([{ outcome: 'cosigned', size }]);
     await stage.until('the daemon to record it', async () => recorded().includes(size));
-    expect(readdirSync(join(stage.paths.inbox, 'cosignatures'))).toEqual([]);
+    const inbox = join(stage.paths.inbox, 'cosignatures');
+    await stage.until('the inbox to be empty', async () => readdirSync(inbox).length === 0);
     expect(await round()).toMatchObject([{ outcome: 'cosigned', size }]);
     expect(witness.asked.filter(({ path }) => path.endsWith('add-checkpoint'))).toHaveLength(1);
   }, 120_000);
@@ -100,9 +103,29 @@ describe('a site with a witness', () => {
     const anchors = join(stage.paths.inbox, 'anchors');
     await stage.until('the daemon to answer', async () => readdirSync(anchors).length === 0);
     const [witnessed] = await round();
-    expect(witnessed?.outcome).toBe('cosigned');
-    expect(witnessed?.size).toBeGreaterThanOrEqual(size);
-    await stage.until('the daemon to record it', async () => recorded().includes(witnessed?.size ?? 0));
+    expect(witnessed).toMatchObject({ outcome: 'cosigned', size });
+    await stage.until('the daemon to record it', async () => recorded().includes(size));
+  }, 120_000);
+
+  it('tells a permit that no witness stands behind yet from a forged one', async () => {
+    const permit = await something();
+    const file = join(stage.dir, 'fresh.permit');
+    const verified = async (text: string): Promise<number | null> => {
+      writeFileSync(file, text);
+      return (
+        await stage.holdfast('permit', 'verify', file, '--policy', join(stage.paths.trust, 'tlog-policy'))
+      ).code;
+    };
+    expect(await verified(permit)).toBe(12);
+    expect(await verified(permit.replace(/^index .*$/m, 'index 2'))).toBe(10);
+    expect(await verified(permit.replace(/(— \S+ \S{20})./, '$1_'))).toBe(10);
+    await exported();
+    await round();
+    const index = Number(/^index (\d+)$/m.exec(permit)?.[1]);
+    await stage.until('the daemon to record it', async () => (recorded().at(-1) ?? 0) > index);
+    const later = join(stage.dir, 'later.permit');
+    await done('ledger', 'prove', String(index), '--cosigned', '-o', later);
+    expect(await verified(readFileSync(later, 'utf8'))).toBe(0);
   }, 120_000);
 
   it('then proves what happened under what was witnessed', async () => {
