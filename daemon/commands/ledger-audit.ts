@@ -128,6 +128,7 @@ const NEXT: Partial<Record<AuditKind, string>> = {
     'look at the machine, then holdfast decision reconcile ID --result succeeded|failed --key KEY --note TEXT',
   'breakglass.unreviewed': 'holdfast breakglass review ID --note TEXT --key KEY',
   'heartbeat.gap': 'find out what the machine did then: its clock, its power, its logs',
-  'entries.lost': 'look for the second copy, or a newer backup; permits in there may have been used: look at the machines',
+  'entries.lost':
+    'look for the second copy, or a newer backup; permits in there may have been used: look at the machines',
   'run.broken': 'find out why: power, memory, somebody with kill; holdfast ledger verify tells what was lost',
 };

@@ -266,7 +266,7 @@ describe('what is known elsewhere', () => {
   );
 
   test(
-    'of another history is found out',
+    'under keys of another site is not believed',
     async () => {
       const other = await World.make();
       try {
