@@ -1,10 +1,12 @@
 import { isoTime } from '../core/create.ts';
 import { anchorName, formatAnchor } from '../formats/anchor.ts';
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseCheckpoint } from '../formats/checkpoint.ts';
 import { sha256Hex, toHex } from '../formats/digest.ts';
 import { decodeEntry, type EntryType } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { parseNote } from '../formats/signed-note.ts';
+import type { StoredEntry } from '../ledger/ledger.ts';
 import type { AnchorData, AnchorReason, AnchorRow } from './anchor-rows.ts';
 import type { Batch, EngineState } from './context.ts';
 
@@ -96,10 +98,15 @@ export function exportAnchor(
 /** Whether anything happened since a tree of that size that is worth an anchor. */
 function hasNews({ ledger }: EngineState, since: number): boolean {
   const committed = ledger.size;
-  const entries = ledger.entries(since, LOOKED_AT).filter(({ index }) => index < committed);
-  return (
-    entries.length === LOOKED_AT || entries.some(({ bytes }) => !BOOKKEEPING.has(decodeEntry(bytes).type))
-  );
+  try {
+    const entries = ledger.entries(since, LOOKED_AT).filter(({ index }) => index < committed);
+    const isNews = ({ bytes }: StoredEntry): boolean => !BOOKKEEPING.has(decodeEntry(bytes).type);
+    return entries.length === LOOKED_AT || entries.some(isNews);
+  } catch (error) {
+    // Entries that were archived and carried off since: a good deal happened.
+    if (error instanceof BoundaryError) return true;
+    throw error;
+  }
 }
 
 /** Records that the history up to `size` was taken to a medium; what is known outside already is not recorded again. */
