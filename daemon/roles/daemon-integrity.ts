@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import type { Degraded } from '../engine/health/facts.ts';
 import { type EngineHandle, internal } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
@@ -7,6 +6,7 @@ import type { SiteConfig } from '../host/config.ts';
 import type { Logger } from '../host/log.ts';
 import { runBySchedule } from '../host/schedule.ts';
 import type { SitePaths } from '../host/site.ts';
+import { startThread } from '../host/thread.ts';
 import { archiveDir } from '../ledger/archive.ts';
 import type { Finding } from '../ledger/finding.ts';
 import type { IntegrityProgress } from '../ledger/integrity-progress.ts';
@@ -61,7 +61,7 @@ export function openIntegrity(
         progress: join(paths.state, 'integrity.json'),
         entriesPerSecond,
       };
-      const worker = new Worker(new URL('../ledger/integrity-worker.ts', import.meta.url), {
+      const worker = startThread(new URL('../ledger/integrity-worker.ts', import.meta.url), {
         workerData: job,
       });
       const say = (message: ToIntegrity): void => worker.postMessage(message);
