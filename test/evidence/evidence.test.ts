@@ -20,6 +20,7 @@ beforeAll(async () => {
   ids.followed = second;
   ids.failed = await world.failure();
   ids.leaked = await world.leak();
+  Object.assign(ids, await world.otherEnds());
 }, 180_000);
 afterAll(async () => {
   expect(await world.close()).toEqual([]);
@@ -51,6 +52,9 @@ describe('every kind of decision', () => {
     ['followed', 'same', ['decision', 'linked', 'policy']],
     ['failed', 'same', ['decision', 'policy']],
     ['leaked', 'as_far_as_disclosed', ['decision', 'policy']],
+    ['excepted', 'same', ['decision', 'policy']],
+    ['rejected', 'same', ['decision', 'policy']],
+    ['cancelled', 'same', ['decision', 'policy']],
   ])(
     '%s: exported, verified elsewhere, judged again',
     async (name, verdict, roles) => {

@@ -401,15 +401,13 @@ describe('with digests made to fit, and no statement of the site', () => {
   it('a statement by a key that was rotated out is worth nothing', async () => {
     const [log] = trust.logs;
     const [key] = log?.keys ?? [];
-    const { vkey: other } = {
-      vkey: formatVkey(log?.origin ?? '', ed25519Signer(new Uint8Array(32).fill(3)).publicKey),
-    };
+    const next = formatVkey(log?.origin ?? '', ed25519Signer(new Uint8Array(32).fill(3)).publicKey);
     const logs = [
       {
         origin: log?.origin ?? '',
         keys: [
           { vkey: key?.vkey ?? '', from: 0, until: 2 },
-          { vkey: other, from: 1, until: null },
+          { vkey: next, from: 1, until: null },
         ],
       },
     ];

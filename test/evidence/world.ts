@@ -100,6 +100,31 @@ export class EvidenceWorld {
     return { first, second: linked.decision_id };
   }
 
+  /** One that needed an exception beside an approval, one that somebody rejected, one that was withdrawn. */
+  async otherEnds(): Promise<{ excepted: string; rejected: string; cancelled: string }> {
+    const { stage } = this;
+    const asked = async (target: string) =>
+      idOf(await stage.act(ask('restart_service', target, 'other ends')));
+    const [excepted, rejected, cancelled] = [
+      await asked('service:sshd'),
+      await asked('service:relay-2'),
+      await asked('service:relay-2'),
+    ];
+    const sign = async (id: string, person: string, ...how: string[]) =>
+      done(
+        await stage.holdfast(
+          ...['approvals', 'sign', id, '--key', join(stage.paths.publisher, 'people', person)],
+          ...['--reason', 'looked at it', '--yes', '--json', ...how],
+        ),
+      );
+    await sign(excepted, 'carol', '--exception', '--gate', 'protected-services');
+    await sign(excepted, 'alice');
+    await sign(rejected, 'alice', '--answer', 'reject');
+    const why = ['--reason', 'not needed any more', '--actor', 'agent:ops-1', '--role', 'agent'];
+    done(await stage.holdfast('decision', 'cancel', cancelled, ...why));
+    return { excepted, rejected, cancelled };
+  }
+
   /** A tool that fails under its permit: there is no such log. */
   async failure(): Promise<string> {
     const acted = await this.stage.act(
