@@ -1,7 +1,13 @@
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { type OpenedCheckpoint, openCheckpoint } from '../formats/checkpoint.ts';
+import {
+  isUnknownSigner,
+  type OpenedCheckpoint,
+  openCheckpoint,
+  parseCheckpoint,
+} from '../formats/checkpoint.ts';
+import { parseNote } from '../formats/signed-note.ts';
 import { decodeEntryBundle, entriesPath, TILE_WIDTH, tilePath } from '../formats/tile.ts';
 import { errorCode, readBounded } from '../host/durable-file.ts';
 import { HASH_BYTES } from './tile-nodes.ts';
@@ -47,6 +53,17 @@ export function readTileHead(directory: string, trust: LedgerTrust): TileHead | 
   return { origin, size, root, note };
 }
 
+/** How far a directory claims to go, unverified; null without a checkpoint that can be read. */
+export function claimedHead(directory: string): TileHead | null {
+  const note = checkpointText(directory);
+  try {
+    return note === null ? null : { ...parseCheckpoint(parseNote(note).text), note };
+  } catch (error) {
+    if (error instanceof BoundaryError) return null;
+    throw error;
+  }
+}
+
 /** The log that a directory claims to be of, unverified; null without a checkpoint. */
 export function claimedOrigin(directory: string): string | null {
   const note = checkpointText(directory);
@@ -67,8 +84,7 @@ function openedBy(note: string, trust: LedgerTrust, directory: string): OpenedCh
     return openCheckpoint(note, trust);
   } catch (cause) {
     if (!(cause instanceof BoundaryError)) throw cause;
-    const unknown = cause.code === 'note.no_known_signature' || cause.code === 'checkpoint.not_signed_by_log';
-    throw tileError(unknown ? 'key' : 'damaged', directory, cause.message, cause);
+    throw tileError(isUnknownSigner(cause) ? 'key' : 'damaged', directory, cause.message, cause);
   }
 }
 

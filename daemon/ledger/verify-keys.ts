@@ -19,13 +19,20 @@ const MAX_ENTRIES = 100_000;
  *
  * Whoever has the old key could have made such a statement, too: only a newer trust file, or an anchor, says that nobody did.
  */
-export function followKeys(
-  database: Database,
-  rows: EntryRows,
-  trust: LedgerTrust,
-): { trust: LedgerTrust; followed: LogKey[] } {
+export function followKeys(database: Database, rows: EntryRows, trust: LedgerTrust): Followed {
+  return followStatements(trust, () => readable(() => statementsIn(database, rows)));
+}
+
+/** Whom to believe after keys were followed, and those that were unknown. */
+export interface Followed {
+  trust: LedgerTrust;
+  followed: LogKey[];
+}
+
+/** The same with statements from wherever they are found; they are asked for only if there is a key to go on from. */
+export function followStatements(trust: LedgerTrust, read: () => string[]): Followed {
   const open = trust.vkeys.filter((like) => parseLogVkey(like).name === trust.origin && isOpen(like));
-  const statements = open.length === 0 ? [] : readable(() => statementsIn(database, rows));
+  const statements = open.length === 0 ? [] : read();
   if (statements.length === 0) return { trust, followed: [] };
   const known = new Set(trust.vkeys.map((like) => parseLogVkey(like).text));
   const followed: LogKey[] = [];
@@ -78,7 +85,8 @@ function statementsIn(database: Database, rows: EntryRows): string[] {
   return found.reverse();
 }
 
-function statementOf(text: string): string[] {
+/** The statement in an entry's text, if it has one. */
+export function statementOf(text: string): string[] {
   try {
     const { type, data } = decodeEntry(Buffer.from(text, 'utf8'));
     return type === 'key.rotated' && typeof data.statement === 'string' ? [data.statement] : [];

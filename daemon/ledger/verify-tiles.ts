@@ -9,6 +9,7 @@ import { entriesPath, TILE_WIDTH, tilePath } from '../formats/tile.ts';
 import { type EntryLink, scanEntry } from './entry-scan.ts';
 import { type Finding, Findings, tampered } from './finding.ts';
 import { SubtreeRoots } from './subtree-roots.ts';
+import { followedInTiles } from './tile-keys.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
 import { claimedOrigin, readTileHead, type TileHead, TileReader } from './tile-reader.ts';
 import type { VerifyReport } from './verify.ts';
@@ -38,7 +39,7 @@ export async function verifyTileDirectory(options: VerifyTilesOptions): Promise<
       at: directory,
     });
   }
-  const trust = trustFor(directory, options.trust);
+  const { trust, followed } = followedInTiles(directory, trustFor(directory, options.trust));
   const findings = new Findings();
   // The head store first: it follows the ledger, and a directory looked at later must have reached it.
   const scope = { where: headPath ?? '', trust, findings };
@@ -59,7 +60,11 @@ export async function verifyTileDirectory(options: VerifyTilesOptions): Promise<
   }
   const { origin, size, root, note } = head;
   const found = report(findings, verifier.entries, { size, root: toHex(root), note });
-  return origin === options.trust.origin ? found : { ...found, origin };
+  return {
+    ...found,
+    ...(origin === options.trust.origin ? {} : { origin }),
+    ...(followed.length === 0 ? {} : { followed }),
+  };
 }
 
 /** Which of the site's logs the directory is of: the newest of those that are believed, or one that it goes on for. */

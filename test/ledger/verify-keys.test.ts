@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../../daemon/formats/checkpoint.ts';
 import { toHex } from '../../daemon/formats/digest.ts';
@@ -12,8 +13,10 @@ import {
 } from '../../daemon/formats/log-keys.ts';
 import type { LedgerWriter } from '../../daemon/ledger/append.ts';
 import type { NoteSigner } from '../../daemon/ledger/ledger.ts';
-import { createLedger } from '../../daemon/ledger/open.ts';
+import { createLedger, viewLedger } from '../../daemon/ledger/open.ts';
+import { extendTileDirectory } from '../../daemon/ledger/tile-directory.ts';
 import { verifyLedger } from '../../daemon/ledger/verify.ts';
+import { verifyTileDirectory } from '../../daemon/ledger/verify-tiles.ts';
 import { temporaryDir } from '../host/temporary.ts';
 import { type Files, filesIn, grow, ORIGIN, SITE, signerOf } from './fixture.ts';
 
@@ -93,6 +96,20 @@ describe('a ledger whose key changed twice', () => {
     expect(await verify([{ vkey: first.vkey, from: 0, until: null }])).toMatchObject({ code: 0, followed });
     const two = [known[0], { vkey: second.vkey, from: at[0] - 1, until: null }] as LogKey[];
     expect(await verify(two)).toMatchObject({ code: 0, followed: [{ vkey: third.vkey }] });
+  });
+
+  test('is told the same as a tile directory', async () => {
+    const directory = join(temporaryDir(), 'tiles');
+    const view = viewLedger(files.ledger, { origin: ORIGIN, vkeys: known });
+    extendTileDirectory(view, directory, { trust: { origin: ORIGIN, vkeys: known } });
+    view.close();
+    const told = (vkeys: readonly LogVkey[]) =>
+      verifyTileDirectory({ directory, trust: { origin: ORIGIN, vkeys } });
+    expect(await told(known)).toMatchObject({ code: 0 });
+    expect(await told([first.vkey])).toMatchObject({ code: 0, followed: [{}, { vkey: third.vkey }] });
+    expect(await told([thief.vkey])).toMatchObject({ code: 13 });
+    // Whose time was over before the directory's checkpoint was made.
+    expect(await told(known.slice(0, 2))).toMatchObject({ code: 13 });
   });
 
   test('does not verify for who knows the last alone, or a stranger', async () => {
