@@ -14,6 +14,7 @@ import { checkDisclosureCommand, discloseCommand } from './decision-disclose.ts'
 import { shredCommand, withholdCommand } from './decision-envelope.ts';
 import { decisionReplayCommand } from './decision-replay.ts';
 import { assertFree, writePermitFile } from './permit-file.ts';
+import { type ReadOptions, recordRead } from './recorded-read.ts';
 import { renderDecision, renderDecisions, renderExplanation } from './render/decision.ts';
 import { print, printJson, say } from './render/output.ts';
 import { count } from './render/text.ts';
@@ -52,16 +53,33 @@ export function decisionCommand(): Command {
     .addCommand(shredCommand());
 }
 
+interface ShowOptions extends SiteOptions, ReadOptions {
+  wait?: string;
+  permitOut?: string;
+  raw?: boolean;
+}
+
 function showCommand(): Command {
   return new Command('show')
     .description('One decision as it stands.')
     .argument('<id>', 'dec_…', parseDecisionId)
     .option('--wait <duration>', 'wait while it is pending, e.g. 30s (at most 60s)', parseWait)
     .option('--permit-out <file>', 'write its permit to a file')
-    .action(async (id: string, options: SiteOptions & { wait?: string; permitOut?: string }) => {
+    .option('--raw', 'with the values of its payload, for whoever does not work on it; the read is recorded')
+    .option('--reason <text>', 'why; goes with --raw')
+    .option('--breakglass <session>', 'read under an open break-glass session; goes with --raw')
+    .option('--actor <id>', 'who reads, where the sockets do not know their callers; goes with --raw')
+    .action(async (id: string, options: ShowOptions) => {
       if (options.permitOut !== undefined) assertFree(options.permitOut);
-      const client = connect(openSite(options), 'operator', 'request');
-      const decision = await client.getDecision(id, options.wait === undefined ? {} : { wait: options.wait });
+      const site = openSite(options);
+      const client = connect(site, 'operator', 'request');
+      const subject = { what: 'decision', decision_id: id };
+      const read =
+        options.raw === true ? (await recordRead(client, site, 'raw', subject, options)).index : null;
+      const decision = await client.getDecision(id, {
+        ...(options.wait === undefined ? {} : { wait: options.wait }),
+        ...(read === null ? {} : { read }),
+      });
       const permitFile =
         options.permitOut === undefined ? undefined : writePermitFile(options.permitOut, decision);
       if (options.json) printJson(decision);

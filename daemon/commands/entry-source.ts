@@ -1,4 +1,5 @@
 import { type ApiClient, ApiUnreachable } from '../api/client.ts';
+import { maskEntry } from '../core/masked.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type Entry } from '../formats/entry.ts';
 import type { SiteOptions } from './access.ts';
@@ -13,13 +14,19 @@ export interface IndexedEntry {
   entry: Entry;
 }
 
+interface ProveOptions {
+  cosigned?: boolean;
+  /** Entry that records the read. */
+  read?: number;
+}
+
 /** Where entries are read from: the running daemon, or the ledger's file while none runs. */
 export interface EntrySource {
   size: number;
   /** At most `limit` entries from an index on. */
   read(from: number, limit: number): Promise<IndexedEntry[]>;
   /** C2SP tlog-proof of an entry, entry included; `cosigned`: under a checkpoint that enough witnesses cosigned. */
-  prove(index: number, options?: { cosigned?: boolean }): Promise<string>;
+  prove(index: number, options?: ProveOptions): Promise<string>;
   close(): void;
 }
 
@@ -32,7 +39,9 @@ export async function openEntries(options: SiteOptions): Promise<EntrySource> {
     const down =
       error instanceof ApiUnreachable && (error.reason === 'missing' || error.reason === 'refused');
     if (!down) throw error;
-    say('The daemon is not running; reading the ledger file.');
+    say(
+      'The daemon is not running; reading the ledger file. Payload values are not shown: nobody could record it.',
+    );
     return fromFile(site);
   }
 }
@@ -43,16 +52,23 @@ export async function openRawEntry(options: SiteOptions & ReadOptions, index: nu
   const client = connect(site, 'operator');
   const { size } = await client.entries({ limit: 1 });
   if (index >= size) return throughDaemon(site);
-  const decision = await decisionAt(client, index);
-  const about =
-    decision !== null && options.breakglass !== undefined
-      ? { decision_id: decision }
-      : { from: index, size: 1 };
+  const decision = options.breakglass === undefined ? null : await decisionAt(client, index);
+  const about = decision === null ? { from: index, size: 1 } : { decision_id: decision };
   const { index: read } = await recordRead(client, site, 'raw', { what: 'entries', ...about }, options);
-  return {
-    ...(await throughDaemon(site)),
-    read: async (from, limit) => (await client.entries({ from, limit, read })).entries,
-  };
+  client.close();
+  return throughDaemon(site, read);
+}
+
+/** The same for the proof of one entry, which holds what the entry holds; only where a reason is given. */
+export async function openForProof(options: SiteOptions & ReadOptions, index: number): Promise<EntrySource> {
+  if (options.reason === undefined) return openEntries(options);
+  const site = openSite(options);
+  const client = connect(site, 'operator');
+  const subject = { what: 'proof', from: index, size: 1 };
+  const { index: read } = await recordRead(client, site, 'export', subject, options).finally(() =>
+    client.close(),
+  );
+  return throughDaemon(site, read);
 }
 
 /** Break-glass opens decisions, not positions. */
@@ -62,13 +78,15 @@ async function decisionAt(client: ApiClient, index: number): Promise<string | nu
   return stream.startsWith('dec_') ? stream : null;
 }
 
-async function throughDaemon(site: Site): Promise<EntrySource> {
+/** `read`: the entry that records the read; without it payload values are masked. */
+async function throughDaemon(site: Site, read?: number): Promise<EntrySource> {
   const client = connect(site, 'operator');
   const { size } = await client.entries({ limit: 1 });
+  const recorded = read === undefined ? {} : { read };
   return {
     size,
-    read: async (from, limit) => (await client.entries({ from, limit })).entries,
-    prove: (index, options) => client.proof(index, options),
+    read: async (from, limit) => (await client.entries({ from, limit, ...recorded })).entries,
+    prove: (index, options) => client.proof(index, { ...options, ...recorded }),
     close: () => client.close(),
   };
 }
@@ -82,7 +100,7 @@ async function fromFile(site: Site): Promise<EntrySource> {
   return {
     size: view.size,
     read: async (from, limit) =>
-      view.entries(from, limit).map(({ index, bytes }) => ({ index, entry: decodeEntry(bytes) })),
+      view.entries(from, limit).map(({ index, bytes }) => ({ index, entry: maskEntry(decodeEntry(bytes)) })),
     prove: async (index, { cosigned } = {}) => {
       if (cosigned === true) throw daemonOnly();
       return proveIndex(view, index);

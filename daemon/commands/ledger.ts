@@ -3,7 +3,13 @@ import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseLimit, type SiteOptions } from './access.ts';
 import { withRootOption } from './countersignature.ts';
-import { type EntrySource, type IndexedEntry, openEntries, openRawEntry } from './entry-source.ts';
+import {
+  type EntrySource,
+  type IndexedEntry,
+  openEntries,
+  openForProof,
+  openRawEntry,
+} from './entry-source.ts';
 import { assertType } from './entry-type.ts';
 import { holdCommand, releaseCommand } from './ledger-hold.ts';
 import { archiveCommand, pruneCommand } from './ledger-prune.ts';
@@ -165,22 +171,24 @@ function noEntry(index: number, size: number): BoundaryError {
 }
 
 function proveCommand(): Command {
-  return new Command('prove')
+  return withReason(new Command('prove'))
     .description('Write the proof that an entry is in the ledger (C2SP tlog-proof, entry included).')
     .argument('<index>', 'position in the log')
     .requiredOption('-o, --out <file>', 'where to write it, e.g. entry.tlog-proof')
     .option('--cosigned', 'under the newest checkpoint that the witnesses of trust/tlog-policy cosigned')
-    .action(async (text: string, options: SiteOptions & { out: string; cosigned?: boolean }) => {
-      const index = parseIndex(text);
-      assertFree(options.out);
-      const source = await openEntries(options);
-      if (index >= source.size) throw noEntry(index, source.size);
-      const proof = await source.prove(index, { cosigned: options.cosigned === true });
-      source.close();
-      writeFileSync(options.out, proof, { mode: 0o600, flag: 'wx' });
-      if (options.json) printJson({ index, file: options.out });
-      else print(`Wrote the proof of entry ${index} to ${options.out}.`);
-    });
+    .action(
+      async (text: string, options: SiteOptions & ReadOptions & { out: string; cosigned?: boolean }) => {
+        const index = parseIndex(text);
+        assertFree(options.out);
+        const source = await openForProof(options, index);
+        if (index >= source.size) throw noEntry(index, source.size);
+        const proof = await source.prove(index, { cosigned: options.cosigned === true });
+        source.close();
+        writeFileSync(options.out, proof, { mode: 0o600, flag: 'wx' });
+        if (options.json) printJson({ index, file: options.out });
+        else print(`Wrote the proof of entry ${index} to ${options.out}.`);
+      },
+    );
 }
 
 function exportCommand(): Command {

@@ -157,7 +157,25 @@ describe('opening values and exporting', () => {
       expect([refused.code, refused.stdout]).toEqual([3, '']);
       const opened = await show('--raw', '--reason', 'checking the grace', '--actor', 'alice');
       expect(opened.stdout).toContain('"grace_seconds": 7');
-      const [read] = (await found('--type', 'ledger.read', '--actor', 'alice')).entries;
+      const { decision_id } = decision;
+      const whole = await world.holdfast(
+        'decision',
+        'show',
+        decision_id,
+        '--raw',
+        '--reason',
+        'all of it',
+        '--actor',
+        'alice',
+      );
+      expect([whole.code, whole.stdout.includes('look closer')]).toEqual([0, true]);
+      const proof = join(world.root, 'entry.tlog-proof');
+      const prove = ['ledger', 'prove', index, '-o', proof, '--reason', 'for the board'];
+      expect((await world.holdfast(...prove, '--actor', 'alice')).code).toBe(3);
+      expect(existsSync(proof)).toBe(false);
+      expect((await world.holdfast(...prove, '--actor', 'carol')).code).toBe(0);
+      expect((await found('--type', 'ledger.read', '--about', decision_id)).entries).toHaveLength(1);
+      const read = (await found('--type', 'ledger.read', '--actor', 'alice')).entries.at(-1);
       expect(read).toMatchObject({ text: 'checking the grace' });
     },
     PATIENCE,
@@ -172,10 +190,13 @@ describe('opening values and exporting', () => {
       expect((await run('tiles', '--reason', 'audit', '--actor', 'alice')).code).toBe(3);
       expect((await run('tiles', '--reason', 'audit', '--actor', 'carol')).code).toBe(0);
       expect(existsSync(join(to('tiles'), 'checkpoint'))).toBe(true);
-      expect((await found('--type', 'ledger.read', '--actor', 'carol')).entries).toHaveLength(1);
+      expect((await found('--type', 'ledger.read', 'audit')).entries).toHaveLength(1);
       await daemon.kill('SIGTERM');
       expect((await run('more', '--reason', 'audit', '--actor', 'carol')).code).toBe(5);
       expect(existsSync(to('more'))).toBe(false);
+      const offline = await world.holdfast('ledger', 'list', '--limit', '500', '--json');
+      expect(offline.stdout).toContain('$masked');
+      expect(offline.stdout).not.toContain('"grace_seconds":7');
     },
     PATIENCE,
   );
