@@ -89,13 +89,11 @@ async function framesIn(bytes: Uint8Array): Promise<string[] | null> {
 
 /** An anchor; a signed checkpoint alone will do for one that proves nothing. */
 function anchorIn(bytes: Uint8Array): Anchor {
-  const text = Buffer.from(bytes.subarray(0, 4)).toString('latin1');
-  if (text === 'old ') return parseAnchor(bytes);
-  if (bytes.length > ANCHOR_MAX_BYTES) return parseAnchor(bytes);
-  const checkpoint = Buffer.from(bytes).toString('utf8');
-  if (!/^[^\n]+\n(?:0|[1-9]\d*)\n/.test(checkpoint)) return parseAnchor(bytes);
-  const { size } = anchorHead({ checkpoint });
-  return { old: size, proof: [], checkpoint };
+  const text = Buffer.from(bytes.subarray(0, ANCHOR_MAX_BYTES + 1)).toString('utf8');
+  const isCheckpoint = !text.startsWith('old ') && /^[^\n]+\n(?:0|[1-9]\d*)\n/.test(text);
+  if (!isCheckpoint || bytes.length > ANCHOR_MAX_BYTES) return parseAnchor(bytes);
+  const { size } = anchorHead({ checkpoint: text });
+  return { old: size, proof: [], checkpoint: text };
 }
 
 async function joinFrames(

@@ -43,6 +43,7 @@ const HEADLINES: Readonly<Record<number, [string, Style]>> = {
 };
 
 function headline({ code, logs, ledger }: AnchorVerdict): [string, Style] {
+  if (logs.length === 0 && code === 10 && ledger?.report.code !== 10) return ['NO ANCHOR THAT COUNTS', 'red'];
   if (logs.some(({ pile }) => pile.fork !== null)) return ['TWO HISTORIES', 'red'];
   const diverges =
     logs.some(({ comparison }) => (comparison?.diverges ?? null) !== null) ||
