@@ -62,7 +62,7 @@ export function judgePile(pile: readonly SignedAnchor[]): PileJudgement {
   return {
     heads,
     newest,
-    fork: forkIn(nodes),
+    fork: forkIn(nodes, pile),
     unproven,
     unlinked: heads.filter((head) => head !== newest && !known.has(head)),
   };
@@ -129,13 +129,45 @@ function ancestors(node: Node): Set<PileHead> {
   return found;
 }
 
-function forkIn(nodes: Nodes): Fork | null {
+function forkIn(nodes: Nodes, pile: readonly SignedAnchor[]): Fork | null {
   const [first] = nodes.doubled();
   const [one, other] = first ?? [];
   if (one === undefined || other === undefined) return null;
   const both = ancestors(other);
   const common = [...ancestors(one)].filter((head) => both.has(head)).map(({ size }) => size);
-  return { agree: Math.max(0, ...common), differ: one.size, one: witnesses(one), other: witnesses(other) };
+  const agree = Math.max(0, ...common);
+  return {
+    ...narrowedFork(pile, [one, other], { agree, differ: one.size }),
+    one: witnesses(one),
+    other: witnesses(other),
+  };
+}
+
+/** Two proofs between the same sizes have the hashes of the same parts: the leftmost that differ hold the first entry that does. */
+function narrowedFork(
+  pile: readonly SignedAnchor[],
+  [one, other]: readonly [Node, Node],
+  { agree, differ }: Pick<Fork, 'agree' | 'differ'>,
+): Pick<Fork, 'agree' | 'differ'> {
+  const proving = (node: Node) =>
+    pile
+      .filter(({ from }) => node.signed.includes(from))
+      .map(({ anchor }) => anchor)
+      .filter(({ old, proof }) => addsUp(old, proof, node));
+  for (const { old, proof } of proving(one)) {
+    const twin = proving(other).find((anchor) => anchor.old === old);
+    const [part] = consistencyRanges(old, one.size)
+      .filter((_, index) => toHex(proof[index] ?? EMPTY_ROOT) !== toHex(twin?.proof[index] ?? EMPTY_ROOT))
+      .sort((a, b) => a.start - b.start);
+    if (twin === undefined || part === undefined) continue;
+    return { agree: Math.max(agree, part.start), differ: Math.min(differ, part.end) };
+  }
+  return { agree, differ };
+}
+
+function addsUp(old: number, proof: readonly Uint8Array[], { size, root }: PileHead): boolean {
+  const roots = consistencyRoots(old, size, proof, null);
+  return roots !== null && equalBytes(roots.second, root);
 }
 
 function witnesses({ signed, implied }: Node): string[] {

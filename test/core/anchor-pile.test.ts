@@ -73,7 +73,7 @@ describe('two histories', () => {
     log.grow(6);
     other.grow(6, 'another');
     const judged = judgePile([...log.chain([4, 10, 16], 'a'), ...other.chain([4, 10, 16], 'b')]);
-    expect(judged.fork).toEqual({ agree: 10, differ: 16, one: ['a/16'], other: ['b/16'] });
+    expect(judged.fork).toEqual({ agree: 10, differ: 12, one: ['a/16'], other: ['b/16'] });
   });
 
   it('are told by what later heads imply of earlier ones, though no two have the same size', () => {
@@ -86,6 +86,28 @@ describe('two histories', () => {
     const one = { from: 'one', anchor: parseAnchor(log.anchor(11, 20)) };
     const two = { from: 'two', anchor: parseAnchor(other.anchor(11, 25)) };
     expect(judgePile([one, two]).fork).toEqual({ agree: 0, differ: 11, one: ['one'], other: ['two'] });
+  });
+
+  it('are narrowed down by two proofs between the same sizes', () => {
+    const log = MutableLog.of(40);
+    const other = log.fork();
+    other.entries[37] = 'changed';
+    const judged = judgePile([...log.chain([5, 40], 'a'), ...other.chain([5, 40], 'b')]);
+    expect(judged.fork).toEqual({ agree: 32, differ: 40, one: ['a/40'], other: ['b/40'] });
+  });
+
+  it('are found whichever entry was changed, and the interval holds it', () => {
+    fc.assert(
+      fc.property(fc.nat(MOST - 1), fc.integer({ min: 1, max: MOST - 1 }), (at, old) => {
+        const log = MutableLog.of(MOST);
+        const other = log.fork();
+        other.entries[at] = 'changed';
+        const { fork } = judgePile([...log.chain([old, MOST], 'a'), ...other.chain([old, MOST], 'b')]);
+        expect(fork?.agree).toBeLessThanOrEqual(at);
+        expect(fork?.differ).toBeGreaterThan(at);
+      }),
+      { numRuns: 100 },
+    );
   });
 
   it('never agree with a ledger in which an entry was changed, dropped, inserted or moved', () => {
