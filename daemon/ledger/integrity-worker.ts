@@ -21,11 +21,19 @@ export interface IntegrityJob {
 /** Main → thread. */
 export type ToIntegrity = 'pass' | 'stop';
 /** Thread → main: where it is; what it found, after a second look. */
-export type FromIntegrity = { progress: IntegrityProgress } | { findings: Finding[] };
+export type FromIntegrity =
+  | { progress: IntegrityProgress }
+  | { findings: Finding[] }
+  /** Why it cannot look at the moment; null when it can again. */
+  | { trouble: string | null };
 
 const SAVE_MS = 30_000;
 /** Between two looks for new entries. */
 const IDLE_MS = 20_000;
+/** Findings of one look that are handed on. */
+const SENT = 20;
+/** After something failed. */
+const RETRY_MS = 60_000;
 /** Before the second look. */
 const DOUBT_MS = 5_000;
 
@@ -41,45 +49,70 @@ parentPort?.on('message', (message: ToIntegrity) => {
 });
 
 /** A pass over everything, then whatever is new, until the next pass is asked for. */
-async function run(): Promise<void> {
-  const checker = new IntegrityChecker(job.ledger, job.archive, () => {
+class Passes {
+  readonly #checker = new IntegrityChecker(job.ledger, job.archive, () => {
     const logs = readLineage(job.trust);
     return { origin: currentLog(logs).origin, vkeys: keysOfLogs(logs) };
   });
-  const { origin } = currentLog(readLineage(job.trust));
-  let progress = readProgress(job.progress, origin) ?? begin(origin);
-  let savedAt = 0;
-  const tell = (durable: boolean): void => {
-    parentPort?.postMessage({ progress } satisfies FromIntegrity);
-    if (!durable && performance.now() - savedAt < SAVE_MS) return;
-    writeProgress(job.progress, progress);
-    savedAt = performance.now();
-  };
-  tell(false);
-  while (!stopping) {
-    if (renew) {
-      renew = false;
-      progress = { ...begin(origin), last: progress.last };
-      await report(checker, () => checker.frame());
-    }
-    const started = performance.now();
-    const looked = await lookAt(checker, progress.next);
-    if (looked === null) {
-      if (!progress.done) {
-        progress = finished(progress);
-        tell(true);
+  readonly #origin = currentLog(readLineage(job.trust)).origin;
+  #progress = readProgress(job.progress, this.#origin) ?? begin(this.#origin);
+  #savedAt = 0;
+
+  /** Ends when it is told to. What fails on the way (a full disk, a lock) is said and tried again. */
+  async run(): Promise<void> {
+    let troubled = false;
+    this.#tell(false);
+    while (!stopping) {
+      try {
+        await this.#step();
+        if (troubled) post({ trouble: null });
+        troubled = false;
+      } catch (error) {
+        post({ trouble: error instanceof Error ? error.message : String(error) });
+        troubled = true;
+        await pause(RETRY_MS);
+        this.#checker.reopen();
       }
-      await pause(IDLE_MS);
-      continue;
+    }
+    this.#tell(true);
+    this.#checker.close();
+  }
+
+  /** One piece and the rest that the rate asks for; a longer one where nothing is new. */
+  async #step(): Promise<void> {
+    if (renew) await this.#renew();
+    const started = performance.now();
+    const looked = await lookAt(this.#checker, this.#progress.next);
+    if (looked === null) {
+      if (!this.#progress.done) {
+        this.#progress = finished(this.#progress);
+        this.#tell(true);
+      }
+      return pause(IDLE_MS);
     }
     const { next, size, findings } = looked;
-    const checked = next - firstOfTile(progress.next);
-    progress = { ...progress, next, size, found: progress.found + findings.length };
-    tell(false);
-    await pause((1_000 * checked) / job.entriesPerSecond - (performance.now() - started));
+    const checked = next - firstOfTile(this.#progress.next);
+    this.#progress = { ...this.#progress, next, size, found: this.#progress.found + findings.length };
+    this.#tell(false);
+    return pause((1_000 * checked) / job.entriesPerSecond - (performance.now() - started));
   }
-  tell(true);
-  checker.close();
+
+  async #renew(): Promise<void> {
+    renew = false;
+    this.#progress = { ...begin(this.#origin), last: this.#progress.last };
+    await report(this.#checker, () => this.#checker.frame());
+  }
+
+  #tell(durable: boolean): void {
+    post({ progress: this.#progress });
+    if (!durable && performance.now() - this.#savedAt < SAVE_MS) return;
+    writeProgress(job.progress, this.#progress);
+    this.#savedAt = performance.now();
+  }
+}
+
+function post(message: FromIntegrity): void {
+  parentPort?.postMessage(message);
 }
 
 function begin(origin: string): IntegrityProgress {
@@ -129,8 +162,7 @@ async function report(checker: IntegrityChecker, look: () => Finding[]): Promise
   await pause(DOUBT_MS);
   checker.reopen();
   const findings = look();
-  if (findings.length > 0)
-    parentPort?.postMessage({ findings: findings.slice(0, 20) } satisfies FromIntegrity);
+  if (findings.length > 0) post({ findings: findings.slice(0, SENT) });
 }
 
 async function pause(ms: number): Promise<void> {
@@ -139,5 +171,5 @@ async function pause(ms: number): Promise<void> {
   await sleep(ms, undefined, { signal: wake.signal }).catch(() => {});
 }
 
-await run();
+await new Passes().run();
 parentPort?.close();

@@ -112,7 +112,9 @@ export class IntegrityChecker {
   #treeOf(least: number, size: number): MerkleTree {
     if (this.#tree !== null && this.#tree.size >= least) return this.#tree;
     const last = this.#database
-      .prepareColumn<Uint8Array>('SELECT bytes FROM entries WHERE idx >= ? ORDER BY idx')
+      .prepareColumn<Uint8Array>(
+        "SELECT coalesce(CAST(bytes AS BLOB), x'') FROM entries WHERE idx >= ? ORDER BY idx",
+      )
       .all(size - (size % TILE_WIDTH));
     this.#tree = MerkleTree.load(databaseTiles(this.#database), size, last.map(leafHash));
     return this.#tree;

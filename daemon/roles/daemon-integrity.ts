@@ -40,6 +40,11 @@ export function openIntegrity(
       progress = message.progress;
       return;
     }
+    if ('trouble' in message) {
+      ({ trouble } = message);
+      if (trouble !== null) log.warn({ trouble }, 'the background check cannot go on for now');
+      return;
+    }
     count += message.findings.length;
     found.push(...message.findings.slice(0, SHOWN - found.length));
     log.error({ findings: message.findings }, 'the background check found the ledger damaged');
@@ -116,7 +121,7 @@ function health(state: { count: number; found: readonly Finding[]; trouble: stri
   const [first] = found;
   const cause =
     first === undefined
-      ? `the background check of the ledger ended: ${trouble}`
+      ? `the background check of the ledger stands still: ${trouble}`
       : `the ledger is damaged at ${first.where}: ${first.detail}${count > 1 ? ` (${count} findings)` : ''}`;
   return [
     {
@@ -129,7 +134,7 @@ function health(state: { count: number; found: readonly Finding[]; trouble: stri
           : 'What was recorded there cannot be relied on. An incident halts the site until somebody signs that it may go on.',
       instruction:
         first === undefined
-          ? 'Restart the daemon; run holdfast ledger verify.'
+          ? 'It tries again each minute. If it does not get over it, restart the daemon; run holdfast ledger verify.'
           : 'Keep a copy of the state directory, run holdfast ledger verify, and restore a backup.',
     },
   ];
