@@ -18,6 +18,8 @@ export interface PolicyInForce {
 /** One environment's policy with its rules; they are null where its bundle could not be loaded. */
 export interface RulesInForce extends PolicyEnvironment {
   freshness: Bundle['metadata']['freshness'] | null;
+  /** Absent where the daemon is of an earlier version. */
+  anchoring?: NonNullable<Bundle['anchoring']> | null;
   gates: Bundle['gates'] | null;
   risk: Bundle['risk'] | null;
   authority: Bundle['authority'] | null;

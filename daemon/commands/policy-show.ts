@@ -64,6 +64,7 @@ function render(rules: RulesInForce): string {
           ? ''
           : `warns after ${freshness.warn_after}, demands approval after ${freshness.escalate_after}, denies after ${freshness.deny_after} without news`,
       ],
+      ['anchors', anchoringWords(rules.anchoring ?? null)],
       ['bands', (risk?.bands ?? []).map(({ band, below }) => `${band} below ${below}`).join(', ')],
     ]),
     table(['class', 'target', 'payload', 'risk', 'what it does'], classes),
@@ -85,6 +86,18 @@ function render(rules: RulesInForce): string {
           ...breakglassWords(rules.breakglass).map((line) => `  ${plain(line)}`),
         ]),
   ].join('\n');
+}
+
+/** What the policy demands of anchors; nothing where it demands none. */
+function anchoringWords(section: NonNullable<RulesInForce['anchoring']> | null): string {
+  if (section === null) return '';
+  const { counts = 'made', every, warn_after, escalate_after, deny_after, classes } = section;
+  const often = every === undefined ? '' : `one every ${every}; `;
+  const what = counts === 'left' ? 'one known outside' : 'one';
+  const held = classes === undefined ? 'all but the lowest risk' : classes.join(', ');
+  return plain(
+    `${often}warns after ${warn_after} without ${what}, demands approval after ${escalate_after}, denies after ${deny_after} (${held})`,
+  );
 }
 
 function isDoneIn(action: JsonObject, environment: string): boolean {
