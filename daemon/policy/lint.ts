@@ -1,5 +1,6 @@
 import type { Bundle } from '../core/bundle.ts';
 import { activationFindings } from './lint-activation.ts';
+import { anchoringFindings } from './lint-anchoring.ts';
 import { authorityFindings } from './lint-authority.ts';
 import { breakglassFindings } from './lint-breakglass.ts';
 import { type Finding, placesOf } from './lint-finding.ts';
@@ -23,6 +24,7 @@ export function lintBundle(bundle: Bundle): Finding[] {
     ...routeFindings(bundle, places),
     ...authorityFindings(bundle, places),
     ...activationFindings(bundle),
+    ...anchoringFindings(bundle),
     ...principalFindings(bundle),
     ...incidentFindings(bundle),
     ...breakglassFindings(bundle),
