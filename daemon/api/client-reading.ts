@@ -14,6 +14,8 @@ export interface FoundPage {
   next: string | null;
   size: number;
   indexed: number;
+  /** Entries that may match and cannot be read: their archive was carried off. */
+  unread: number;
 }
 
 /** What is read or taken away: a decision, or entries from an index on; without either, the whole ledger. */

@@ -11,6 +11,7 @@ import { connect, openSite, parseLimit, type Site, type SiteOptions } from './ac
 import { assertType } from './entry-type.ts';
 import { print, printJson, say } from './render/output.ts';
 import { renderHits } from './render/search.ts';
+import { count } from './render/text.ts';
 import { instantOf } from './since.ts';
 import { trustOf } from './site.ts';
 
@@ -110,6 +111,7 @@ export async function findAll(site: Site, call: SearchCall, limit: number): Prom
   const source = await openSearch(site);
   try {
     const entries: SearchHit[] = [];
+    let unread = 0;
     let { after, ...query } = call;
     for (;;) {
       const page = await source.search({
@@ -118,7 +120,8 @@ export async function findAll(site: Site, call: SearchCall, limit: number): Prom
         ...(after === undefined ? {} : { after }),
       });
       entries.push(...page.entries);
-      if (page.next === null || entries.length >= limit) return { ...page, entries };
+      unread += page.unread;
+      if (page.next === null || entries.length >= limit) return { ...page, entries, unread };
       after = page.next;
     }
   } finally {
@@ -157,13 +160,14 @@ async function fromFile(site: Site): Promise<SearchSource> {
   return {
     search: async ({ order, limit = PAGE, after, ...parameters }) => {
       const newestFirst = order !== 'oldest';
-      const cursor = after === undefined ? null : parseCursor(after, newestFirst);
-      const { hits, next, size, indexed } = searcher.search(parseSearch(parameters), {
+      const behind = after === undefined ? null : parseCursor(after, newestFirst);
+      const { hits, next, size, indexed, unread } = searcher.search(parseSearch(parameters), {
         newestFirst,
         limit,
-        after: cursor,
+        after: behind,
       });
-      return { entries: hits, next: next === null ? null : formatCursor(next, newestFirst), size, indexed };
+      const cursor = next === null ? null : formatCursor(next, newestFirst);
+      return { entries: hits, next: cursor, size, indexed, unread };
     },
     close: () => {
       searcher.close();
@@ -173,9 +177,14 @@ async function fromFile(site: Site): Promise<SearchSource> {
 }
 
 /** What was found, and where the search goes on. */
-function report({ entries, next, size, indexed }: FoundPage): void {
+function report({ entries, next, size, indexed, unread }: FoundPage): void {
   print(entries.length === 0 ? 'Nothing was found.' : renderHits(entries));
   if (next !== null) say(`There is more: go on with --after ${next}`);
+  if (unread > 0) {
+    say(
+      `${count(unread, 'entry', 'entries')} may match and cannot be read here: the archive was carried off.`,
+    );
+  }
   if (indexed < size) {
     say(
       `The index is being made: entries from ${indexed} on (of ${size}) may be missing. Search again later.`,

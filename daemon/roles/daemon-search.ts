@@ -43,9 +43,9 @@ async function answer(search: LedgerSearch, { args }: HostCall): Promise<Answer>
   };
   const query = parseSearch(parameters as SearchParameters);
   try {
-    const { hits, next, size, indexed } = await search.search(query, page);
+    const { hits, next, size, indexed, unread } = await search.search(query, page);
     const cursor = next === null ? null : formatCursor(next, newestFirst);
-    return { status: 200, body: JSON.stringify({ entries: hits, next: cursor, size, indexed }) };
+    return { status: 200, body: JSON.stringify({ entries: hits, next: cursor, size, indexed, unread }) };
   } catch (error) {
     if (error instanceof SearchUnavailable) return problemReply(problem('unavailable', error.message));
     throw error;

@@ -41,6 +41,8 @@ export interface SearchResult {
   /** Entries of the ledger, and how many of them the index has. */
   size: number;
   indexed: number;
+  /** Entries that the index proposed and that cannot be read here: their archive was carried off. */
+  unread: number;
 }
 
 /** Entries filed in one step: some hundredths of a second. */
@@ -118,20 +120,23 @@ export class Searcher {
   search(query: SearchQuery, { newestFirst, limit, after }: SearchPage): SearchResult {
     const size = this.#source.size();
     const hits: SearchHit[] = [];
+    let unread = 0;
     let left = READ_MAX;
     let at: number | null = null;
     const range = behind(after, newestFirst, size);
     for (const index of this.#candidates(query, range, newestFirst)) {
       // One more than wanted tells whether there is another page.
       if (hits.length > limit || left === 0) break;
-      const found = this.#judge(query, index);
+      const entry = this.#entry(index);
+      const found = entry === null ? null : this.#judge(query, index, entry);
       left -= 1;
       at = index;
+      if (entry === null) unread += 1;
       if (found !== null) hits.push(found);
     }
     const shown = hits.slice(0, limit);
     const more = hits.length > limit ? (shown.at(-1)?.index ?? null) : null;
-    return { hits: shown, next: left === 0 ? (more ?? at) : more, size, indexed: this.indexed };
+    return { hits: shown, next: left === 0 ? (more ?? at) : more, size, indexed: this.indexed, unread };
   }
 
   close(): void {
@@ -184,10 +189,8 @@ export class Searcher {
     }
   }
 
-  /** The entry at a position, if it is what is looked for. */
-  #judge(query: SearchQuery, index: number): SearchHit | null {
-    const entry = this.#entry(index);
-    if (entry === null) return null;
+  /** What is shown of the entry at a position, if it is what is looked for. */
+  #judge(query: SearchQuery, index: number, entry: Entry): SearchHit | null {
     const origin = this.#originFor(index, entry);
     return matchesQuery(query, fieldsOf(entry, origin)) ? hitOf(index, entry, origin) : null;
   }

@@ -13,6 +13,7 @@ import {
   wordsOf,
 } from '../../../daemon/core/search.ts';
 import { Searcher, type SearchPage } from '../../../daemon/engine/search/searcher.ts';
+import { BoundaryError } from '../../../daemon/formats/boundary-error.ts';
 import { type Entry, encodeEntry } from '../../../daemon/formats/entry.ts';
 import type { JsonObject } from '../../../daemon/formats/json.ts';
 
@@ -234,6 +235,32 @@ describe('the index', () => {
     const found = everyPage(searcher, query, { newestFirst: true, limit: 50 });
     expect(found).toEqual([0, 49].filter((at) => naive(entries, query).includes(at)).reverse());
     searcher.close();
+  });
+
+  it('says how much of what it proposes cannot be read any more', () => {
+    const ledger = new Ledger();
+    ledger.append(entries);
+    const { searcher } = open(ledger);
+    const expected = naive(entries, query);
+    const gone = expected[1] ?? -1;
+    const all = ledger.entries;
+    ledger.entries = (from, limit) => {
+      if (from <= gone && gone < from + limit) throw new BoundaryError('archive.carried', 'carried off');
+      return all(from, limit);
+    };
+    const found = searcher.search(query, { newestFirst: false, limit: 50, after: null });
+    expect(found.hits.map(({ index }) => index)).toEqual(expected.filter((index) => index !== gone));
+    expect(found.unread).toBe(1);
+    searcher.close();
+
+    // A new index cannot have it, and goes on behind it.
+    rmSync(path());
+    const anew = open(ledger);
+    expect(anew.searcher.indexed).toBe(50);
+    expect(everyPage(anew.searcher, query, { newestFirst: false, limit: 50 })).toEqual(
+      expected.filter((index) => index !== gone),
+    );
+    anew.searcher.close();
   });
 
   it('holds no value of a payload', () => {
