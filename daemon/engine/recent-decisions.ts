@@ -1,11 +1,10 @@
+import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type Entry } from '../formats/entry.ts';
 import { viewLedger } from '../ledger/open.ts';
 
-const PAGE = 256;
-
 /**
- * The newest entries of a ledger's file, newest first, at most `limit`; read beside its writer, whom that costs nothing.
- * Throws the errors of `viewLedger`.
+ * The newest entries of a ledger's file, newest first, at most `limit`, as far back as they are here: what was carried off
+ * ends it. Read beside its writer, whom that costs nothing. Throws the errors of `viewLedger`.
  */
 export function* newestEntries(
   path: string,
@@ -15,12 +14,21 @@ export function* newestEntries(
   const view = viewLedger(path, trust);
   try {
     const oldest = Math.max(0, view.size - limit);
-    for (let end = view.size; end > oldest; end -= PAGE) {
-      const from = Math.max(oldest, end - PAGE);
-      for (const { index, bytes } of view.entries(from, end - from).toReversed())
-        yield { index, entry: decodeEntry(bytes) };
+    for (let index = view.size - 1; index >= oldest; index--) {
+      const bytes = hereOrNull(() => view.entry(index));
+      if (bytes === null) return;
+      yield { index, entry: decodeEntry(bytes) };
     }
   } finally {
     view.close();
+  }
+}
+
+function hereOrNull(read: () => Uint8Array | null): Uint8Array | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof BoundaryError && error.code.startsWith('archive.')) return null;
+    throw error;
   }
 }

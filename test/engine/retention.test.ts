@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { retentionRule } from '../../daemon/core/retention.ts';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
 import { rebuildProjections } from '../../daemon/engine/rebuild.ts';
+import { newestEntries } from '../../daemon/engine/recent-decisions.ts';
 import { type Prepared, planRetention, prepareSegment } from '../../daemon/engine/retention-plan.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { verifyProof } from '../../daemon/formats/tlog-proof.ts';
@@ -292,4 +293,18 @@ describe('envelopes past their time', () => {
     expect(young.decision_id).toBeDefined();
     expect(envelopes()).toBe(2);
   });
+});
+
+test('the newest entries are read as far back as they are here', () => {
+  const fixture = site();
+  deny(fixture, 300);
+  fixture.clock.pass(31 * DAY);
+  archive(fixture);
+  clearAll(fixture);
+  const trust = { origin: ORIGIN, vkeys: [fixture.vkey] };
+  const read = () => [...newestEntries(fixture.paths.ledger, trust, 1_000)].map(({ index }) => index);
+  const all = read();
+  expect(all.at(-1)).toBe(0);
+  rmSync(join(archiveDir(fixture.paths.ledger), '000000000000-000000000256.entries.zst'));
+  expect(read()).toEqual(all.filter((index) => index >= 256));
 });
