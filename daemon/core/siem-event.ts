@@ -85,6 +85,8 @@ export const MEANINGS: Readonly<Partial<Record<EntryType, Meaning>>> = {
   'envelope.withheld': record('update', 2),
   'ledger.read': record('export', 2),
   'ledger.pruned': record('archive', 2),
+  'retention.held': record('update', 2),
+  'retention.released': record('update', 2),
   'anchor.exported': record('export'),
   'anchor.cosigned': record('cosign'),
   'anchor.carried': record('export'),
