@@ -8,6 +8,7 @@ import { type Unpacked, unpack } from '../../backup/unpack.ts';
 import { checkProjectionsAside } from '../../engine/projection-aside.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { toHex } from '../../formats/digest.ts';
+import { followInLogs } from '../../formats/key-rotation.ts';
 import { currentLog, type LogLineage } from '../../formats/log-keys.ts';
 import { systemClock } from '../../host/clock.ts';
 import { errorCode, syncDir } from '../../host/durable-file.ts';
@@ -74,7 +75,7 @@ async function build(paths: SitePaths, options: RestoreOptions): Promise<Restore
   options.onStep?.('decrypting and unpacking');
   const contents = await unpackInto(paths, ledger, options);
   const { manifest } = contents;
-  const logs = options.trust === null ? readLineage(paths.trust) : logsOf(readTrustFile(options.trust));
+  const logs = logsFor(paths, options.trust);
   const trust = trustIn(logs, manifest);
   const fromCopy = options.copy === null ? 0 : completeFromCopy(ledger, options.copy, trust);
   options.onStep?.('verifying the ledger');
@@ -105,6 +106,17 @@ function unpackInto(paths: SitePaths, ledger: string, options: RestoreOptions): 
     // Archive files belong to the log that they are of.
     placeOf: (path) => path.replace(/^state\/archive\//, `state/${UNPACKED}/archive/`),
   });
+}
+
+/**
+ * The site's logs: by the trust file, and the keys that one of its keys vouches for in the backup (it may have been written
+ * before a rotation); without one, as the backup has them.
+ */
+function logsFor({ trust }: SitePaths, file: string | null): LogLineage[] {
+  const own = readLineage(trust);
+  if (file === null) return own;
+  const statements = currentLog(own).keys.flatMap(({ rotation }) => rotation ?? []);
+  return followInLogs(logsOf(readTrustFile(file)), statements);
 }
 
 /** Whose signatures count: the keys of the log that the backup says it is of. */
