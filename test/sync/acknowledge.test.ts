@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
+import type { JsonObject } from '../../daemon/formats/json.ts';
 import { createKeyFile } from '../../sync/repository/key-file.ts';
 import { must } from '../demo/narrator.ts';
 import { SITE, Stage } from '../demo/stage.ts';
@@ -99,6 +100,30 @@ describe('by stick', () => {
     expect(await line.done('import', second)).toContain('not in it');
     expect(line.recorded()).toHaveLength(1);
     expect(await line.done('import', stick)).not.toContain(stage.paths.outbox);
+    expect(await line.done('ledger', 'verify')).toContain('INTACT');
+  });
+
+  it('lets go of anchors too, and knows from then on how far its history is known outside', async () => {
+    const { stage } = line;
+    const folder = join(stage.paths.outbox, 'anchors');
+    await line.done('anchor', 'export');
+    const files = readdirSync(folder).map((name) => join(folder, name));
+    expect(files.length).toBeGreaterThan(0);
+    const stick = join(stage.dir, 'anchor-stick');
+    mkdirSync(stick);
+    line.acknowledge(files, join(stick, 'acknowledgements'));
+    await line.done('import', stick);
+    const [newest] = (await line.done('anchor', 'list', '--json')).split('\n');
+    const { size } = JSON.parse(newest ?? '{}') as { size: number };
+    const { stdout } = await stage.holdfast('status', '--json');
+    const { anchors } = (JSON.parse(stdout) as { daemon: JsonObject }).daemon as unknown as {
+      anchors: { acknowledged: { size: number } };
+    };
+    expect(line.recorded().filter(({ file }) => file.endsWith('.anchor'))).toHaveLength(files.length);
+    expect(anchors.acknowledged.size).toBeLessThanOrEqual(size);
+    // What is left in the outbox goes on from what headquarters has.
+    const left = readdirSync(folder).map((name) => Number(name.slice(0, 12)));
+    for (const old of left) expect(old).toBeGreaterThanOrEqual(anchors.acknowledged.size);
     expect(await line.done('ledger', 'verify')).toContain('INTACT');
   });
 
