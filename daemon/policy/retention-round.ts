@@ -13,7 +13,6 @@ import type { SitePaths } from '../host/site.ts';
 export interface RetentionStanding {
   rule: RetentionRule | null;
   archived: { segments: number; entries: number; bytes: number; carried: number };
-  envelopes: number;
   reusable_bytes: number;
 }
 

@@ -39,7 +39,7 @@ function listed(directory: string): string[] {
 
 /** What `status` says of it. */
 export function roomSummary(
-  { rule, archived, envelopes, reusable_bytes }: RetentionStanding,
+  { rule, archived, reusable_bytes }: RetentionStanding,
   sizes: Sizes,
   { retention }: SiteConfig,
   last: { at: string; report: RoundReport } | null,
@@ -52,7 +52,6 @@ export function roomSummary(
     archive_bytes: sizes.archive,
     max_disk_bytes: rule?.maxDiskBytes ?? null,
     archived,
-    envelopes,
     last:
       last === null
         ? null

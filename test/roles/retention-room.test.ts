@@ -10,7 +10,6 @@ const MIB = 1_048_576;
 const standing = (maxDisk: string | undefined, reusable = 0) => ({
   rule: retentionRule({ archive_after: '1d', ...(maxDisk === undefined ? {} : { max_disk: maxDisk }) }),
   archived: { segments: 2, entries: 8_192, bytes: 0, carried: 0 },
-  envelopes: 0,
   reusable_bytes: reusable,
 });
 

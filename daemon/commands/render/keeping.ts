@@ -30,5 +30,6 @@ export function integrityLine({ schedule, checked, size, done, last, findings }:
 }
 
 function mib(bytes: number): string {
-  return `${Math.ceil(bytes / 1_048_576).toLocaleString('en-US')} MiB`;
+  const size = Math.ceil(bytes / 1_048_576);
+  return size >= 10_240 ? `${Math.ceil(size / 1_024).toLocaleString('en-US')} GiB` : `${size} MiB`;
 }

@@ -203,7 +203,7 @@ function firstIdAt(ms: number): string {
   return `dec_${hex.slice(0, 8)}-${hex.slice(8)}`;
 }
 
-/** `retention.get`: the rule, what was archived, what is held, and how much room it takes; `brief` without the segments. */
+/** `retention.get`: the rule, what was archived, what is held, and how much room it takes; `brief` without the segments and envelopes. */
 export function getRetention(state: EngineState, call: EngineCall): EngineReply {
   const found = ruleInForce(state);
   try {
@@ -219,9 +219,11 @@ export function getRetention(state: EngineState, call: EngineCall): EngineReply 
         carried: segments.filter(({ carried }) => carried !== null).length,
       },
       held: holds.map(({ id, first_idx: since }) => ({ decision: id, record: since })),
-      envelopes: state.projections.envelopes.count(),
       reusable_bytes: reusableBytes(state),
-      ...(call.args.brief === 'true' ? {} : { segments: segments.map(segmentView) }),
+      // Both grow with the ledger: who looks each minute does without.
+      ...(call.args.brief === 'true'
+        ? {}
+        : { segments: segments.map(segmentView), envelopes: state.projections.envelopes.count() }),
     });
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
