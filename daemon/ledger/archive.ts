@@ -4,7 +4,7 @@ import { sha256Hex } from '../formats/digest.ts';
 import { readBounded } from '../host/durable-file.ts';
 import { type ArchivedEntry, ArchiveFile } from './archive-file.ts';
 import type { Database } from './database.ts';
-import { RETENTION_STREAM, readSegments, type Segment, segmentAt } from './segments.ts';
+import { coveredBy, RETENTION_STREAM, readSegments, type Segment, segmentAt } from './segments.ts';
 
 /** Where a ledger's archive files lie: beside it. */
 export function archiveDir(ledgerPath: string): string {
@@ -39,7 +39,8 @@ export class Archive {
     const newest = this.#newest();
     if (newest !== this.#readAt) {
       this.#segments = readSegments(this.#database);
-      this.#readAt = newest;
+      // A record of a batch that is not committed counts from its commit on.
+      this.#readAt = newest !== null && newest < coveredBy(this.#database) ? newest : null;
       // What was carried off is not here any more.
       this.#open.clear();
     }

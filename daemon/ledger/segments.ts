@@ -80,19 +80,26 @@ export function readSegments(database: Database): Segment[] {
   return inOrder([...segments.values()]);
 }
 
+/** How many entries are under a checkpoint. A record that is not is nobody's word yet. */
+export function coveredBy(database: Database): number {
+  return database.prepareColumn<number>('SELECT coalesce(max(size), 0) FROM checkpoints').get() ?? 0;
+}
+
 /** Oldest first. */
 function prunedEntries(database: Database): { index: number; entry: Entry }[] {
   const head = database.prepareColumn<number>('SELECT last_idx FROM streams WHERE stream = ?');
   const link = database.prepareTuple<[number | null, Uint8Array]>(
     "SELECT CAST(prev_idx AS INTEGER), coalesce(CAST(bytes AS BLOB), x'') FROM entries WHERE idx = ?",
   );
+  const covered = coveredBy(database);
   const chain: { index: number; entry: Entry }[] = [];
   for (let index = head.get(RETENTION_STREAM) ?? null; index !== null; ) {
     const row = link.get(index);
     if (row === undefined) throw badRecord(index, 'it is missing');
     const [previous, bytes] = row;
     const entry = decodeEntry(bytes);
-    if (entry.stream === RETENTION_STREAM && entry.type === 'ledger.pruned') chain.push({ index, entry });
+    const isRecord = entry.stream === RETENTION_STREAM && entry.type === 'ledger.pruned';
+    if (isRecord && index < covered) chain.push({ index, entry });
     index = previous !== null && previous < index ? previous : null;
   }
   return chain.reverse();

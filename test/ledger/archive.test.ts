@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { toHex } from '../../daemon/formats/digest.ts';
+import { decodeEntry, encodeEntry, entryHash } from '../../daemon/formats/entry.ts';
 import type { LedgerWriter } from '../../daemon/ledger/append.ts';
 import { openDatabase } from '../../daemon/ledger/database.ts';
 import { viewLedger } from '../../daemon/ledger/open.ts';
@@ -190,6 +191,35 @@ describe('verification of an archived segment', () => {
     const report = await verify();
     expect(report.code).toBe(10);
     expect(report.findings.map(({ where }) => where)).toContain(found);
+  });
+
+  test('finds a record that somebody forged behind the last checkpoint', async () => {
+    atRest();
+    rmSync(at(SECOND));
+    const database = openDatabase(files.ledger, { kind: LEDGER_KIND });
+    const triggers = LEDGER_OBJECTS.filter((object) => object.type === 'trigger');
+    for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`);
+    const head = database.prepare<{ seq: number; last_idx: number }>(
+      "SELECT seq, last_idx FROM streams WHERE stream = 'retention'",
+    );
+    const { seq, last_idx: last } = head.get() ?? { seq: 0, last_idx: 0 };
+    const before = database.prepareColumn<Uint8Array>('SELECT bytes FROM entries WHERE idx = ?').get(last);
+    const forged = encodeEntry({
+      ...decodeEntry(before ?? new Uint8Array()),
+      seq: seq + 1,
+      prev: entryHash(before ?? new Uint8Array()),
+      data: { step: 'carried', first: 512, until: 768, to: 'nowhere' },
+    });
+    const size = database.prepareColumn<number>('SELECT max(idx) + 1 FROM entries').get() ?? 0;
+    database.prepare('INSERT INTO entries VALUES (?, ?, ?)').run(size, last, forged);
+    database
+      .prepare("UPDATE streams SET seq = ?, last_idx = ? WHERE stream = 'retention'")
+      .run(seq + 1, size);
+    for (const { sql: trigger } of triggers) database.exec(trigger);
+    database.close();
+    const report = await verify();
+    expect(report.code).toBe(10);
+    expect(report.findings.map(({ what, where }) => [what, where])).toContainEqual(['archive', SECOND]);
   });
 
   test('accepts a removal that was cut off, and the next round ends it', async () => {

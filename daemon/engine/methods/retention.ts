@@ -75,10 +75,12 @@ export function archiveSegment(batch: Batch, call: EngineCall): AfterCommit {
 }
 
 /** A whole number of tiles that is not archived yet. */
-function placeRefusal({ state: { ledger } }: Batch, first: number, until: number): Refusal | null {
+function placeRefusal({ events, state: { ledger } }: Batch, first: number, until: number): Refusal | null {
+  // Of the same batch: it counts from its commit on.
+  const busy = events.some(({ type }) => type === 'ledger.pruned');
   const closed = first % 256 === 0 && until % 256 === 0 && first < until && until <= ledger.size;
   const free = ledger.archive.segments().every((other) => other.until <= first || other.first >= until);
-  if (closed && free) return null;
+  if (closed && free && !busy) return null;
   const words = `Entries ${first} to ${until - 1} are no closed segment that could be archived. Nothing was recorded.`;
   return refuse('retention.wrong_segment', words);
 }
