@@ -97,7 +97,7 @@ export function judgeAnchors(
     reason: message,
   }));
   const signed = anchors.filter((one) => {
-    const wrong = refusalOf(one, trust);
+    const wrong = refusalOf(one, trust, ledger);
     if (wrong !== null) refused.push(wrong);
     return wrong === null;
   });
@@ -123,7 +123,11 @@ export function judgeAnchors(
 }
 
 /** Null when the log signed it with a key that could sign it then. */
-function refusalOf({ from, anchor }: SignedAnchor, trust: VerifiedFiles['trust']): RefusedAnchor | null {
+function refusalOf(
+  { from, anchor }: SignedAnchor,
+  trust: VerifiedFiles['trust'],
+  ledger: LedgerAtHand | null,
+): RefusedAnchor | null {
   const { origin } = anchorHead(anchor);
   const log = logOf(trust.logs, origin);
   if (log === null) {
@@ -136,8 +140,21 @@ function refusalOf({ from, anchor }: SignedAnchor, trust: VerifiedFiles['trust']
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     const code = isUnknownSigner(error) ? EXIT.unknownKey : EXIT.tampered;
-    return { from, code, reason: error.message };
+    const hint = isChanged(error, log) ? ` ${changedWords(ledger)}` : '';
+    return { from, code, reason: `${error.message}${hint}` };
   }
+}
+
+/** Whether another key that is not known yet may have signed, because the log's key was changed. */
+function isChanged({ code }: BoundaryError, { keys }: LogLineage): boolean {
+  return code === 'note.no_known_signature' && keys.some(({ until }) => until === null);
+}
+
+function changedWords(ledger: LedgerAtHand | null): string {
+  const said = 'The site may have changed its key since: then a newer trust file says so';
+  return ledger === null
+    ? `${said}, or a copy of its ledger (--ledger).`
+    : `${said}; no key that yours names vouches for it in this ledger.`;
 }
 
 function judgeLog(

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import type { ComparedTree } from '../core/anchor-pile.ts';
 import { equalBytes } from '../formats/digest.ts';
+import { keysOfLogs } from '../formats/log-keys.ts';
 import { viewLedger } from '../ledger/open.ts';
 import { TileReader } from '../ledger/tile-reader.ts';
 import type { VerifyReport } from '../ledger/verify.ts';
@@ -47,6 +48,18 @@ export function verifyFiles(
   const options = { ...files, ...(onProgress === undefined ? {} : { onProgress }) };
   if (isDirectory(path)) return verifyTileDirectory({ ...options, directory: path });
   return verifyLedger({ ...options, ledgerPath: path });
+}
+
+/**
+ * Whom to believe about anchors after the ledger was verified: also the keys that those of the trust file vouch for in it. A
+ * key that was changed still counts for all sizes, as it does without the ledger: a ledger that a thief of that key made up
+ * must not be able to say that an anchor counts for nothing.
+ */
+export function trustAfter(trust: Trust, { origin = trust.origin, followed = [] }: VerifyReport): Trust {
+  const logs = trust.logs.map((log) =>
+    log.origin === origin ? { ...log, keys: [...log.keys, ...followed] } : log,
+  );
+  return { origin, vkeys: keysOfLogs(logs), logs };
 }
 
 /**

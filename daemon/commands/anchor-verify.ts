@@ -8,7 +8,7 @@ import {
   type LedgerAtHand,
   type LogVerdict,
 } from './anchor-judgement.ts';
-import { openTree, verifyFiles } from './anchor-ledger.ts';
+import { openTree, trustAfter, verifyFiles } from './anchor-ledger.ts';
 import { readJudgedTrust, withRootOption } from './countersignature.ts';
 import { endWith } from './exit.ts';
 import { filesOf, type VerifiedFiles, type VerifyOptions } from './ledger-verify.ts';
@@ -54,7 +54,7 @@ async function runVerify(paths: string[], options: AnchorVerifyOptions): Promise
   const { trust, countersignature, files } = await believed(options);
   const ledger = files === null ? null : await openAtHand(files, options);
   try {
-    const verdict = judgeAnchors(pile, trust, ledger);
+    const verdict = judgeAnchors(pile, ledger === null ? trust : trustAfter(trust, ledger.report), ledger);
     const about = countersignature === null ? {} : { countersignature };
     if (options.json) printJson({ ...document(verdict), ...about });
     else print(renderVerdict(verdict, countersignature));
@@ -83,12 +83,13 @@ async function openAtHand(files: VerifiedFiles, options: AnchorVerifyOptions): P
   const progress = process.stderr.isTTY === true && options.json !== true ? showProgress : undefined;
   const report = await verifyFiles(path, files, progress);
   if (progress !== undefined) process.stderr.write('\r\u001b[K');
-  const against = options.against === undefined ? null : openTree(options.against, files.trust);
-  return { path, origin: files.trust.origin, report, tree: tryOpen(path, files), against };
+  const trust = trustAfter(files.trust, report);
+  const against = options.against === undefined ? null : openTree(options.against, trust);
+  return { path, origin: trust.origin, report, tree: tryOpen(path, trust), against };
 }
 
 /** Null for a ledger that is too broken to be compared; its own verification says why. */
-function tryOpen(path: string, { trust }: VerifiedFiles) {
+function tryOpen(path: string, trust: VerifiedFiles['trust']) {
   try {
     return openTree(path, trust);
   } catch (error) {
@@ -112,6 +113,7 @@ function document(verdict: AnchorVerdict) {
             entries: ledger.entries,
             code: ledger.report.code,
             findings: ledger.report.findings,
+            ...(ledger.report.followed === undefined ? {} : { followed: ledger.report.followed }),
             ...(ledger.difference === undefined ? {} : { against: ledger.difference }),
           },
   };

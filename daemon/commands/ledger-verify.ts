@@ -13,8 +13,9 @@ import {
   type TrustOptions,
 } from './countersignature.ts';
 import { endWith } from './exit.ts';
+import { followedWords, renderFindings } from './render/findings.ts';
 import { print, printJson } from './render/output.ts';
-import { count, paint, plain, rows, type Style, table } from './render/text.ts';
+import { count, paint, plain, rows, type Style } from './render/text.ts';
 import { trustOf } from './site.ts';
 import { logTrust } from './trust.ts';
 
@@ -41,8 +42,6 @@ export interface VerifiedFiles {
 
 /** Below this the time is that of starting threads, and a rate would mislead. */
 const WORTH_A_RATE = 10_000;
-/** Findings shown to people; `--json` has more. */
-const SHOWN = 20;
 
 /** Verifies the site's ledger, or a copied one, and says what was found; ends with the verification's exit code. */
 export async function verifyAndReport(options: VerifyOptions): Promise<void> {
@@ -221,25 +220,4 @@ function archiveWords({ archive }: VerifyReport): string[] {
   if (elsewhere.length > 0)
     lines.push('  With the files at hand: holdfast ledger verify --archive DIRECTORY');
   return lines;
-}
-
-/** What an old trust file does not know, and cannot tell. */
-function followedWords({ followed = [] }: VerifyReport): string {
-  if (followed.length === 0) return '';
-  const at = followed.map(({ from }) => String(from + 1)).join(', ');
-  return `rotated at ${at}: your trust file predates it. Each old key vouches for the new one, as a stolen one could; a newer trust file says which count`;
-}
-
-function renderFindings({ findings, total }: VerifyReport): string {
-  const shown = findings
-    .slice(0, SHOWN)
-    .map(({ index, what, where, field = '', detail }) => [
-      index === undefined ? '-' : String(index),
-      plain(what),
-      plain(`${where}${field}`),
-      plain(detail),
-    ]);
-  const more = total - shown.length;
-  const rest = more > 0 ? `\n… and ${count(more, 'more finding')}` : '';
-  return `${table(['entry', 'what', 'where', 'detail'], shown)}${rest}`;
 }

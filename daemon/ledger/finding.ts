@@ -44,6 +44,12 @@ export class Findings {
     if (this.kept.length < MAX_KEPT) this.kept.push(finding);
   }
 
+  /** Counts one more that is like others which were kept. */
+  addUnnamed(code: FindingCode): void {
+    this.total++;
+    this.#codes.add(code);
+  }
+
   addAll(findings: readonly Finding[]): void {
     for (const finding of findings) this.add(finding);
   }

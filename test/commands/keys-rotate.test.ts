@@ -34,6 +34,7 @@ async function collect(when: string): Promise<void> {
   cpSync(join(world.paths.trust, 'tlog-policy'), file(`${when}.policy`));
   const { permit } = await world.client('request').createDecision(ask('mark', when));
   writeFileSync(file(`${when}.permit`), permit?.proof ?? '');
+  await world.holdfast('anchor', 'export', '-o', file('anchors'));
 }
 
 async function verified(...args: string[]): Promise<{ code: number | null; words: string }> {
@@ -130,6 +131,26 @@ describe('after a change of the ledger key', () => {
     expect(then).toMatchObject({ code: 0 });
     expect(then.words).toContain(`rotated at ${String(rotation.size)}: your trust file predates it`);
     expect(await verified('ledger', 'verify')).toMatchObject({ code: 0 });
+  });
+
+  it('anchors from before and after are one history under either trust file, by the ledger', async () => {
+    const anchors = ['anchor', 'verify', file('anchors'), '--trust'];
+    const ledger = ['--ledger', world.paths.ledger];
+    expect(await verified(...anchors, file('new.trust'))).toMatchObject({ code: 0 });
+    const then = await verified(...anchors, file('old.trust'), ...ledger);
+    expect(then).toMatchObject({ code: 0 });
+    expect(then.words).toContain(`rotated at ${String(rotation.size)}: your trust file predates it`);
+    expect(then.words).toContain('The ledger continues all of them');
+    const told = JSON.parse((await verified(...anchors, file('old.trust'), ...ledger, '--json')).words);
+    expect(told).toMatchObject({ refused: [], ledger: { code: 0, followed: [{ vkey: rotation.new }] } });
+  });
+
+  it('anchors from after count for nothing under the old trust file alone, and the words say what may be', async () => {
+    const told = await verified('anchor', 'verify', file('anchors'), '--trust', file('old.trust'));
+    expect(told).toMatchObject({ code: 13 });
+    expect(told.words.replaceAll(/\s+/g, ' ')).toContain(
+      'The site may have changed its key since: then a newer trust file says so, or a copy of its ledger (--ledger).',
+    );
   });
 
   it('a new trust file follows from the old one, and not the other way round, nor from a forger', async () => {

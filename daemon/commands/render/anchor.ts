@@ -7,6 +7,7 @@ import type {
   RefusedAnchor,
 } from '../anchor-judgement.ts';
 import { type Countersignature, countersignatureWords } from '../countersignature.ts';
+import { followedWords } from './findings.ts';
 import { count, fitted, folded, instant, paint, plain, type Style } from './text.ts';
 
 /** Files named one by one. */
@@ -19,6 +20,7 @@ export function renderVerdict(verdict: AnchorVerdict, countersignature: Counters
   const [word, style] = headline(verdict);
   const about = [
     ['ledger', ledger === null ? '' : `${plain(ledger.path)}, ${entries(ledger.entries)}`],
+    ['keys', ledger === null ? '' : followedWords(ledger.report)],
     ['trust', countersignature === null ? '' : countersignatureWords(countersignature)],
   ] as const;
   return [
