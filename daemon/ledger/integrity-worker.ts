@@ -171,5 +171,5 @@ async function pause(ms: number): Promise<void> {
   await sleep(ms, undefined, { signal: wake.signal }).catch(() => {});
 }
 
-await new Passes().run();
-parentPort?.close();
+// No `await` at the top: in an executable threads are functions of one script. A rejection ends the thread all the same.
+void new Passes().run().then(() => parentPort?.close());
