@@ -1,7 +1,10 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { findKek, KEK_CREDENTIAL, readKekFile } from '../host/kek.ts';
 import { wrapKeyFiles } from '../host/key-files.ts';
+import type { SitePaths } from '../host/site.ts';
 import { lockWriter } from '../ledger/writer-lock.ts';
 import { openSite, type SiteOptions } from './access.ts';
 import { print, printJson } from './render/output.ts';
@@ -31,13 +34,22 @@ export function wrapCommand(): Command {
       const before = options.from === undefined ? null : readKekFile(options.from);
       const lock = lockWriter(paths.ledger);
       try {
-        const wrapped = wrapKeyFiles(paths.keys, kek, before);
+        const wrapped = keyDirectories(paths).flatMap((directory) =>
+          wrapKeyFiles(directory, kek, before).map((name) => relative(paths.root, join(directory, name))),
+        );
         if (options.json) printJson({ kek: kek.id, source: kek.source, wrapped });
         else print(render(kek, wrapped));
       } finally {
         lock.release();
       }
     });
+}
+
+/** The site's own keys, and those of the envelopes of its former logs. */
+function keyDirectories({ keys, state }: SitePaths): string[] {
+  const former = join(state, 'former');
+  const logs = existsSync(former) ? readdirSync(former).map((name) => join(former, name, 'keys')) : [];
+  return [keys, ...logs.filter((directory) => existsSync(directory))];
 }
 
 function render(kek: { id: string; source: string }, wrapped: readonly string[]): string {

@@ -11,6 +11,8 @@ export const ROUTINE: ReadonlySet<EngineMethod> = new Set<EngineMethod>([
   'decisions.cancel',
   'decisions.review',
   'ledger.disclose',
+  'envelopes.disclose',
+  'envelopes.rotate',
   'anchors.export',
   'backups.record',
   'anchors.carried',
