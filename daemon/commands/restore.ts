@@ -108,6 +108,7 @@ function exitCodeOf(error: BoundaryError): number | null {
     'restore.not_written': EXIT.unavailable,
     'restore.lost': EXIT.rolledBack,
     'restore.other_history': EXIT.tampered,
+    'restore.other_root': EXIT.tampered,
     'restore.tampered': EXIT.tampered,
     'restore.key': EXIT.unknownKey,
     'restore.other_log': EXIT.unknownKey,

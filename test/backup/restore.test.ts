@@ -272,8 +272,16 @@ describe('what is known elsewhere', () => {
       try {
         const trust = join(on.world.root, 'other-trust.json');
         expect((await other.holdfast('site', 'export-trust', trust)).code).toBe(0);
-        const ran = await on.restore(early, 'stranger', '--trust', trust);
-        expect(ran.code).toBe(13);
+        const policy = await on.restore(early, 'stranger', '--trust', trust);
+        expect(policy.code).toBe(10);
+        expect((policy.json.error as JsonObject).code).toBe('restore.other_root');
+        // The right policy root, and still nobody's signature that is believed.
+        const root = readFileSync(join(on.world.paths.trust, 'root.json')).toString('base64');
+        writeFileSync(trust, JSON.stringify({ ...JSON.parse(readFileSync(trust, 'utf8')), root }));
+        expect((await on.restore(early, 'stranger', '--trust', trust)).code).toBe(13);
+        const own = join(on.world.root, 'own-trust.json');
+        expect((await on.world.holdfast('site', 'export-trust', own)).code).toBe(0);
+        expect((await on.restore(early, 'trusted', '--trust', own)).json.trusted_by).toBe('trust file');
       } finally {
         await other.close();
       }

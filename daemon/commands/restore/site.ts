@@ -7,11 +7,11 @@ import { readBackup } from '../../backup/read.ts';
 import { type Unpacked, unpack } from '../../backup/unpack.ts';
 import { checkProjectionsAside } from '../../engine/projection-aside.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
-import { toHex } from '../../formats/digest.ts';
+import { toBase64, toHex } from '../../formats/digest.ts';
 import { followInLogs } from '../../formats/key-rotation.ts';
 import { currentLog, type LogLineage } from '../../formats/log-keys.ts';
 import { systemClock } from '../../host/clock.ts';
-import { errorCode, syncDir } from '../../host/durable-file.ts';
+import { errorCode, readBounded, syncDir } from '../../host/durable-file.ts';
 import { readLineage } from '../../host/log-lineage.ts';
 import { type SitePaths, sitePaths } from '../../host/site.ts';
 import { setUpTls } from '../../identity/issue.ts';
@@ -29,6 +29,7 @@ import { goOn } from './successor.ts';
 
 /** Where the old log is built before it is known what becomes of it, under `state`. */
 const UNPACKED = 'unpacked';
+const ROOT_MAX_BYTES = 512 * 1024;
 
 /**
  * Makes a site in `dir`, which must be missing or empty, from a backup. Everything is built beside it, verified there, and
@@ -115,8 +116,17 @@ function unpackInto(paths: SitePaths, ledger: string, options: RestoreOptions): 
 function logsFor({ trust }: SitePaths, file: string | null): LogLineage[] {
   const own = readLineage(trust);
   if (file === null) return own;
+  const given = readTrustFile(file);
+  const root = readBounded(join(trust, 'root.json'), ROOT_MAX_BYTES);
+  if (toBase64(root) !== given.root) {
+    throw new BoundaryError(
+      'restore.other_root',
+      `The backup pins another policy root than the trust file ${file}: whoever holds its keys could give this site any policy. Nothing was restored. Take a backup that you know, or the trust file of this site.`,
+      { at: file },
+    );
+  }
   const statements = currentLog(own).keys.flatMap(({ rotation }) => rotation ?? []);
-  return followInLogs(logsOf(readTrustFile(file)), statements);
+  return followInLogs(logsOf(given), statements);
 }
 
 /** Whose signatures count: the keys of the log that the backup says it is of. */
