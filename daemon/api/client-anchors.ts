@@ -43,5 +43,11 @@ export interface CarriedAlong {
   /** Why nothing could be written, in words; null when all is well. */
   failure: string | null;
   /** An anchor on the medium, signed by this site, that the ledger does not bear out: a longer or another history. */
-  contradiction: { name: string; size: number; kind: 'ahead' | 'other_history' } | null;
+  contradiction: {
+    name: string;
+    size: number;
+    kind: 'ahead' | 'other_history';
+    /** The incident that halts the site; null when none could be recorded. */
+    incident_id: string | null;
+  } | null;
 }

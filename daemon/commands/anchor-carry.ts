@@ -55,11 +55,17 @@ export function renderCarried({
   return `Took ${count(written.length, 'anchor')} along (${upTo}): ${plain(directory ?? '')}`;
 }
 
-function contradictionWords({ name, size, kind }: NonNullable<CarriedAlong['contradiction']>): string {
+function contradictionWords({
+  name,
+  size,
+  kind,
+  incident_id,
+}: NonNullable<CarriedAlong['contradiction']>): string {
   const what =
     kind === 'ahead'
       ? `knows ${count(size, 'entry', 'entries')} of this ledger, which has fewer now: it was rolled back`
       : `knows another history of ${count(size, 'entry', 'entries')} than this ledger has now`;
-  const next = 'Nothing was added to it. Keep the medium as it is, and run: holdfast anchor verify DIRECTORY';
+  const halted = incident_id === null ? '' : ` The site is halted (${plain(incident_id)}).`;
+  const next = `Nothing was added to it.${halted} Keep the medium as it is: it is proof. Then run: holdfast anchor verify DIRECTORY`;
   return `${paint('red', paint('bold', 'WARNING'))}  ${folded(`The anchor ${plain(name)} on the medium ${what}. ${next}`)}`;
 }

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import type { EngineHandle } from '../engine/protocol.ts';
-import { internal } from '../engine/protocol.ts';
+import { internal, textOf } from '../engine/protocol.ts';
 import { ANCHOR_MAX_BYTES, anchorHead, anchorName, parseAnchor, parseAnchorName } from '../formats/anchor.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { type CheckpointTrust, openCheckpoint } from '../formats/checkpoint.ts';
@@ -43,6 +43,8 @@ export interface Contradiction {
   name: string;
   size: number;
   kind: 'ahead' | 'other_history';
+  /** The incident that halts the site; null when none could be recorded. */
+  incident_id: string | null;
 }
 
 /** Links that one medium is given at a time; older ones are joined into one. */
@@ -72,11 +74,25 @@ export async function carryAnchors(options: CarryOptions): Promise<CarriedAnchor
   } catch (error) {
     result.failure = failureWords(error);
   }
+  if (result.contradiction !== null)
+    result.contradiction.incident_id = await halt(engine, result.contradiction);
   if (result.size !== null) {
     const body = JSON.stringify({ size: result.size, actor: options.who });
     await engine.call(internal('anchors.carried', body));
   }
   return result;
+}
+
+/** The site's own key signed it, and the ledger does not bear it out: nothing may run before somebody knows why. */
+async function halt(engine: EngineHandle, { name, size, kind }: Contradiction): Promise<string | null> {
+  const what =
+    kind === 'ahead'
+      ? `An anchor on a medium knows ${size} entries of this ledger, which has fewer: it was set back, or the key is used elsewhere.`
+      : `An anchor on a medium is of another history of ${size} entries, signed by this ledger's key: the ledger was changed or forked, or the key is used elsewhere.`;
+  const report = { cause: 'history_contradicted', detail: what, evidence: { file: name, size, kind } };
+  const answer = await engine.call(internal('incidents.open', JSON.stringify(report)));
+  const { incident_id } = JSON.parse(textOf(answer)) as { incident_id?: string };
+  return incident_id ?? null;
 }
 
 async function leave(options: CarryOptions, chain: KnownChain, result: CarriedAnchors): Promise<void> {
@@ -139,11 +155,12 @@ async function contradictionIn(
     const bytes = await contentOf(`/proc/self/fd/${folder.handle.fd}/${name}`, ANCHOR_MAX_BYTES);
     const head = bytes === null ? null : ownHead(bytes, trust());
     if (head === null || head.origin !== chain.origin) continue;
-    if (head.size > chain.size) return { name, size: head.size, kind: 'ahead' };
+    if (head.size > chain.size) return { name, size: head.size, kind: 'ahead', incident_id: null };
     const ours = await linkText(engine, { old: head.size, size: head.size });
     if (ours === null) continue;
     const { root } = anchorHead(parseAnchor(ours));
-    if (!Buffer.from(root).equals(head.root)) return { name, size: head.size, kind: 'other_history' };
+    if (!Buffer.from(root).equals(head.root))
+      return { name, size: head.size, kind: 'other_history', incident_id: null };
   }
   return null;
 }

@@ -96,6 +96,19 @@ describe('anchors on a medium', () => {
       size: null,
       contradiction: { name: anchorName({ old: 0, size: 900 }), size: 900, kind: 'ahead' },
     });
+    // One incident, however often the stick is put in.
+    const again = await carry(key);
+    expect(again.contradiction?.incident_id).toBe(told.contradiction?.incident_id);
+    const { incidents } = site.fixture.call('incidents.list').body as unknown as {
+      incidents: { incident_id: string; cause: string; halt: object }[];
+    };
+    expect(incidents).toMatchObject([
+      {
+        incident_id: told.contradiction?.incident_id,
+        cause: 'history_contradicted',
+        halt: { scope: 'site' },
+      },
+    ]);
   });
 
   it('of another history are told', async () => {
