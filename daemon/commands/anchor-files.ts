@@ -3,11 +3,18 @@ import { join } from 'node:path';
 import type { SignedAnchor } from '../core/anchor-pile.ts';
 import { ANCHOR_MAX_BYTES, type Anchor, anchorHead, parseAnchor } from '../formats/anchor.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { parseEnvelope } from '../formats/dsse.ts';
 import { isFrame } from '../formats/qr-frames.ts';
+import { RECEIPT_MAX_BYTES, RECEIPT_TYPE } from '../formats/receipt.ts';
+import { parseStrict } from '../formats/strict-json.ts';
+import { parseProof } from '../formats/tlog-proof.ts';
 import { errorCode, readBounded } from '../host/durable-file.ts';
 import { isPng, PICTURE_MAX_BYTES } from '../host/picture.ts';
 
-/* Anchors in whatever form they were carried: files, whole directories of them, QR codes as pictures or as text. */
+/*
+ * Anchors in whatever form they were carried: files, whole directories of them, QR codes as pictures or as text; and permits
+ * and receipts, which carry a signed tree head too, so that whoever kept one can tell.
+ */
 
 /** A file that holds no anchor, and why. */
 export interface Unreadable {
@@ -24,6 +31,11 @@ export interface AnchorPile {
 /** Years of anchors by the hour. */
 const MOST_FILES = 100_000;
 const MAX_DEPTH = 6;
+/** First line of a permit file (C2SP tlog-proof). */
+const PROOF_HEADER = 'c2sp.org/tlog-proof@v1\n';
+const RECEIPT_MAX_DEPTH = 32;
+/** In a directory: anchors, and receipts as a site calls them, or sync with the digest before. */
+const CALLED_SO = /\.anchor$|^(?:[0-9a-f]{64}\.)?receipt-[^/]*\.json$/;
 
 /**
  * Reads anchors from files and directories. A file that is named must hold one; in a directory only files called like
@@ -58,7 +70,7 @@ function expand(path: string): string[] {
 function collect(directory: string, depth: number, found: string[]): void {
   for (const entry of listed(directory)) {
     const path = join(directory, entry.name);
-    if (entry.isFile() && /\.anchor$/.test(entry.name)) found.push(path);
+    if (entry.isFile() && CALLED_SO.test(entry.name)) found.push(path);
     else if (entry.isDirectory() && depth < MAX_DEPTH) collect(path, depth + 1, found);
     if (found.length > MOST_FILES) throw tooMany(directory);
   }
@@ -89,11 +101,28 @@ async function framesIn(bytes: Uint8Array): Promise<string[] | null> {
 
 /** An anchor; a signed checkpoint alone will do for one that proves nothing. */
 function anchorIn(bytes: Uint8Array): Anchor {
-  const text = Buffer.from(bytes.subarray(0, ANCHOR_MAX_BYTES + 1)).toString('utf8');
-  const isCheckpoint = !text.startsWith('old ') && /^[^\n]+\n(?:0|[1-9]\d*)\n/.test(text);
-  if (!isCheckpoint || bytes.length > ANCHOR_MAX_BYTES) return parseAnchor(bytes);
-  const { size } = anchorHead({ checkpoint: text });
-  return { old: size, proof: [], checkpoint: text };
+  const checkpoint = checkpointIn(Buffer.from(bytes).toString('utf8'));
+  if (checkpoint === null || checkpoint.length > ANCHOR_MAX_BYTES) return parseAnchor(bytes);
+  const { size } = anchorHead({ checkpoint });
+  return { old: size, proof: [], checkpoint };
+}
+
+/** The signed checkpoint that a text is or carries; null for an anchor, and for what is nothing of this. */
+function checkpointIn(text: string): string | null {
+  if (text.startsWith('old ')) return null;
+  if (text.startsWith(PROOF_HEADER)) return parseProof(text).checkpoint;
+  if (text.startsWith('{')) return checkpointInReceipt(text);
+  return /^[^\n]+\n(?:0|[1-9]\d*)\n/.test(text) ? text : null;
+}
+
+function checkpointInReceipt(text: string): string | null {
+  const { payloadType, payload } = parseEnvelope(text);
+  if (payloadType !== RECEIPT_TYPE) return null;
+  const receipt = parseStrict(Buffer.from(payload).toString('utf8'), {
+    maxBytes: RECEIPT_MAX_BYTES,
+    maxDepth: RECEIPT_MAX_DEPTH,
+  }) as { checkpoint?: unknown } | null;
+  return typeof receipt?.checkpoint === 'string' ? receipt.checkpoint : null;
 }
 
 async function joinFrames(

@@ -22,7 +22,8 @@ interface AnchorVerifyOptions extends VerifyOptions {
 }
 
 const HELP = `
-FILE is an anchor, a directory of them (a stick, say), or QR codes as pictures or text; in any order, twice is fine.
+FILE is an anchor, a directory of them (a stick, say), or QR codes as pictures or text; in any order, twice is fine. A permit
+file or a receipt that somebody kept will do too: each carries a signed tree head.
 Without --trust the site at hand is believed, and its own ledger is what the anchors are held against. With --trust they
 are held against --ledger or --tiles, and against each other alone when neither is given.
 

@@ -145,6 +145,17 @@ describe('after a change of the ledger key', () => {
     expect(told).toMatchObject({ refused: [], ledger: { code: 0, followed: [{ vkey: rotation.new }] } });
   });
 
+  it('a permit and a receipt that somebody kept are held against the ledger as anchors are', async () => {
+    const receipt = readdirSync(world.paths.outbox).find((each) => each.startsWith('receipt-')) ?? '';
+    const kept = [file('old.permit'), file('new.permit'), join(world.paths.outbox, receipt)];
+    const told = await verified(
+      ...['anchor', 'verify', ...kept, '--trust', file('new.trust')],
+      ...['--ledger', world.paths.ledger, '--json'],
+    );
+    expect(told).toMatchObject({ code: 0 });
+    expect(JSON.parse(told.words)).toMatchObject({ refused: [], logs: [{ anchors: 3, comparison: {} }] });
+  });
+
   it('anchors from after count for nothing under the old trust file alone, and the words say what may be', async () => {
     const told = await verified('anchor', 'verify', file('anchors'), '--trust', file('old.trust'));
     expect(told).toMatchObject({ code: 13 });
