@@ -9,10 +9,12 @@ import { measureTime } from '../api/time-metrics.ts';
 import { ledgerSigner } from '../engine/compose.ts';
 import { startEngine } from '../engine/handle.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
+import { takeSockets } from '../host/activation.ts';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
+import { openServiceManager } from '../host/notify.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
 import { withIdTokens } from '../identity/check-id-tokens.ts';
 import { importUpdate } from '../policy/import.ts';
@@ -21,6 +23,8 @@ import { hasReceipt, ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { openCompanions } from './daemon-companions.ts';
+import { daemonFitness } from './daemon-fitness.ts';
+import { superviseBy } from './self-check.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
 const SOCKETS: readonly Exclude<SocketKind, 'gateway'>[] = ['request', 'redeem', 'operator'];
@@ -36,6 +40,8 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const config = loadConfig(dir);
   const paths = sitePaths(dir);
   const log = createLogger('daemon', config.log.level);
+  const handedOver = takeSockets(SOCKETS);
+  const manager = await openServiceManager();
   const gone = Promise.withResolvers<never>();
   // Raced below. An engine that does not even start says so through `startEngine`, before anyone waits for this.
   gone.promise.catch(() => {});
@@ -80,15 +86,19 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const host = { ...daemonServices(parts), ...companions.services };
   const servers: ApiServer[] = [];
   for (const socket of SOCKETS) {
-    const listen = { path: join(paths.run, `${socket}.sock`), ...access(config) };
+    const fd = handedOver.get(socket);
+    const listen = fd === undefined ? { path: join(paths.run, `${socket}.sock`), ...access(config) } : { fd };
     const { limits } = config;
     servers.push(
       await startApiServer({ socket, listen, engine, host, limits, metrics, log, ...companions.server }),
     );
   }
   const end = await companions.start(servers);
+  const fitness = daemonFitness(config, paths, engine, systemClock);
+  const release = await superviseBy(manager, fitness, log);
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
   const signal = await Promise.race([untilSignal(), gone.promise]);
+  release();
   await end(() => stop(servers, engine, signal, log));
 }
 

@@ -20,12 +20,15 @@ import { recover } from '../gateway/recover.ts';
 import { runTool } from '../gateway/run-tool.ts';
 import { SeenRoots } from '../gateway/seen-roots.ts';
 import { loadTrust, openKnownKeys } from '../gateway/trust.ts';
+import { takeSockets } from '../host/activation.ts';
 import { systemClock } from '../host/clock.ts';
 import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
+import { openServiceManager } from '../host/notify.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
 import { gatewayIdentity, openGatewayPeers, rotateGateway } from './gateway-peers.ts';
+import { type Fitness, superviseBy } from './self-check.ts';
 import { assertTlsSetUp } from './tls-set-up.ts';
 
 /** Actions under way at once: each may hold a process, its pipes and its kept output. */
@@ -46,6 +49,8 @@ export async function runGateway({ dir }: { dir: string }): Promise<void> {
   const config = loadConfig(dir);
   const paths = sitePaths(dir);
   const log = createLogger('gateway', config.log.level);
+  const handedOver = takeSockets(['gateway']).get('gateway');
+  const manager = await openServiceManager();
   if (config.peers.tls) assertTlsSetUp(paths, 'gateway');
   const tls = gatewayIdentity(config, paths);
   const own = tls === null ? null : clientTlsFor(config.site, 'daemon', tls);
@@ -55,7 +60,10 @@ export async function runGateway({ dir }: { dir: string }): Promise<void> {
   // Binding the socket comes first: it keeps a second gateway from taking up the journal of a running one.
   const server = await startApiServer({
     socket: 'gateway',
-    listen: { path: join(paths.run, 'gateway.sock'), ...access(config) },
+    listen:
+      handedOver === undefined
+        ? { path: join(paths.run, 'gateway.sock'), ...access(config) }
+        : { fd: handedOver },
     engine: null,
     host: services(() => desk, engine),
     limits: config.limits,
@@ -67,8 +75,10 @@ export async function runGateway({ dir }: { dir: string }): Promise<void> {
   try {
     desk = await openDesk({ config, paths, engine, log, ending: ending.signal });
     endRotation = await rotateGateway(config, { paths, engine, server, log });
+    const release = await superviseBy(manager, () => fitness(desk, engine), log);
     log.info({ site: config.site, profile: config.profile, audience: config.gateway.audience }, 'ready');
     log.info({ signal: await untilSignal() }, 'stopping');
+    release();
     await desk.close(ending);
   } finally {
     await endRotation();
@@ -200,6 +210,14 @@ async function readiness(engine: EnginePort): Promise<{ ready: boolean; reason: 
   } catch (error) {
     return { ready: false, reason: error instanceof Error ? error.message : 'the engine does not answer' };
   }
+}
+
+/** For the service manager. A silent engine is shown, and is no reason to start the gateway anew and cut its tools short. */
+async function fitness(desk: Desk | null, engine: EnginePort): Promise<Fitness> {
+  const { ready, reason } = await readiness(engine);
+  const { running, unreported } = desk?.status() ?? { running: 0, unreported: 0 };
+  const said = ready ? 'the engine answers' : `nothing runs: ${reason}`;
+  return { trouble: null, status: `${running} tools run; ${unreported} outcomes to report; ${said}` };
 }
 
 function access(config: SiteConfig): { mode: number; gid?: number } {

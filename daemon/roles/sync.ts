@@ -9,11 +9,13 @@ import { systemClock } from '../host/clock.ts';
 import { loadConfig } from '../host/config.ts';
 import { makeDir } from '../host/durable-file.ts';
 import { createLogger, type Logger } from '../host/log.ts';
+import { openServiceManager } from '../host/notify.ts';
 import type { PeersConfig } from '../host/peers-config.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
 import type { SyncConfig } from '../host/sync-config.ts';
 import { readIdentity } from '../identity/files.ts';
 import { renewIdentity, renewOnSchedule } from '../identity/rotation.ts';
+import { superviseBy } from './self-check.ts';
 import { assertTlsSetUp } from './tls-set-up.ts';
 
 /**
@@ -28,6 +30,7 @@ export async function runSync({ dir, once }: { dir: string; once: boolean }): Pr
   checkSchedule(config.schedule);
   if (peers.tls) assertTlsSetUp(paths, 'sync');
   const log = createLogger('sync', once ? 'silent' : logging.level);
+  const manager = await openServiceManager();
   const release = await claim(paths);
   const stop = stopSignal();
   try {
@@ -43,8 +46,11 @@ export async function runSync({ dir, once }: { dir: string; once: boolean }): Pr
     if (once) return await round(stop);
     // What is wrong on this side ends the process now, not in the night.
     log.info({ site, mirror: config.mirror, schedule: config.schedule }, 'ready');
+    const fit = { trouble: null, status: `rounds by schedule: ${config.schedule}` };
+    const end = await superviseBy(manager, () => Promise.resolve(fit), log);
     const endRotation = peers.tls ? await rotate(site, peers, paths, log) : null;
     await keepRounds(config, round, stop, log);
+    end();
     await endRotation?.();
     log.info({}, 'stopped');
     return null;

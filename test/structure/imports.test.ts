@@ -126,10 +126,11 @@ describe('imports', () => {
     expect(users.map(({ path }) => path)).toEqual(['daemon/ledger/database.ts']);
   });
 
-  it('call the C library from two small files only', () => {
+  it('call the C library from three small files only', () => {
     const users = sources.filter(({ imports }) => imports.some(({ to }) => packageOf(to) === 'koffi'));
     expect(users.map(({ path }) => path)).toEqual([
       'daemon/host/kernel-clock.ts',
+      'daemon/host/notify.ts',
       'daemon/identity/peer-credentials.ts',
     ]);
   });
