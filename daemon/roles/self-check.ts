@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from '../host/log.ts';
 import type { ServiceManager } from '../host/notify.ts';
 
@@ -53,17 +52,16 @@ export async function superviseBy(
 
 /** The check's answer; a check that fails or does not end is trouble, too. */
 async function inTime(check: () => Promise<Fitness>, ms: number): Promise<Fitness> {
-  const late = new AbortController();
-  const tooLate = async (): Promise<Fitness> => {
-    await pause(ms, undefined, { signal: late.signal, ref: false });
-    return unfit(`the self-check was not over within ${Math.round(ms)} ms`);
-  };
+  const late = Promise.withResolvers<Fitness>();
+  const timer = setTimeout(() => {
+    late.resolve(unfit(`the self-check was not over within ${Math.round(ms)} ms`));
+  }, ms);
   try {
-    return await Promise.race([check(), tooLate()]);
+    return await Promise.race([check(), late.promise]);
   } catch (error) {
     return unfit(error instanceof Error ? error.message : String(error));
   } finally {
-    late.abort();
+    clearTimeout(timer);
   }
 }
 
