@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundle } from './bundle.ts';
 import { makeExecutables } from './executables.ts';
+import { writeManual } from './man.ts';
 import { ARCHITECTURES, runtimes } from './runtimes.ts';
 
 /* `npm run package`: everything that is shipped, from a checkout with its packages installed, into `dist/`. */
@@ -13,6 +14,7 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out);
 const program = await bundle(root);
 console.log(`program: ${mib(program.code.length)} of ${program.packages.length} packages`);
+console.log(`manual: ${await writeManual(out)} pages, and completions`);
 const executables = await makeExecutables({ root, bundle: program, runtimes: runtimes(root), out });
 for (const arch of ARCHITECTURES)
   console.log(`${executables[arch]}: ${mib(statSync(executables[arch]).size)}`);

@@ -166,4 +166,9 @@ export const CATALOGUE: Readonly<Record<string, CommandEntry>> = {
     summary: "check a site's answer to an import offline, and acknowledge it",
     load: async () => (await import('./receipt.ts')).receiptCommand(),
   },
+  completion: {
+    group: SITE,
+    summary: 'complete commands and options in bash, zsh or fish',
+    load: async (whole) => (await import('./completion.ts')).completionCommand(whole),
+  },
 };
