@@ -9,6 +9,7 @@ import { inspectWal, type WalReport } from './wal.ts';
 /** The files that are verified: the ones named, or private copies of them. */
 export interface Files {
   ledger: string;
+  /** Null where none was named, or the one that was is not there. */
   head: string | null;
   remove(): void;
 }
@@ -18,13 +19,13 @@ export interface Files {
  * The caller calls `remove`.
  */
 export function openFiles(named: { ledgerPath: string; headPath?: string; inPlace?: boolean }): Files {
-  const { ledgerPath, headPath, inPlace } = named;
-  for (const path of [ledgerPath, headPath]) {
-    if (path === undefined || existsSync(path)) continue;
-    throw new BoundaryError('database.missing', `${path} does not exist; there is nothing to verify.`, {
-      at: path,
+  const { ledgerPath, inPlace } = named;
+  if (!existsSync(ledgerPath)) {
+    throw new BoundaryError('database.missing', `${ledgerPath} does not exist; there is nothing to verify.`, {
+      at: ledgerPath,
     });
   }
+  const headPath = named.headPath !== undefined && existsSync(named.headPath) ? named.headPath : undefined;
   if (inPlace === true) return { ledger: ledgerPath, head: headPath ?? null, remove: () => {} };
   // The head store first, here and below: it follows the ledger, so a ledger looked at later must have reached it.
   const head = headPath === undefined ? null : stageCopy(headPath);

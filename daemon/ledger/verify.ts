@@ -65,6 +65,9 @@ export interface VerifyReport {
   total: number;
 }
 
+const HEAD_MISSING =
+  'it is missing: nothing here can tell whether newer entries were cut off. Hold anchors against the ledger';
+
 /** What follows a site's name in the names of its logs. */
 const LOG_NAME = /\/ledger(?:\/[0-9]+)?$/;
 
@@ -82,6 +85,8 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   const files = openFiles(options);
   let read: Read = { entries: 0, checkpoint: null };
   try {
+    if (options.headPath !== undefined && files.head === null)
+      findings.add(tampered('head', options.headPath, HEAD_MISSING));
     // Before SQLite opens it: its recovery silently drops everything from the first bad frame on.
     const log = await inspectSettled(files.ledger);
     findings.addAll(logFindings(log, `${options.ledgerPath}-wal`));

@@ -436,9 +436,16 @@ describe('the head store', () => {
 describe('files', () => {
   test('that are missing are not judged', async () => {
     await expect(verify()).rejects.toMatchObject({ code: 'database.missing' });
+    expect(existsSync(files.head)).toBe(false);
+  });
+
+  test('that lack the head store only are judged, and that is a finding', async () => {
     atRest();
     rmSync(files.head);
-    await expect(verify()).rejects.toMatchObject({ code: 'database.missing' });
+    const { code, entries, findings } = await verify();
+    expect([code, entries]).toEqual([10, expect.any(Number)]);
+    expect(findings).toMatchObject([{ what: 'head', detail: expect.stringContaining('is missing') }]);
+    expect(entries).toBeGreaterThan(0);
     expect(existsSync(files.head)).toBe(false);
   });
 
