@@ -37,37 +37,58 @@ export function importCommand(): Command {
     .option('--actor <id>', 'who does it, for the record')
     .addHelpText('after', HELP)
     .action(async (path: string, options: ImportOptions) => {
-      const site = openSite(options);
-      const from = resolve(path);
-      const answers = existsSync(join(from, 'acknowledgements'));
-      const isCosigned = existsSync(join(from, 'cosignatures'));
-      const isRepository = existsSync(join(from, 'metadata')) || !(answers || isCosigned);
-      const result = isRepository ? await importUpdateFrom(site, from, options) : null;
-      // After the update: it may bring the keys under which they are verified.
-      const taken = answers ? await takeFrom(site, from) : null;
-      const cosigned = isCosigned ? await takeCosigned(site, [join(from, 'cosignatures')]) : [];
-      // Last: what happened just now goes home with the stick, too.
-      const anchors = await carryAnchors(site, from, options);
-      const parts = {
-        ...(taken === null ? {} : { acknowledgements: taken }),
-        ...(cosigned.length === 0 ? {} : { cosigned }),
-        ...(anchors === null ? {} : { anchors }),
-      };
-      const said = [
-        result === null ? null : render(result),
-        taken === null ? null : renderTaken(taken),
-        cosigned.length === 0 ? null : renderCosigned(cosigned),
-        anchors === null ? null : renderCarried(anchors),
-      ];
-      if (options.json) printJson({ ...result, ...parts });
-      else print(said.filter((one) => one !== null).join('\n'));
-      const code = result === null ? EXIT.done : exitCode(result);
-      const after = (taken?.refused_total ?? 0) > 0 ? EXIT.refused : cosignedExit(cosigned);
-      endWith(code === EXIT.done ? after : code);
+      const brought = await bringIn(openSite(options), resolve(path), options);
+      if (options.json) printJson(brought.document);
+      else print(brought.text);
+      endWith(brought.code);
     });
 }
 
-async function importUpdateFrom(site: Site, path: string, options: ImportOptions): Promise<ImportResult> {
+/** What became of everything that lay in a directory. */
+export interface Brought {
+  document: JsonObject;
+  /** The same for people. */
+  text: string;
+  /** Exit code of the contract. */
+  code: number;
+  /** Null when there was no repository. */
+  result: ImportResult | null;
+}
+
+/** Takes in what lies in `from`: a policy repository, acknowledgements, cosignatures; last, leaves anchors there. */
+export async function bringIn(site: Site, from: string, options: { actor?: string }): Promise<Brought> {
+  const answers = existsSync(join(from, 'acknowledgements'));
+  const isCosigned = existsSync(join(from, 'cosignatures'));
+  const isRepository = existsSync(join(from, 'metadata')) || !(answers || isCosigned);
+  const result = isRepository ? await importUpdateFrom(site, from, options) : null;
+  // After the update: it may bring the keys under which they are verified.
+  const taken = answers ? await takeFrom(site, from) : null;
+  const cosigned = isCosigned ? await takeCosigned(site, [join(from, 'cosignatures')]) : [];
+  // Last: what happened just now goes home with the stick, too.
+  const anchors = await carryAnchors(site, from, options);
+  const document = {
+    ...result,
+    ...(taken === null ? {} : { acknowledgements: taken }),
+    ...(cosigned.length === 0 ? {} : { cosigned }),
+    ...(anchors === null ? {} : { anchors }),
+  } as unknown as JsonObject;
+  const said = [
+    result === null ? null : render(result),
+    taken === null ? null : renderTaken(taken),
+    cosigned.length === 0 ? null : renderCosigned(cosigned),
+    anchors === null ? null : renderCarried(anchors),
+  ];
+  const own = result === null ? EXIT.done : exitCode(result);
+  const after = (taken?.refused_total ?? 0) > 0 ? EXIT.refused : cosignedExit(cosigned);
+  const text = said.filter((one) => one !== null).join('\n');
+  return { document, text, code: own === EXIT.done ? after : own, result };
+}
+
+async function importUpdateFrom(
+  site: Site,
+  path: string,
+  options: { actor?: string },
+): Promise<ImportResult> {
   const client = connect(site, 'operator');
   return (
     (await importThroughDaemon(client, path, actorForRecord(options.actor, site))) ??
@@ -84,7 +105,7 @@ async function takeFrom(site: Site, path: string): Promise<AcknowledgementReport
   }
 }
 
-async function carryAnchors(site: Site, path: string, { actor }: ImportOptions) {
+async function carryAnchors(site: Site, path: string, { actor }: { actor?: string }) {
   try {
     return await carryThroughDaemon(site, path, actor);
   } catch (error) {
@@ -137,7 +158,7 @@ function isNotRunning(error: unknown): boolean {
   return error.reason === 'missing' || error.reason === 'refused';
 }
 
-async function importDirectly(site: Site, path: string, options: ImportOptions): Promise<ImportResult> {
+async function importDirectly(site: Site, path: string, options: { actor?: string }): Promise<ImportResult> {
   say('The daemon is not running; importing directly.');
   const { openInlineEngine } = await import('../engine/inline.ts');
   const { ReceiptBook } = await import('../policy/receipts.ts');
