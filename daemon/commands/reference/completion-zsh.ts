@@ -13,7 +13,6 @@ export function zshCompletion(root: CommandSpec): string {
   return `#compdef holdfast
 # zsh completion for holdfast; made by: holdfast completion zsh
 _holdfast() {
-  emulate -L zsh
   local cur=\${words[CURRENT]} prev=\${words[CURRENT-1]} place=holdfast word kind=''
   local -a found
   local -i i
@@ -36,7 +35,7 @@ _holdfast() {
 ${valueCases(places)}
   esac
   if [[ -z $kind && $cur == -* ]]; then
-    kind=words
+    kind=options
     case "$place" in
 ${places.map(optionCase).join('\n')}
     esac
@@ -46,7 +45,8 @@ ${places.map(operandCase).join('\n')}
     esac
   fi
   case "$kind" in
-    (words) _describe -o holdfast found ;;
+    (options) _describe -o option found ;;
+    (words) _describe value found ;;
     (file) _files ;;
     (directory) _files -/ ;;
     (*) _message 'value' ;;
