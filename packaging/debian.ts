@@ -44,9 +44,9 @@ function controlText(version: string, arch: Architecture, files: readonly Member
   return `Package: holdfast
 Version: ${version}
 Architecture: ${DEBIAN_ARCHITECTURE[arch]}
-Maintainer: Holdfast <holdfast@localhost>
+Maintainer: Holdfast <holdfast@holdfast.invalid>
 Installed-Size: ${kib}
-Depends: libc6 (>= 2.34), libgcc-s1, libstdc++6 (>= 11), systemd (>= 252), util-linux
+Depends: libc6 (>= 2.34), libgcc-s1, libstdc++6 (>= 11), systemd (>= 252)
 Recommends: udev
 Section: admin
 Priority: optional
@@ -66,7 +66,7 @@ function changelog(version: string): Member {
 
   * Release ${version}.
 
- -- Holdfast <holdfast@localhost>  Thu, 01 Jan 2026 00:00:00 +0000
+ -- Holdfast <holdfast@holdfast.invalid>  Thu, 01 Jan 2026 00:00:00 +0000
 `;
   return {
     path: 'usr/share/doc/holdfast/changelog.gz',

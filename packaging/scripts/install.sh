@@ -2,7 +2,9 @@
 # Installs holdfast from this directory on a host with systemd that has no dpkg; run as root. Nothing is downloaded.
 set -eu
 
-#include host.sh
+#include ledger.sh
+#include systemd.sh
+#include purge.sh
 
 HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 INSTALLED=/usr/share/holdfast/installed-files
