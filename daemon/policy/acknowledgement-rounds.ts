@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type TakenAcknowledgements, type TakeOptions, takeAcknowledgements } from './acknowledgements.ts';
 import { InboxFolder } from './inbox-folder.ts';
+import { Rounds } from './rounds.ts';
 
 /** What is told of a round in which something happened. */
 export interface RoundListener {
@@ -14,7 +15,6 @@ export interface RoundsOptions extends Omit<TakeOptions, 'path' | 'medium'> {
   listener: RoundListener;
 }
 
-const EVERY_MS = 5_000;
 const NAME = /^[0-9a-f]{64}\.json$/;
 
 /**
@@ -25,28 +25,21 @@ const NAME = /^[0-9a-f]{64}\.json$/;
 export class AcknowledgementRounds {
   readonly #options: RoundsOptions;
   readonly #inbox: InboxFolder;
-  #last: Promise<unknown> = Promise.resolve();
-  #timer: NodeJS.Timeout | null = null;
+  readonly #rounds = new Rounds(() => this.inboxRound());
 
   constructor(options: RoundsOptions) {
     this.#options = options;
     this.#inbox = new InboxFolder(join(options.inbox, 'acknowledgements'), NAME);
   }
 
-  /** Now, and then every five seconds until `stop`. */
+  /** Now, and then every few seconds until `stop`. */
   start(): void {
-    const tick = async (): Promise<void> => {
-      await this.inboxRound();
-      if (this.#timer !== null) this.#timer = setTimeout(tick, EVERY_MS).unref();
-    };
-    this.#timer = setTimeout(tick, 0);
+    this.#rounds.start();
   }
 
-  /** Resolves when the round under way is over. */
-  async stop(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    await this.#last;
+  /** Resolves when what is under way is over. */
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** One look at the inbox. Never rejects. */
@@ -71,8 +64,6 @@ export class AcknowledgementRounds {
 
   #take(path: string): Promise<TakenAcknowledgements> {
     const { outbox, site, engine } = this.#options;
-    const turn = this.#last.then(() => takeAcknowledgements({ path, outbox, site, engine }));
-    this.#last = turn.catch(() => {});
-    return turn;
+    return this.#rounds.turn(() => takeAcknowledgements({ path, outbox, site, engine }));
   }
 }

@@ -4,6 +4,7 @@ import { COSIGNED_MAX_BYTES, COSIGNED_NAME } from '../formats/cosignature.ts';
 import { readBounded } from '../host/durable-file.ts';
 import { type CosignedOptions, isForLater, type TakenCosignatures, takeCosigned } from './cosignatures.ts';
 import { InboxFolder } from './inbox-folder.ts';
+import { Rounds } from './rounds.ts';
 
 export interface CosignatureListener {
   taken(name: string, report: TakenCosignatures): void;
@@ -17,7 +18,6 @@ export interface CosignatureRoundsOptions extends CosignedOptions {
   listener: CosignatureListener;
 }
 
-const EVERY_MS = 5_000;
 /** Looked at in one round; whoever writes more than that waits. */
 const PER_ROUND = 32;
 
@@ -28,28 +28,21 @@ const PER_ROUND = 32;
 export class CosignatureRounds {
   readonly #options: CosignatureRoundsOptions;
   readonly #inbox: InboxFolder;
-  #last: Promise<unknown> = Promise.resolve();
-  #timer: NodeJS.Timeout | null = null;
+  readonly #rounds = new Rounds(() => this.inboxRound());
 
   constructor(options: CosignatureRoundsOptions) {
     this.#options = options;
     this.#inbox = new InboxFolder(join(options.inbox, 'cosignatures'), COSIGNED_NAME);
   }
 
-  /** Now, and then every five seconds until `stop`. */
+  /** Now, and then every few seconds until `stop`. */
   start(): void {
-    const tick = async (): Promise<void> => {
-      await this.inboxRound();
-      if (this.#timer !== null) this.#timer = setTimeout(tick, EVERY_MS).unref();
-    };
-    this.#timer = setTimeout(tick, 0);
+    this.#rounds.start();
   }
 
   /** Resolves when what is under way is over. */
-  async stop(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    await this.#last;
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /** One look at the inbox. Never rejects. */
@@ -73,8 +66,6 @@ export class CosignatureRounds {
 
   /** Takes one. Throws those of `takeCosigned`. */
   take(note: string | Uint8Array): Promise<TakenCosignatures> {
-    const turn = this.#last.then(() => takeCosigned(note, this.#options));
-    this.#last = turn.catch(() => {});
-    return turn;
+    return this.#rounds.turn(() => takeCosigned(note, this.#options));
   }
 }
