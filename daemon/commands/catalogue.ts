@@ -116,6 +116,11 @@ export const CATALOGUE: Readonly<Record<string, CommandEntry>> = {
     summary: 'bring in a signed policy repository from a directory or medium',
     load: async () => (await import('./import.ts')).importCommand(),
   },
+  media: {
+    group: POLICY,
+    summary: 'removable media, step by step, as the units use them',
+    load: async () => (await import('./media.ts')).mediaCommand(),
+  },
   time: {
     group: SITE,
     summary: 'how far the clock can be believed; state what time it is',
