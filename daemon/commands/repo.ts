@@ -1,4 +1,6 @@
 import { Command } from 'commander';
+import { signProvisionCommand } from './provision/provision.ts';
+import { enrolCommand } from './repo/enrol.ts';
 import { discardCommand, finishCommand, refreshCommand } from './repo/finish.ts';
 import { repoInitCommand } from './repo/init.ts';
 import { addKeyCommand, newKeyCommand, renewCommand, revokeCommand, rotateCommand } from './repo/keys.ts';
@@ -28,6 +30,8 @@ export function repoCommand(): Command {
     mergeCommand(),
     finishCommand(),
     refreshCommand(),
+    signProvisionCommand(),
+    enrolCommand(),
     signTrustCommand(),
     showCommand(),
     discardCommand(),

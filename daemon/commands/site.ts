@@ -1,15 +1,15 @@
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
-import { toBase64 } from '../formats/digest.ts';
-import { currentLog, newestKey } from '../formats/log-keys.ts';
-import { readBounded } from '../host/durable-file.ts';
-import { readLineage } from '../host/log-lineage.ts';
-import { openSite, type Site, type SiteOptions } from './access.ts';
+import { openSite, type SiteOptions } from './access.ts';
 import { checkTrustCommand } from './check-trust.ts';
+import { enrolmentCommand } from './enrolment.ts';
+import { trustOf } from './own-trust.ts';
 import { assertFree } from './permit-file.ts';
+import { provisionCommand } from './provision/provision.ts';
 import { print, printJson } from './render/output.ts';
-import { logTrust, type TrustFile, trustFingerprint } from './trust.ts';
+import { trustBytes, trustFingerprint } from './trust.ts';
+
+export { ownLogTrust, trustOf } from './own-trust.ts';
 
 const EXPORT_HELP = `
 The file holds public keys only. Whoever believes it believes this site, so bring it to the auditor by hand or under
@@ -24,7 +24,7 @@ export function siteCommand(): Command {
     .action((file: string, options: SiteOptions) => {
       const trust = trustOf(openSite(options));
       assertFree(file);
-      const bytes = Buffer.from(`${JSON.stringify(trust, null, 2)}\n`, 'utf8');
+      const bytes = trustBytes(trust);
       const fingerprint = trustFingerprint(bytes);
       writeFileSync(file, bytes, { mode: 0o644, flag: 'wx' });
       if (options.json)
@@ -35,28 +35,9 @@ export function siteCommand(): Command {
         );
     });
   return new Command('site')
-    .description('What others need to check this site.')
+    .description('What others need to check this site; how it begins, and how it ends.')
+    .addCommand(provisionCommand())
+    .addCommand(enrolmentCommand())
     .addCommand(exportTrust)
     .addCommand(checkTrustCommand());
-}
-
-/** Public keys and pinned policy root of a site, from the files under `trust/`. */
-export function trustOf(site: Site): TrustFile {
-  const { paths, config } = site;
-  const logs = readLineage(paths.trust);
-  const log = currentLog(logs);
-  return {
-    v: 1,
-    site: config.site,
-    origin: log.origin,
-    profile: config.profile,
-    vkeys: [newestKey(log).vkey],
-    logs,
-    root: toBase64(readBounded(join(paths.trust, 'root.json'), 1_048_576)),
-  };
-}
-
-/** Whom this site's own commands believe: the keys of its ledger, each for the checkpoints that it may sign. */
-export function ownLogTrust(site: Site): ReturnType<typeof logTrust> {
-  return logTrust(trustOf(site));
 }

@@ -51,7 +51,17 @@ export function readSealedTrust(path: string): SealedTrust {
 
 /** What two people compare over a way that they trust: SHA-256 of what the site wrote, countersigned or not. */
 export function trustFingerprint(bytes: Uint8Array): string {
-  return (sha256Hex(bytes).match(/.{8}/g) ?? []).join(' ');
+  return fingerprintWords(sha256Hex(bytes));
+}
+
+/** A hex digest in groups that can be read aloud. */
+export function fingerprintWords(digest: string): string {
+  return (digest.match(/.{8}/g) ?? []).join(' ');
+}
+
+/** The file as a site writes it, and headquarters signs it. */
+export function trustBytes(trust: TrustFile): Uint8Array {
+  return Buffer.from(`${JSON.stringify(trust, null, 2)}\n`, 'utf8');
 }
 
 function parseTrust(contents: string, path: string): TrustFile {

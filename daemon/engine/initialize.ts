@@ -13,9 +13,17 @@ import { createLedger } from '../ledger/open.ts';
  */
 export function initializeLedger(
   paths: SitePaths,
-  options: { site: string; profile: Profile; signer: NoteSigner; rootDigest: string; now: number },
+  options: {
+    site: string;
+    profile: Profile;
+    signer: NoteSigner;
+    rootDigest: string;
+    /** Digest of the provisioning list that the site is made from; null when it is made from a root file. */
+    provisioning?: string | null;
+    now: number;
+  },
 ): void {
-  const { site, profile, signer, rootDigest, now } = options;
+  const { site, profile, signer, rootDigest, provisioning = null, now } = options;
   const ledger = createLedger({ path: paths.ledger, headPath: paths.head, origin: signer.name, signer });
   const data: JsonObject = {
     site,
@@ -24,6 +32,7 @@ export function initializeLedger(
     vkey: signer.vkey,
     root_digest: rootDigest,
     version: VERSION,
+    ...(provisioning === null ? {} : { provisioning }),
   };
   ledger.begin();
   ledger.append(

@@ -12,18 +12,21 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { createDevPublisher, publishFrom, repositoryDir } from '../../../sync/repository/publisher.ts';
 import { openInlineEngine } from '../../engine/inline.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
+import { PROVISIONED_CONFIG } from '../../formats/provisioning.ts';
 import { type Clock, systemClock } from '../../host/clock.ts';
-import { siteOrigin } from '../../host/config.ts';
+import { parseConfig, siteOrigin } from '../../host/config.ts';
 import { errorCode, makeDir, readBounded, syncDir } from '../../host/durable-file.ts';
 import { findKek } from '../../host/kek.ts';
-import { NO_SECRETS } from '../../host/secrets-config.ts';
+import { NO_SECRETS, type SecretsConfig } from '../../host/secrets-config.ts';
 import { type Profile, type SitePaths, sitePaths } from '../../host/site.ts';
 import { setUpTls } from '../../identity/issue.ts';
 import { type ImportResult, importUpdate } from '../../policy/import.ts';
 import { readPolicyDirectory } from '../../policy/source.ts';
 import { PolicyStore } from '../../policy/store.ts';
 import { profileOfRoot, ROOT_MAX_BYTES, readRoot } from '../../policy/update-root.ts';
+import type { OpenedProvisioning } from '../provision/read.ts';
 import { enrolPeople } from './people.ts';
+import { beginAsProvisioned, type SiteEnrolment } from './provisioned.ts';
 import { makeDirectories, makeSite } from './skeleton.ts';
 import { adoptPolicy, copyPolicy, editYaml, STARTER_POLICY } from './starter.ts';
 
@@ -36,6 +39,8 @@ export interface InitOptions {
   rootFile?: string | undefined;
   /** Dev only: the policy directory to start from instead of the starter bundle. */
   policyDir?: string | undefined;
+  /** What headquarters sent, found to be what it signed; takes the place of a root file. */
+  provisioned?: OpenedProvisioning | undefined;
   clock?: Clock;
 }
 
@@ -50,6 +55,8 @@ export interface InitReport {
   root_digest: string;
   /** Dev only. */
   publisher: { dir: string; people: string[]; policy: ImportResult } | null;
+  /** What headquarters needs to take it into its books, and the policy that it begins with; null without a provisioning folder. */
+  provisioned: { digest: string; policy: ImportResult; enrolment: SiteEnrolment } | null;
 }
 
 /**
@@ -63,8 +70,7 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
   const dir = freeDirectory(options.dir);
   const pinned = rootToPin(options);
   assertPolicy(options.policyDir);
-  // A credential of this very process: a new site has no settings yet that could name a file.
-  const kek = findKek(NO_SECRETS);
+  const kek = findKek(secretsOf(options));
   const building = buildingDirectory(dir);
   try {
     const paths = sitePaths(building);
@@ -78,10 +84,16 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
       operatorActor: publisher?.people[0] ?? null,
       now: clock.now(),
       kek,
+      provisioned:
+        options.provisioned === undefined
+          ? null
+          : { config: options.provisioned.config, digest: options.provisioned.digest },
     });
     await setUpTls(paths, site, clock.now(), kek);
     const policy =
       publisher === null ? null : await firstPolicy(paths, site, clock, publisher.people[0] ?? null);
+    const provisioned =
+      options.provisioned === undefined ? null : await beginAsProvisioned(paths, options.provisioned, clock);
     chmodSync(building, 0o755);
     syncDir(building);
     // The point of no return: the site exists from here on.
@@ -98,6 +110,7 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
         publisher === null || policy === null
           ? null
           : { dir: sitePaths(dir).publisher, people: publisher.people, policy },
+      provisioned,
     };
   } catch (error) {
     rmSync(building, { recursive: true, force: true });
@@ -152,8 +165,15 @@ function assertPolicy(dir: string | undefined): void {
   );
 }
 
+/** A credential of this very process, unless headquarters' settings name a file: a new site has none yet. */
+function secretsOf({ provisioned }: InitOptions): SecretsConfig {
+  if (provisioned === undefined) return NO_SECRETS;
+  return parseConfig(Buffer.from(provisioned.config).toString('utf8'), PROVISIONED_CONFIG).secrets;
+}
+
 /** The root given for a real profile; null for dev, which makes its own. Refuses to guess, and to mix the two worlds. */
-function rootToPin({ profile, rootFile, policyDir }: InitOptions): Uint8Array | null {
+function rootToPin({ profile, rootFile, policyDir, provisioned }: InitOptions): Uint8Array | null {
+  if (provisioned !== undefined) return provisioned.root;
   if (profile === 'dev') {
     if (rootFile === undefined) return null;
     throw new BoundaryError(

@@ -19,6 +19,8 @@ export interface SkeletonOptions {
   now: number;
   /** What the keys are made under; null: they lie open. */
   kek: KeyEncryptionKey | null;
+  /** What headquarters sent for it; null: the settings that `init` writes. */
+  provisioned?: { config: Uint8Array; digest: string } | null;
 }
 
 /** Modes are part of the design: what the daemon alone may read, what groups share, what is public. */
@@ -37,7 +39,7 @@ export function makeDirectories(paths: SitePaths): void {
 /** Keys, public trust files, configuration, and the ledger with its first entry. Returns what others may know. */
 export function makeSite(
   paths: SitePaths,
-  { site, profile, root, operatorActor, now, kek }: SkeletonOptions,
+  { site, profile, root, operatorActor, now, kek, provisioned = null }: SkeletonOptions,
 ): { origin: string; vkey: string; rootDigest: string } {
   const origin = `${site}/ledger`;
   const { vkey } = createSigningKey(join(paths.keys, LEDGER_KEY), origin, kek);
@@ -46,13 +48,14 @@ export function makeSite(
   writePublic(join(paths.trust, 'ledger.vkey'), `${vkey}\n`);
   // No witnesses yet: the log's own signature is all that a verifier can ask for.
   writePublic(join(paths.trust, 'tlog-policy'), `log ${vkey}\nquorum none\n`);
-  writePublic(paths.config, formatConfig({ site, profile, operatorActor }));
+  writePublic(paths.config, provisioned?.config ?? formatConfig({ site, profile, operatorActor }));
   const rootDigest = sha256Hex(root);
   initializeLedger(paths, {
     site,
     profile,
     signer: loadSigner(join(paths.keys, LEDGER_KEY), kek),
     rootDigest,
+    provisioning: provisioned?.digest ?? null,
     now,
   });
   return { origin, vkey, rootDigest };

@@ -80,7 +80,10 @@ async function runSignTrust(file: string, options: SignTrustOptions): Promise<vo
   );
 }
 
-async function signerFor(options: SignTrustOptions): Promise<NoteSigner> {
+/** The targets key that `--key` names; of a dev site's publisher its own, by default. Throws BoundaryError `key.missing`, `secret.*`. */
+export async function signerFor(
+  options: PassphraseOptions & { repo: string; key?: string },
+): Promise<NoteSigner> {
   const dir = resolve(options.repo);
   if (options.key !== undefined) {
     const key = resolve(options.key);
@@ -116,7 +119,11 @@ function words({ trust, bytes }: SealedTrust, pinned: number | null, signer: Not
   ].join('\n');
 }
 
-async function confirm({ yes }: SignTrustOptions): Promise<void> {
+/** Asks at the terminal unless `yes`. Throws BoundaryError `sign.unseen`, `sign.declined`. */
+export async function confirm(
+  { yes }: { yes?: boolean },
+  question = 'Did the site read this fingerprint to you? Sign? [y/N] ',
+): Promise<void> {
   if (yes === true) return;
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true)
     throw new BoundaryError(
@@ -124,8 +131,6 @@ async function confirm({ yes }: SignTrustOptions): Promise<void> {
       'There is no terminal to ask at, so nothing was signed. Compare the fingerprint, then repeat with --yes.',
     );
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await prompt
-    .question('Did the site read this fingerprint to you? Sign? [y/N] ')
-    .finally(() => prompt.close());
+  const answer = await prompt.question(question).finally(() => prompt.close());
   if (!/^y(es)?$/i.test(answer.trim())) throw new BoundaryError('sign.declined', 'Nothing was signed.');
 }
