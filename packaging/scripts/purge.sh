@@ -12,7 +12,7 @@ may_destroy() {
 
 # Everything that a site wrote on this host. A ledger is evidence: it does not go because somebody cleans up.
 destroy_site() {
-  if [ -f "$LEDGER" ] && ! may_destroy; then
+  if [ -d "$SITE/state" ] && [ -n "$(ls -A "$SITE/state")" ] && ! may_destroy; then
     cat >&2 <<END
 holdfast: $SITE has the ledger of a site; it and everything else of the site was kept.
   To keep it for good: holdfast backup FILE --to RECIPIENT (with holdfast installed), and carry the file elsewhere.
