@@ -14,6 +14,11 @@ export function sha256(data: Uint8Array | string): Uint8Array {
   return new Uint8Array(digest.buffer, digest.byteOffset, digest.byteLength);
 }
 
+/** SHA-256 written to `target` at `at`: for many small inputs, where a buffer for each digest costs more than the hash. */
+export function sha256Into(data: Uint8Array, target: Buffer, at: number): void {
+  target.write(hash('sha256', data, 'binary'), at, 'latin1');
+}
+
 /** Lower-case hex SHA-256, the form of digests on the wire. */
 export function sha256Hex(data: Uint8Array | string): string {
   return hash('sha256', data, 'hex');

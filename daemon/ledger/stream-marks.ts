@@ -3,6 +3,8 @@ import { randomBytes } from '../host/random.ts';
 /** What the verification of a range asks and tells about places in streams. */
 export interface StreamPlaces {
   place(index: number, stream: string, seq: number): void;
+  /** Entry `index` alone makes a permit that is not used, and expires at `until` (milliseconds since 1970). */
+  grant(index: number, until: number): void;
   follows(before: number, after: number): boolean;
   claim(index: number): boolean;
 }
@@ -13,11 +15,12 @@ export interface SharedMarks {
   names: SharedArrayBuffer;
   seqs: SharedArrayBuffer;
   claimed: SharedArrayBuffer;
+  grants: SharedArrayBuffer;
 }
 
 /**
- * What verification remembers of every entry, shared by its threads, some 16 bytes each: a keyed hash of the stream's name, the
- * number in the stream, and whether another entry has named it as its predecessor.
+ * What verification remembers of every entry, shared by its threads, some 24 bytes each: a keyed hash of the stream's name, the
+ * number in the stream, whether another entry has named it as its predecessor, and when its unused permit expires.
  *
  * The hash is HalfSipHash-2-4 (Aumasson, Bernstein) under a key drawn for this run, so that nobody can have prepared
  * names that collide.
@@ -27,12 +30,14 @@ export class StreamMarks implements StreamPlaces {
   readonly #names: Int32Array;
   readonly #seqs: Float64Array;
   readonly #claimed: Int32Array;
+  readonly #grants: Float64Array;
 
   constructor(shared: SharedMarks) {
     this.shared = shared;
     this.#names = new Int32Array(shared.names);
     this.#seqs = new Float64Array(shared.seqs);
     this.#claimed = new Int32Array(shared.claimed);
+    this.#grants = new Float64Array(shared.grants);
   }
 
   static ofSize(size: number): StreamMarks {
@@ -42,6 +47,7 @@ export class StreamMarks implements StreamPlaces {
       names: new SharedArrayBuffer(size * 8),
       seqs: new SharedArrayBuffer(size * 8),
       claimed: new SharedArrayBuffer(Math.ceil(size / 32) * 4),
+      grants: new SharedArrayBuffer(size * 8),
     });
   }
 
@@ -51,6 +57,10 @@ export class StreamMarks implements StreamPlaces {
     this.#names[2 * index] = h0;
     this.#names[2 * index + 1] = h1;
     this.#seqs[index] = seq + 1;
+  }
+
+  grant(index: number, until: number): void {
+    this.#grants[index] = until;
   }
 
   /** Whether entry `index` was placed as number `seq` of `stream`. */
@@ -89,47 +99,43 @@ export class StreamMarks implements StreamPlaces {
 
 /** HalfSipHash-2-4 with 64-bit output over the UTF-16 code units of a string, two per word. */
 function halfSipHash(text: string, key: readonly [number, number]): { h0: number; h1: number } {
-  const state = Int32Array.of(key[0], key[1] ^ 0xee, 0x6c796765 ^ key[0], 0x74656462 ^ key[1]);
-  const whole = text.length - (text.length % 2);
-  for (let at = 0; at < whole; at += 2) absorb(state, text.charCodeAt(at) | (text.charCodeAt(at + 1) << 16));
-  const rest = whole < text.length ? text.charCodeAt(whole) : 0;
-  absorb(state, rest | ((text.length & 0xffff) << 16));
-  state[2] = (state[2] as number) ^ 0xee;
-  for (let round = 0; round < 4; round++) sipRound(state);
-  const h0 = (state[1] as number) ^ (state[3] as number);
-  state[1] = (state[1] as number) ^ 0xdd;
-  for (let round = 0; round < 4; round++) sipRound(state);
-  return { h0, h1: (state[1] as number) ^ (state[3] as number) };
+  // The four words of the state are variables of one loop: an array of them costs several times as much.
+  let v0 = key[0];
+  let v1 = key[1] ^ 0xee;
+  let v2 = 0x6c796765 ^ key[0];
+  let v3 = 0x74656462 ^ key[1];
+  let h0 = 0;
+  const words = (text.length >> 1) + 1;
+  const rounds = 2 * words + 8;
+  let word = 0;
+  for (let round = 0; round < rounds; round++) {
+    if (round < 2 * words && round % 2 === 0) {
+      word = wordAt(text, round);
+      v3 ^= word;
+    } else if (round === 2 * words) {
+      v2 ^= 0xee;
+    } else if (round === 2 * words + 4) {
+      h0 = v1 ^ v3;
+      v1 ^= 0xdd;
+    }
+    v0 = (v0 + v1) | 0;
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+    v0 = (v0 << 16) | (v0 >>> 16);
+    v2 = (v2 + v3) | 0;
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+    v0 = (v0 + v3) | 0;
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+    v2 = (v2 + v1) | 0;
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+    v2 = (v2 << 16) | (v2 >>> 16);
+    if (round < 2 * words && round % 2 === 1) v0 ^= word;
+  }
+  return { h0, h1: v1 ^ v3 };
 }
 
-function absorb(state: Int32Array, word: number): void {
-  state[3] = (state[3] as number) ^ word;
-  sipRound(state);
-  sipRound(state);
-  state[0] = (state[0] as number) ^ word;
-}
-
-function sipRound(state: Int32Array): void {
-  let v0 = state[0] as number;
-  let v1 = state[1] as number;
-  let v2 = state[2] as number;
-  let v3 = state[3] as number;
-  v0 = (v0 + v1) | 0;
-  v1 = rotate(v1, 5) ^ v0;
-  v0 = rotate(v0, 16);
-  v2 = (v2 + v3) | 0;
-  v3 = rotate(v3, 8) ^ v2;
-  v0 = (v0 + v3) | 0;
-  v3 = rotate(v3, 7) ^ v0;
-  v2 = (v2 + v1) | 0;
-  v1 = rotate(v1, 13) ^ v2;
-  v2 = rotate(v2, 16);
-  state[0] = v0;
-  state[1] = v1;
-  state[2] = v2;
-  state[3] = v3;
-}
-
-function rotate(word: number, by: number): number {
-  return (word << by) | (word >>> (32 - by));
+/** The two units at `at`; behind the last pair what is left, and the length. */
+function wordAt(text: string, at: number): number {
+  if (at + 1 < text.length) return text.charCodeAt(at) | (text.charCodeAt(at + 1) << 16);
+  const rest = at < text.length ? text.charCodeAt(at) : 0;
+  return rest | ((text.length & 0xffff) << 16);
 }

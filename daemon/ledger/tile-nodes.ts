@@ -1,4 +1,4 @@
-import { nodeHash } from '../formats/merkle.ts';
+import { sha256Into } from '../formats/digest.ts';
 import { TILE_WIDTH } from '../formats/tile.ts';
 
 export const HASH_BYTES = 32;
@@ -7,6 +7,10 @@ export const TILE_HEIGHT = 8;
 
 /** Where the hashes of height k begin: 256 of height 0, then 128 of height 1, … one of height 8. */
 const FIRST_OF_HEIGHT = Array.from({ length: TILE_HEIGHT + 1 }, (_, k) => 2 * TILE_WIDTH - 2 ** (9 - k));
+
+/** An inner node as it is hashed (RFC 9162 §2.1.1): 0x01, then its two children. */
+const scratch = Buffer.alloc(1 + 2 * HASH_BYTES);
+scratch[0] = 1;
 
 /**
  * One tile with the inner nodes above its hashes, filled from the left. A parent is computed when its right child
@@ -29,17 +33,19 @@ export class TileNodes {
 
   push(hash: Uint8Array): void {
     let index = this.#width++;
-    this.#put(0, index, hash);
+    this.#nodes.set(hash, placeOf(0, index));
     for (let height = 0; index % 2 === 1; height++) {
-      const parent = nodeHash(this.node(height, index - 1), this.node(height, index));
+      // Sisters lie side by side.
+      const pair = placeOf(height, index - 1);
+      this.#nodes.copy(scratch, 1, pair, pair + 2 * HASH_BYTES);
       index = (index - 1) / 2;
-      this.#put(height + 1, index, parent);
+      sha256Into(scratch, this.#nodes, placeOf(height + 1, index));
     }
   }
 
   /** The root of the complete subtree `index` of `height` inside this tile. A view: copy before keeping. */
   node(height: number, index: number): Uint8Array {
-    const at = ((FIRST_OF_HEIGHT[height] ?? 0) + index) * HASH_BYTES;
+    const at = placeOf(height, index);
     return this.#nodes.subarray(at, at + HASH_BYTES);
   }
 
@@ -52,8 +58,9 @@ export class TileNodes {
   truncate(width: number): void {
     this.#width = width;
   }
+}
 
-  #put(height: number, index: number, hash: Uint8Array): void {
-    this.#nodes.set(hash, ((FIRST_OF_HEIGHT[height] ?? 0) + index) * HASH_BYTES);
-  }
+/** Where a hash begins in the bytes of a tile. */
+function placeOf(height: number, index: number): number {
+  return ((FIRST_OF_HEIGHT[height] ?? 0) + index) * HASH_BYTES;
 }

@@ -10,6 +10,7 @@ import { type Database, isCorruption, type Statement } from './database.ts';
 import { scanEntry } from './entry-scan.ts';
 import { type Finding, tampered } from './finding.ts';
 import type { StreamPlaces } from './stream-marks.ts';
+import { TextRing } from './text-ring.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
 import type { EntryRows } from './verify-archive.ts';
 
@@ -60,6 +61,7 @@ export class RangeVerifier {
   /** Entry types that `decodeEntry` has let pass. */
   readonly #types = new Set<string>();
   readonly #leaf = Buffer.alloc(HASH_BYTES);
+  readonly #ring = new TextRing();
 
   constructor(database: Database, trust: LedgerTrust, marks: StreamPlaces, entries: EntryRows) {
     this.#trust = { vkeys: trust.vkeys.map(parseLogVkey) };
@@ -91,16 +93,15 @@ export class RangeVerifier {
   #verify(range: Range, result: RangeResult): void {
     const notes = this.#notes.all(range.from, range.to);
     const tiles = this.#storedTiles(range);
-    const texts: (string | null)[] = [];
     let tile = new TileNodes();
     let next = range.from;
     let nextNote = 0;
     for (const [idx, prevIdx, text] of this.#entries.range(range.from, range.to)) {
       if (idx !== next) break;
-      texts.push(text);
-      const defect = text === null ? null : this.#entryDefect(idx, prevIdx, text, range.from, texts);
+      const inRing = text !== null && this.#ring.put(idx, text);
+      const defect = text === null ? null : this.#entryDefect(idx, prevIdx, inRing, range.from);
       if (defect !== null) result.findings.push(tampered('entry', `entries[${idx}]`, defect, idx));
-      const leaf = text === null ? storedLeaf(tiles, idx) : this.#leafHash(text);
+      const leaf = text === null ? storedLeaf(tiles, idx) : this.#leafHash(text, inRing);
       if (leaf === null) break;
       tile.push(leaf);
       next++;
@@ -116,33 +117,42 @@ export class RangeVerifier {
   }
 
   /** RFC 6962 leaf hash of an entry's text. A view that the next call overwrites. */
-  #leafHash(text: string): Uint8Array {
-    this.#leaf.write(sha256Hex(`\0${text}`), 'hex');
+  #leafHash(text: string, inRing: boolean): Uint8Array {
+    if (inRing) this.#ring.leafHash(this.#leaf);
+    else this.#leaf.write(sha256Hex(`\0${text}`), 'hex');
     return this.#leaf;
   }
 
   /** What is wrong with an entry; null when it is canonical, of this site, and the next of its stream. */
-  #entryDefect(
-    idx: number,
-    prevIdx: number | null,
-    text: string,
-    from: number,
-    texts: readonly (string | null)[],
-  ): string | null {
-    const entry = scanEntry(text, this.#types) ?? this.#decode(idx);
+  #entryDefect(idx: number, prevIdx: number | null, inRing: boolean, from: number): string | null {
+    const { bytes, start, end } = this.#ring;
+    const shown = inRing ? scanEntry(bytes, start, end, this.#types) : null;
+    const entry = shown ?? this.#decode(idx);
     if (typeof entry === 'string') return entry;
     if (entry.site !== this.#site) return `it is of site ${entry.site}, the ledger of ${this.#site}`;
     this.#marks.place(idx, entry.stream, entry.seq);
+    if (shown !== null && shown.grant !== null) this.#marks.grant(idx, shown.grant);
     if (prevIdx === null)
       return entry.seq === 0 ? null : 'it is not the first of its stream and names no predecessor';
     if (entry.seq === 0 || prevIdx >= idx || prevIdx < 0)
       return `it cannot have entry ${prevIdx} as predecessor`;
-    const before = prevIdx < from ? this.#placeEarlier(prevIdx) : hashOf(texts[prevIdx - from]);
+    const before = prevIdx < from ? this.#placeEarlier(prevIdx) : this.#hashOf(prevIdx);
     // What it follows lies elsewhere, known by the hash of its leaf only, which is another one.
     if (before === DARK) return null;
     if (before !== entry.prev) return `its prev is not the hash of entry ${prevIdx}`;
     if (!this.#marks.follows(prevIdx, idx)) return `it is not the next of the stream of entry ${prevIdx}`;
     return this.#marks.claim(prevIdx) ? null : `another entry has entry ${prevIdx} as its predecessor, too`;
+  }
+
+  /**
+   * Hex hash of an earlier entry of this range, made when a later one of its stream asks for it: of most streams of a busy
+   * site none ever does.
+   */
+  #hashOf(index: number): string {
+    const known = this.#ring.hash(index);
+    if (known !== null) return known;
+    const link = this.#entries.link(index);
+    return link === null ? DARK : sha256Hex(link[1] ?? '');
   }
 
   /** Decides about an entry for good; a string is what is wrong with it. */
@@ -210,11 +220,6 @@ export class RangeVerifier {
 
 /** Stands for the hash of an entry whose text is not here. */
 const DARK = '';
-
-/** The hash of an entry's text, made when a later entry of its stream asks for it: of most streams of a busy site none ever does. */
-function hashOf(text: string | null | undefined): string | undefined {
-  return text === null ? DARK : text === undefined ? undefined : sha256Hex(text);
-}
 
 /** Entries of a tile whose hash is another than the stored one. */
 function otherLeaves(n: number, stored: Uint8Array, tile: TileNodes): number[] {

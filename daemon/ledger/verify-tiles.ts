@@ -210,8 +210,11 @@ class TilesVerifier {
   /** How an entry sits in its stream; a string is what is wrong with it. */
   #link(bytes: Uint8Array): EntryLink | string {
     try {
-      const shown = scanEntry(this.#decoder.decode(bytes), this.#types);
+      const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      const shown = scanEntry(view, 0, view.length, this.#types);
       if (shown !== null) return shown;
+      // Throws for what is not UTF-8.
+      this.#decoder.decode(bytes);
       const entry = decodeEntry(bytes);
       this.#types.add(entry.type);
       return entry;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeEntry, type Entry, encodeEntry } from '../../daemon/formats/entry.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
-import { scanEntry } from '../../daemon/ledger/entry-scan.ts';
+import { scanEntry as scanBytes } from '../../daemon/ledger/entry-scan.ts';
 
 const TYPES = new Set(['decision.denied', 'permit.outcome']);
 
@@ -21,6 +21,15 @@ const ENTRY: Entry = {
 
 function textOf(entry: Entry): string {
   return Buffer.from(encodeEntry(entry)).toString();
+}
+
+/** Scanned where other bytes stand around it, as entries stand in a ring. */
+function scanEntry(text: string, types: ReadonlySet<string>): ReturnType<typeof scanBytes> {
+  const bytes = Buffer.from(text);
+  const framed = Buffer.concat([Buffer.from('{"a":"'), bytes, Buffer.from('"}')]);
+  const scanned = scanBytes(framed, 6, 6 + bytes.length, types);
+  expect(scanBytes(bytes, 0, bytes.length, types)).toEqual(scanned);
+  return scanned;
 }
 
 function decodes(text: string): Entry | null {
@@ -43,6 +52,7 @@ describe('scanning an entry', () => {
       stream: ENTRY.stream,
       seq: 3,
       prev: ENTRY.prev,
+      grant: null,
     });
     const first = { ...ENTRY, seq: 0, prev: null };
     expect(scanEntry(textOf(first), TYPES)).toMatchObject({ seq: 0, prev: null });
@@ -71,7 +81,8 @@ describe('scanning an entry', () => {
         const mutated = text.slice(0, place) + unit + text.slice(place + cut);
         const link = scanEntry(mutated, TYPES);
         if (link === null) return;
-        expect(decodes(mutated)).toMatchObject(link);
+        const { grant: _, ...shown } = link;
+        expect(decodes(mutated)).toMatchObject(shown);
       }),
       { numRuns: 3_000 },
     );
