@@ -1,8 +1,8 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json, JsonObject } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
-import { errorCode, readBounded, writeDurable } from '../host/durable-file.ts';
+import { readBounded, writeDurable } from '../host/durable-file.ts';
 import { plain } from './render/text.ts';
 
 /*
@@ -57,14 +57,10 @@ export function wantExport(results: string): void {
 
 /** Null when there is none. Throws BoundaryError `file.*`, `json.*`; what does not fit the list counts as failed. */
 export function readOutcome<Part extends keyof Words>(results: string, part: Part): Outcome<Part> | null {
-  let bytes: Uint8Array;
-  try {
-    bytes = readBounded(join(results, `${part}.json`), MAX_BYTES);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
-    throw error;
-  }
-  const value: Json = parseStrict(new TextDecoder().decode(bytes), { maxBytes: MAX_BYTES, maxDepth: 2 });
+  const path = join(results, `${part}.json`);
+  if (!existsSync(path)) return null;
+  const content = new TextDecoder().decode(readBounded(path, MAX_BYTES));
+  const value: Json = parseStrict(content, { maxBytes: MAX_BYTES, maxDepth: 2 });
   const { word, text } = (typeof value === 'object' && value !== null ? value : {}) as JsonObject;
   const words: readonly string[] = part === 'take' ? TAKE_WORDS : GIVE_WORDS;
   const known = words.find((one) => one === word) ?? 'failed';

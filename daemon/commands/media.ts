@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { JsonObject } from '../formats/json.ts';
 import { errorCode } from '../host/durable-file.ts';
 import { type LeftOnMedium, leaveOutbox } from '../policy/medium-export.ts';
-import { clearIntake, EXPORT_MARK, takeIn } from '../policy/medium-intake.ts';
+import { clearIntake, EXPORT_MARK, isMarked, takeIn } from '../policy/medium-intake.ts';
 import { connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { describeFailure } from './failure.ts';
@@ -65,13 +65,15 @@ async function take(medium: string, options: MediaOptions): Promise<void> {
   const { results } = options;
   if (results !== undefined) forgetOutcomes(results);
   const site = openSite(options);
-  const area = join(site.paths.inbox, 'media');
+  // Two media at once must not get into each other's way.
+  const area = join(site.paths.inbox, `media-${basename(medium)}`);
   let brought: Brought | null = null;
   let outcome: Outcome<'take'>;
   let code: number = EXIT.done;
   try {
-    const { dir, wantsExport } = await takeIn(medium, area, site.config.site);
-    if (wantsExport && results !== undefined) wantExport(results);
+    // First: also a medium that is refused takes home what waits.
+    if (results !== undefined && (await isMarked(medium))) wantExport(results);
+    const dir = await takeIn(medium, area, site.config.site);
     brought = dir === null ? null : await bringIn(site, dir, {});
     outcome = outcomeOf(brought);
     code = brought?.code ?? EXIT.done;
@@ -168,6 +170,5 @@ async function result(results: string, options: SiteOptions & { hooks: string })
     if (trouble !== null) say(`The hook ${name} did not do its work: ${trouble}.`);
   const line = [taken.text, given.text].filter((text) => text !== '').join(' ');
   if (options.json) printJson({ take: taken, give: given, hooks: runs });
-  else
-    print(`holdfast ${basename(results)}: ${taken.word.toUpperCase()}. ${line} You can take the medium out.`);
+  else print(`holdfast ${basename(results)}: ${line} You can take the medium out.`);
 }

@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync } from 'node:fs';
+import { chmodSync, readdirSync, rmSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeDir, writeDurable } from '../host/durable-file.ts';
@@ -12,7 +12,7 @@ import {
   realMedium,
   refuseMedium,
 } from './medium.ts';
-import { clearStaging, stageRepository } from './staging.ts';
+import { stageRepository } from './staging.ts';
 
 /** The folder by which a medium asks for what the site has to send. */
 export const EXPORT_MARK = 'holdfast-export';
@@ -24,26 +24,19 @@ const MAX_NAMES = 10_000;
 const MAX_FILES = 2_000;
 const MAX_BYTES = 65_536;
 
-export interface Intake {
-  /** Where the copy lies; null when the medium holds nothing for a site. Removed by `clearIntake`. */
-  dir: string | null;
-  /** Whether the medium asks for what the site has to send. */
-  wantsExport: boolean;
-}
-
 /**
  * Copies what a medium brings (repository, acknowledgements, cosignatures) into `area`, bounded, regular files only, so that
  * the medium may be pulled before anything is judged, and the judge never reads the medium itself. The copy can be read by
- * the group of the process. Throws BoundaryError `update.*`; then nothing is left.
+ * the group of the process; `clearIntake` removes it. Null when the medium brings nothing. Throws BoundaryError `update.*`; then
+ * nothing is left.
  */
-export async function takeIn(medium: string, area: string, site: string): Promise<Intake> {
+export async function takeIn(medium: string, area: string, site: string): Promise<string | null> {
   makeDir(area, 0o750);
   try {
     const dir = await stageRepository({ path: medium, area, site });
     for (const name of FOLDERS) await copyFolder(realMedium, join(medium, name), join(dir, name), name);
     openToGroup(join(area, '.staging'));
-    const found = readdirSync(dir).length > 0;
-    return { dir: found ? dir : null, wantsExport: await isMarked(medium) };
+    return readdirSync(dir).length > 0 ? dir : null;
   } catch (error) {
     clearIntake(area);
     throw error;
@@ -51,7 +44,7 @@ export async function takeIn(medium: string, area: string, site: string): Promis
 }
 
 export function clearIntake(area: string): void {
-  clearStaging(area);
+  rmSync(area, { recursive: true, force: true });
 }
 
 /** Whether a medium carries the mark; a file or link of that name is none. */
