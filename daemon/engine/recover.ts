@@ -28,6 +28,7 @@ import { systemResumed, systemStarted } from './methods/system.ts';
 import { OPEN, type PeerSettings, Peers } from './peers.ts';
 import { type AppliedPolicy, Policies } from './policies.ts';
 import { Projections } from './projections.ts';
+import { assertStamp } from './stamp.ts';
 import { readSuspended } from './suspensions.ts';
 import { TimeKeeper } from './time.ts';
 import { clockRecord, outsideSince, readTimeHistory } from './time-history.ts';
@@ -191,6 +192,7 @@ export class LedgerKeeper {
     this.#keys.settle();
     const { signer } = this.#keys;
     const ledger = openLedger({ path: paths.ledger, headPath: paths.head, origin: signer.name, signer });
+    assertStamp(ledger, { site, profile });
     const projections = new Projections(ledger.database);
     const suspended = readSuspended(projections);
     const policies = new Policies(paths.policy, suspended);

@@ -4,6 +4,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
 import { ANCHORS_SETTINGS, type AnchorsConfig, parseAnchors } from './anchors-config.ts';
+import { assertAppliance } from './appliance.ts';
 import { BACKUP_SETTINGS, type BackupConfig, parseBackup } from './backup-config.ts';
 import { Section } from './config-section.ts';
 import { COPY_SETTINGS, type CopyConfig, parseCopy } from './copy-config.ts';
@@ -136,7 +137,7 @@ export function parseConfig(text: string, path: string): SiteConfig {
   const sockets = top.section('sockets', ['group', 'mode']);
   const gateway = top.section('gateway', ['audience', 'path']);
   const profile = top.choice('profile', PROFILES, null);
-  return {
+  const config: SiteConfig = {
     version: 1,
     site: siteOrigin(top.text('site', null, /^/, 'the origin of the site')),
     profile,
@@ -181,6 +182,8 @@ export function parseConfig(text: string, path: string): SiteConfig {
     backup: top.value('backup') === undefined ? null : parseBackup(top.section('backup', BACKUP_SETTINGS)),
     copy: top.value('copy') === undefined ? null : parseCopy(top.section('copy', COPY_SETTINGS)),
   };
+  assertAppliance(config, path);
+  return config;
 }
 
 /** `holdfast.json` as `init` writes it: what has no default, and what people look for. */
