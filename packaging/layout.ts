@@ -53,6 +53,8 @@ export function systemdPlace(path: string): string {
   if (/(^|\/)(drop-ins|examples)\//.test(path) || name.endsWith('.md')) return `${DOC}/systemd/${path}`;
   if (folder === 'sysusers.d' || folder === 'tmpfiles.d') return `usr/lib/${folder}/${name}`;
   if (name.endsWith('.rules')) return `usr/lib/udev/rules.d/${name}`;
+  // What a unit hands to systemd-tmpfiles itself; in tmpfiles.d it would be done at each start of the machine.
+  if (name.endsWith('.tmpfiles')) return `usr/share/holdfast/${name}`;
   if (UNIT.test(name)) return `usr/lib/systemd/system/${name}`;
   if (DROP_IN.test(folder) && name.endsWith('.conf')) return `usr/lib/systemd/system/${folder}/${name}`;
   if (name.endsWith('.preset')) return `usr/lib/systemd/system-preset/${name}`;

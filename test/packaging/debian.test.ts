@@ -122,7 +122,8 @@ describe('the place of a file of systemd/', () => {
     ['holdfast-import@.service', 'usr/lib/systemd/system/holdfast-import@.service'],
     ['x.service.d/10-y.conf', 'usr/lib/systemd/system/x.service.d/10-y.conf'],
     ['sysusers.d/holdfast.conf', 'usr/lib/sysusers.d/holdfast.conf'],
-    ['tmpfiles.d/holdfast-site.conf', 'usr/lib/tmpfiles.d/holdfast-site.conf'],
+    ['tmpfiles.d/holdfast.conf', 'usr/lib/tmpfiles.d/holdfast.conf'],
+    ['holdfast-site.tmpfiles', 'usr/share/holdfast/holdfast-site.tmpfiles'],
     ['udev/90-holdfast.rules', 'usr/lib/udev/rules.d/90-holdfast.rules'],
     ['drop-ins/strict.conf', 'usr/share/doc/holdfast/systemd/drop-ins/strict.conf'],
   ])('%s → %s', (path, place) => expect(systemdPlace(path)).toBe(place));
