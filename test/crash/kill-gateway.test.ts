@@ -62,7 +62,7 @@ async function expectUnknownUntilReconciled(mark: string, ran: string[]): Promis
   expect(await execute(decision.decision_id)).toMatchObject({ code: 'gateway.already_used' });
   expect(marksOf(mark)).toEqual(ran);
   const status = await world.holdfast('status');
-  expect(status.stdout).toContain('1 with unknown outcome');
+  expect(status.stdout).toContain('1 outcome unknown');
   const reconciled = await world.sign(decision, 'reconcile');
   expect(reconciled).toMatchObject({ code: 0 });
   expect(await newest()).toMatchObject({ decision_id: decision.decision_id, permit_state: 'failed' });

@@ -70,7 +70,7 @@ test(
     const { incidents } = await world.client('operator').incidents();
     expect(incidents).toMatchObject([{ cause: 'ledger_damaged', halt: { scope: 'site' } }]);
     expect(incidents[0]?.detail).toMatch(/entries\[300\]|tile\/0\/1/);
-    const status = await world.holdfast('status');
+    const status = await world.holdfast('status', '--all');
     expect(status.stdout).toMatch(/checked +\d+ findings?: DAMAGED/);
       const asked = await world.client('request').createDecision(ask('mark', 'after'));
     expect(asked.status).toBe('denied');
