@@ -1,38 +1,83 @@
+import { writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { Command } from 'commander';
 import { ApiProblem, ApiUnreachable } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
+import { VERSION } from '../host/version.ts';
 import { connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { checkAges } from './doctor/ages.ts';
 import { type Check, type CheckResult, fail, type Patient, pass } from './doctor/check.ts';
+import { checkControls } from './doctor/controls.ts';
 import { checkFiles } from './doctor/files.ts';
 import { checkHealth } from './doctor/health.ts';
 import { checkProcesses } from './doctor/processes.ts';
+import { checkSandbox } from './doctor/sandbox.ts';
 import { checkSecretsAtRest } from './doctor/secrets.ts';
 import { checkTools } from './doctor/tools.ts';
 import { EXIT, endWith } from './exit.ts';
-import { print, printJson } from './render/output.ts';
+import { assertFree } from './permit-file.ts';
+import { print, printJson, say } from './render/output.ts';
 import { count, fitted, paint, plain, type Style } from './render/text.ts';
 import { ownLogTrust } from './site.ts';
 
 const HELP = `
 Changes nothing. Run it as the account of the daemon; what another account cannot see is said.
 "holdfast ledger verify" checks every entry, "holdfast ledger audit" what is missing.
+With --report it also writes a page that maps what was found to control names of NIST SP 800-53 and IEC 62443-4-2. It is help
+for an assessor, and certifies nothing.
+
+Example:
+  holdfast doctor --report -o controls.html
+
 Exit codes: 0 nothing failed (there may be warnings) · 2 no site, or its settings cannot be read · 5 something failed`;
+
+interface DoctorOptions extends SiteOptions {
+  all?: boolean;
+  report?: boolean;
+  out?: string;
+}
 
 /** `holdfast doctor`: looks at everything that can be looked at, and says what to do about it. */
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description('Look at everything about this site, and say what to do.')
     .option('--all', 'show what passed too')
+    .option('--report', 'write a page that maps the controls found here to NIST SP 800-53 and IEC 62443-4-2')
+    .option('-o, --out <file>', 'with --report: where it goes, FILE.html or FILE.txt')
     .addHelpText('after', HELP)
-    .action(async (options: SiteOptions & { all?: boolean }) => {
+    .action(async (options: DoctorOptions) => {
+      const out = reportFile(options);
       const site = openSite(options);
       const checks = await examine(site);
+      if (out !== null) await writeReport(out, site, checks);
       const failed = checks.some(({ result }) => result === 'fail');
       if (options.json) printJson({ site: site.config.site, healthy: !failed, checks });
       else print(render(site, checks, options.all ?? false));
       endWith(failed ? EXIT.unavailable : EXIT.done);
     });
+}
+
+/** Where the report goes; null where none is wanted. Throws BoundaryError `doctor.report`, `file.*`. */
+function reportFile({ report, out }: DoctorOptions): string | null {
+  if (report !== true && out === undefined) return null;
+  if (report !== true || out === undefined || !/\.(html|txt)$/.test(out))
+    throw new BoundaryError(
+      'doctor.report',
+      'Write the report with --report -o FILE.html or FILE.txt; nothing was looked at.',
+      { at: '--out' },
+    );
+  assertFree(out);
+  return out;
+}
+
+async function writeReport(out: string, { config }: Site, checks: readonly Check[]): Promise<void> {
+  const { htmlReport, textReport } = await import('./doctor/report.ts');
+  const at = `${new Date().toISOString().slice(0, 19)}Z`;
+  const head = { site: config.site, profile: config.profile, host: hostname(), version: VERSION, at };
+  const text = (out.endsWith('.html') ? htmlReport : textReport)(head, checks);
+  writeFileSync(out, text, { mode: 0o600, flag: 'wx' });
+  say(`Wrote ${out}`);
 }
 
 /** Every check there is, in the order in which a person would look. */
@@ -48,6 +93,9 @@ async function examine(site: Site): Promise<Check[]> {
       ...(await checkTools(patient)),
       ...checkFiles(patient),
       ...checkSecretsAtRest(patient),
+      ...(await checkControls(patient)),
+      ...checkSandbox(patient),
+      ...(await checkAges(patient)),
     ];
   } finally {
     client?.close();
@@ -86,20 +134,21 @@ async function checkLedger({ site }: Patient): Promise<Check[]> {
 const MARKS: Readonly<Record<CheckResult, [word: string, style: Style]>> = {
   fail: ['FAIL', 'red'],
   warn: ['WARN', 'yellow'],
+  unknown: ['UNKNOWN', 'cyan'],
   pass: ['ok', 'green'],
 };
 
 function render(site: Site, checks: readonly Check[], all: boolean): string {
   const of = (result: CheckResult) => checks.filter((check) => check.result === result);
-  const [failed, warned, passed] = [of('fail'), of('warn'), of('pass')];
+  const [failed, warned, unseen, passed] = [of('fail'), of('warn'), of('unknown'), of('pass')];
   const word =
     failed.length > 0
       ? paint('red', 'NOT WELL')
       : warned.length > 0
         ? paint('yellow', 'WARNINGS')
         : paint('green', 'WELL');
-  const counts = `${failed.length} failed, ${count(warned.length, 'warning')}, ${passed.length} passed`;
-  const shown = [...failed, ...warned, ...(all ? passed : [])];
+  const counts = `${failed.length} failed, ${count(warned.length, 'warning')}, ${unseen.length} unknown, ${passed.length} passed`;
+  const shown = [...failed, ...warned, ...unseen, ...(all ? passed : [])];
   const more = all || passed.length === 0 ? [] : ['', 'Show what passed too with --all.'];
   return [
     `${paint('bold', word)}  ${plain(site.config.site)}: ${counts}`,

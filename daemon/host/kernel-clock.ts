@@ -29,6 +29,14 @@ export function kernelSynchronized(): boolean | null {
   return state < 0 ? null : state !== TIME_ERROR;
 }
 
+/** The same for commands that can wait for the way to the kernel. */
+export async function askKernelClock(): Promise<boolean | null> {
+  const call = await load();
+  if (call === null) return null;
+  const state = call(Buffer.alloc(TIMEX_BYTES));
+  return state < 0 ? null : state !== TIME_ERROR;
+}
+
 async function load(): Promise<Adjtimex | null> {
   if (process.platform !== 'linux') return null;
   try {

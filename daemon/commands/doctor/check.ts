@@ -2,8 +2,11 @@ import type { ApiClient } from '../../api/client.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Site } from '../access.ts';
 
-/** `warn`: it works, and somebody should know. `fail`: it does not, or is not as safe as it must be. */
-export type CheckResult = 'pass' | 'warn' | 'fail';
+/**
+ * `warn`: it works, and somebody should know. `fail`: it does not, or is not as safe as it must be. `unknown`: it cannot be
+ * seen from here.
+ */
+export type CheckResult = 'pass' | 'warn' | 'fail' | 'unknown';
 
 /** What one look found, and what to do about it. */
 export interface Check {
@@ -28,3 +31,9 @@ export interface Patient {
 export const pass = (id: string, found: string): Check => ({ id, result: 'pass', found, fix: null });
 export const warn = (id: string, found: string, fix: string): Check => ({ id, result: 'warn', found, fix });
 export const fail = (id: string, found: string, fix: string): Check => ({ id, result: 'fail', found, fix });
+export const unknown = (id: string, found: string, fix: string): Check => ({
+  id,
+  result: 'unknown',
+  found,
+  fix,
+});
