@@ -25,7 +25,9 @@ export interface DebianParts {
 export async function debianPackage({ version, arch, files, formats }: DebianParts): Promise<Uint8Array> {
   const all = [...files, changelog(version)];
   const facts = { version, machine: MACHINE[arch], ...(formats === undefined ? {} : { formats }) };
-  const configuration = all.filter(({ path }) => path.startsWith('etc/')).map(({ path }) => `/${path}\n`);
+  const configuration = all
+    .filter(({ path, content }) => path.startsWith('etc/') && content !== null)
+    .map(({ path }) => `/${path}\n`);
   const control: Member[] = [
     text('control', controlText(version, arch, all)),
     text('md5sums', all.map(md5Line).sort().join('')),

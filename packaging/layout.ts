@@ -20,6 +20,7 @@ export interface HostParts {
 
 const FILE_MODE = 0o644;
 const PROGRAM_MODE = 0o755;
+const DIRECTORY_MODE = 0o755;
 const DOC = 'usr/share/doc/holdfast';
 const UNIT = /\.(service|socket|target|timer|path|mount|slice)$/;
 const DROP_IN = /\.(service|socket|target|timer|path|mount|slice)\.d$/;
@@ -36,6 +37,7 @@ export function hostFiles(parts: HostParts): Member[] {
     ...files(join(root, 'packaging/etc')).map((path) =>
       file(`etc/${path}`, join(root, 'packaging/etc', path)),
     ),
+    { path: 'etc/holdfast/media.d', mode: DIRECTORY_MODE, content: null },
     ...generatedFiles(parts),
     ...documents(root),
     { path: `${DOC}/copyright`, mode: FILE_MODE, content: Buffer.from(copyright(licences)) },

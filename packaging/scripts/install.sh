@@ -107,7 +107,9 @@ uninstall() {
   grep -v '^/etc/' "$copy" >"$copy.program" || true
   remove_listed "$copy.program"
   rm -f "$copy" "$copy.program"
-  rmdir /usr/share/holdfast 2>/dev/null || true
+  for dir in /usr/share/holdfast /usr/share/doc/holdfast; do
+    if [ -d "$dir" ]; then find "$dir" -depth -type d -empty -delete; fi
+  done
   reload_host
   if [ -f "$LEDGER" ]; then say "The site in $SITE was kept, with its ledger and keys."; fi
 }

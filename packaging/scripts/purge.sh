@@ -20,7 +20,7 @@ holdfast: $SITE has the ledger of a site; it and everything else of the site was
 END
     return 1
   fi
-  for dir in $SITE /var/spool/holdfast /run/holdfast /etc/holdfast; do
+  for dir in $SITE /var/spool/holdfast /run/holdfast /run/holdfast-* /etc/holdfast; do
     [ -d "$dir" ] || continue
     # It may be a mount point: what is in it goes, the point stays.
     find "$dir" -xdev -mindepth 1 -delete
