@@ -28,8 +28,13 @@ export const CATALOGUE: Readonly<Record<string, CommandEntry>> = {
   },
   status: {
     group: SITE,
-    summary: 'what is degraded, since when, what to do about it',
+    summary: 'is it safe, is it deciding, what waits, what degrades next',
     load: async () => (await import('./status.ts')).statusCommand(),
+  },
+  watch: {
+    group: SITE,
+    summary: 'the same as a live view, with what waits and what is recorded',
+    load: async () => (await import('./watch.ts')).watchCommand(),
   },
   doctor: {
     group: SITE,

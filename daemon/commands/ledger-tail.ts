@@ -1,22 +1,9 @@
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { type ApiClient, ApiProblem, ApiUnreachable, clientTlsFor, type SearchHit } from '../api/client.ts';
-import { followEntries } from '../api/client-stream.ts';
-import {
-  fieldsOf,
-  hasOrigin,
-  hitOf,
-  matchesQuery,
-  originOf,
-  type SearchOrigin,
-  type SearchQuery,
-} from '../core/search.ts';
+import type { SearchHit } from '../api/client.ts';
 import { parseSearch } from '../core/search-request.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { Entry } from '../formats/entry.ts';
-import { connect, openSite, parseLimit, type Site, type SiteOptions } from './access.ts';
-import { commandIdentity } from './command-identity.ts';
+import { openSite, parseLimit, type Site, type SiteOptions } from './access.ts';
+import { followSearch } from './entry-follower.ts';
 import { assertType } from './entry-type.ts';
 import { type Filters, findAll, parametersOf, withFilters } from './ledger-search.ts';
 import { print, printJson, say } from './render/output.ts';
@@ -72,105 +59,18 @@ async function rest(site: Site, options: TailOptions, from: number, show: Show):
   for (const hit of entries) show(hit);
 }
 
-const RETRY_MS = 1_000;
-
 /** Follows the stream until it is interrupted; what comes between two connections comes with the second. */
-async function follow(site: Site, options: TailOptions, from: number, show: Show): Promise<void> {
+async function follow(site: Site, options: TailOptions, from: number, shows: Show): Promise<void> {
   const interrupted = new AbortController();
   const stop = (): void => interrupted.abort();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
-  const tail = new Tail(site, options, show);
-  let next = from;
-  let waiting = false;
-  while (!interrupted.signal.aborted) {
-    try {
-      for await (const { index, entry } of tail.open(next, interrupted.signal)) {
-        if (waiting) say('The daemon is back.');
-        waiting = false;
-        await tail.take(index, entry);
-        next = index + 1;
-      }
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-      if (!waiting) say('The daemon does not answer; waiting for it.');
-      waiting = true;
-      await sleep(RETRY_MS, undefined, { signal: interrupted.signal }).catch(() => {});
-    }
-  }
-  tail.close();
+  const linked = (back: boolean): void =>
+    say(back ? 'The daemon is back.' : 'The daemon does not answer; waiting for it.');
+  const query = parseSearch(parametersOf([], options));
+  const next = await followSearch(site, query, from, { shows, linked }, interrupted.signal);
   say(`Go on with: holdfast ledger tail -f --from ${next}`);
 }
-
-/** A daemon that is away, or just starting or stopping. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof ApiProblem) return error.status === 503;
-  return error instanceof ApiUnreachable && error.reason !== 'forbidden' && error.reason !== 'untrusted';
-}
-
-class Tail {
-  readonly #site: Site;
-  readonly #query: SearchQuery;
-  readonly #show: Show;
-  readonly #client: ApiClient;
-  readonly #origins = new Map<string, SearchOrigin>();
-
-  constructor(site: Site, options: TailOptions, show: Show) {
-    this.#site = site;
-    this.#query = parseSearch(parametersOf([], options));
-    this.#show = show;
-    this.#client = connect(site, 'operator');
-  }
-
-  open(from: number, signal: AbortSignal) {
-    const { paths, config } = this.#site;
-    const { type, stream } = this.#query;
-    const identity = () => clientTlsFor(config.site, 'operator', commandIdentity(paths, config.peers));
-    return followEntries({
-      socketPath: join(paths.run, 'operator.sock'),
-      tls: config.peers.tls ? identity() : null,
-      from,
-      ...(type === undefined ? {} : { kinds: [type] }),
-      ...(stream === undefined ? {} : { stream }),
-      signal,
-    });
-  }
-
-  /** Shows an entry if it is what is looked for. */
-  async take(index: number, entry: Entry): Promise<void> {
-    const origin = await this.#originOf(entry);
-    if (matchesQuery(this.#query, fieldsOf(entry, origin))) this.#show(hitOf(index, entry, origin));
-  }
-
-  close(): void {
-    this.#client.close();
-  }
-
-  /** What the first entry of a decision said; asked for where it came before the tail began. */
-  async #originOf(entry: Entry): Promise<SearchOrigin> {
-    const { stream, seq } = entry;
-    if (!hasOrigin(stream)) return originOf(entry);
-    const known = this.#origins.get(stream);
-    if (known !== undefined) return known;
-    const origin = seq === 0 ? originOf(entry) : await this.#askFor(stream);
-    if (this.#origins.size >= ORIGINS_MAX) this.#origins.clear();
-    this.#origins.set(stream, origin);
-    return origin;
-  }
-
-  async #askFor(stream: string): Promise<SearchOrigin> {
-    const { entries } = await this.#client.search({ stream, order: 'oldest', limit: 1 });
-    const [first] = entries;
-    return {
-      actor: first?.actor.id ?? null,
-      class: first?.class ?? null,
-      target: first?.target ?? null,
-      environment: first?.environment ?? null,
-    };
-  }
-}
-
-const ORIGINS_MAX = 10_000;
 
 function parseFrom(text: string): number {
   if (/^(0|[1-9]\d{0,14})$/.test(text)) return Number(text);
