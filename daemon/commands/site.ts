@@ -7,6 +7,7 @@ import { trustOf } from './own-trust.ts';
 import { assertFree } from './permit-file.ts';
 import { provisionCommand } from './provision/provision.ts';
 import { print, printJson } from './render/output.ts';
+import { resetCommand } from './reset/reset.ts';
 import { trustBytes, trustFingerprint } from './trust.ts';
 
 export { ownLogTrust, trustOf } from './own-trust.ts';
@@ -39,5 +40,6 @@ export function siteCommand(): Command {
     .addCommand(provisionCommand())
     .addCommand(enrolmentCommand())
     .addCommand(exportTrust)
-    .addCommand(checkTrustCommand());
+    .addCommand(checkTrustCommand())
+    .addCommand(resetCommand());
 }

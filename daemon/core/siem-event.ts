@@ -97,6 +97,7 @@ export const MEANINGS: Readonly<Partial<Record<EntryType, Meaning>>> = {
   'system.started': record('start'),
   'system.stopped': record('stop'),
   'system.heartbeat': record('heartbeat'),
+  'system.retired': finding('detect', 4),
 };
 
 /** A type that nobody has thought about here is told all the same. */

@@ -85,6 +85,7 @@ export type EngineMethod =
   | 'ledger.tile'
   | 'evidence.mentions'
   | 'evidence.gather'
+  | 'system.retired'
   | 'system.stopped'
   | 'system.tick';
 

@@ -65,7 +65,8 @@ export type EntryType =
   | 'system.initialized'
   | 'system.started'
   | 'system.stopped'
-  | 'system.heartbeat';
+  | 'system.heartbeat'
+  | 'system.retired';
 
 /** Who caused an entry: the actor of the request, the approver, or the system itself. */
 export interface EntryActor {
@@ -148,6 +149,7 @@ export const ENTRY_TYPES: Readonly<Record<EntryType, true>> = {
   'system.started': true,
   'system.stopped': true,
   'system.heartbeat': true,
+  'system.retired': true,
 };
 
 const MEMBERS = 'actor,at,data,prev,seq,site,stream,time_trust,type,v';

@@ -13,6 +13,18 @@ export function systemStopped(batch: Batch, call: EngineCall): AfterCommit {
   return () => reply(200, {});
 }
 
+/** `system.retired`: the site's keys are about to be destroyed. Nobody can sign in its name afterwards, so it is the last word but one. */
+export function systemRetired(batch: Batch, call: EngineCall): AfterCommit {
+  const { actor, reason } = JSON.parse(call.body ?? '{}') as { actor?: string | null; reason?: string };
+  const { index } = batch.record(
+    'system',
+    'system.retired',
+    { id: actor ?? null, role: 'operator' },
+    { reason: reason ?? null },
+  );
+  return () => reply(200, { record_id: index });
+}
+
 /** First entry of every run: which version, and whether the run before ended in order. */
 export function systemStarted(batch: Batch, data: JsonObject): void {
   batch.record('system', 'system.started', SYSTEM, data);

@@ -44,7 +44,7 @@ import { reconcileDecision, reviewDecision } from './review.ts';
 import { envelopeRotated, rotateEnvelope } from './rotate-envelope.ts';
 import { getLedgerKeys, rotateLedgerKey } from './rotate-ledger-key.ts';
 import { listSuspended, suspendKey } from './suspend.ts';
-import { systemStopped } from './system.ts';
+import { systemRetired, systemStopped } from './system.ts';
 import { getTime, stateTime } from './time.ts';
 
 export type WriteMethod = (batch: Batch, call: EngineCall) => AfterCommit;
@@ -89,6 +89,7 @@ export const WRITES: Readonly<Partial<Record<EngineMethod, WriteMethod>>> = {
   'retention.shred': shredDue,
   'time.state': stateTime,
   'system.tick': tick,
+  'system.retired': systemRetired,
   'system.stopped': systemStopped,
 };
 
