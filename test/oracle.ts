@@ -27,13 +27,15 @@ export function checkLedger(
   const ledger = openDatabase(paths.ledger, { kind: LEDGER_KIND, readonly: true });
   const head = openDatabase(paths.head, { kind: HEAD_KIND, readonly: true });
   try {
+    // First: a daemon may go on meanwhile, and the head store never gets ahead of the ledger.
+    const stored = readHead(head, trust);
     ledger.beginRead();
     const { entries, leaves } = checkEntries(ledger, trust);
     const roots = rootsOfAllSizes(leaves);
     checkCheckpoints(ledger, trust, roots);
     checkTiles(ledger, leaves);
     checkStreams(ledger, entries);
-    return { entries, headSize: checkHead(head, trust, roots) };
+    return { entries, headSize: checkHead(stored, trust, roots) };
   } finally {
     ledger.close();
     head.close();
@@ -127,21 +129,28 @@ function checkStreams(ledger: Database, entries: readonly Entry[]): void {
     same(`${seq} at ${index}`, expected.get(stream), `stream ${stream}`);
 }
 
+interface StoredHead {
+  size: number;
+  root: string;
+  note: string | null;
+}
+
+function readHead(head: Database, trust: { origin: string }): StoredHead {
+  const row = head
+    .prepare<StoredHead>('SELECT size, root, note FROM head WHERE origin = ?')
+    .get(trust.origin);
+  if (row === undefined) throw new Error('oracle: the head store does not know the ledger');
+  return row;
+}
+
 function checkHead(
-  head: Database,
+  { size, root, note }: StoredHead,
   trust: { origin: string; vkeys: readonly LogVkey[] },
   roots: readonly string[],
 ): number {
-  const row = head
-    .prepare<{ size: number; root: string; note: string | null }>(
-      'SELECT size, root, note FROM head WHERE origin = ?',
-    )
-    .get(trust.origin);
-  if (row === undefined) throw new Error('oracle: the head store does not know the ledger');
-  same(row.root, roots[row.size], 'root in the head store');
-  if (row.note !== null)
-    same(toHex(openCheckpoint(row.note, trust).root), row.root, 'checkpoint in the head store');
-  return row.size;
+  same(root, roots[size], 'root in the head store');
+  if (note !== null) same(toHex(openCheckpoint(note, trust).root), root, 'checkpoint in the head store');
+  return size;
 }
 
 function same(actual: unknown, expected: unknown, what: string): void {
