@@ -4,6 +4,7 @@ import type { Entry } from '../formats/entry.ts';
 import { archiveDir } from '../ledger/archive.ts';
 import type { Database, Statement } from '../ledger/database.ts';
 import { type Finding, tampered } from '../ledger/finding.ts';
+import { streamOfText } from '../ledger/segments.ts';
 import { EntryRows } from '../ledger/verify-archive.ts';
 import { AnchorChain, type AnchorRow } from './anchor-rows.ts';
 import { checkEnvelopes } from './envelope-check.ts';
@@ -17,6 +18,7 @@ import {
   type StandingRow,
   sessionOver,
 } from './projections.ts';
+import { isUnusedGrant, JOINED_ALL, JOINED_ONE, type Joined, UnusedGrants } from './unused-grants.ts';
 
 /** More would not tell a person more. */
 const MAX_FINDINGS = 100;
@@ -31,20 +33,35 @@ const AFTER_DECISIONS = 'dec`';
  * Reads every entry of a decision once, one stream at a time. Ends early after 100 findings.
  */
 export function checkProjections(database: Database, archive = archiveDir(database.path)): Finding[] {
+  return beginCheck(database, archive, 0)(null);
+}
+
+/** The rest of a check, given what was seen of each entry: see `UnusedGrants.unlike`. Null: nothing was. */
+export type RestOfCheck = (seen: Float64Array | null) => Finding[];
+
+/**
+ * The same in two parts, the second for when all `entries` were seen by somebody: what they saw is then believed instead of
+ * read again. With none, everything is read.
+ */
+export function beginCheck(database: Database, archive: string, entries: number): RestOfCheck {
   const findings = new Found();
   const tables = countTables(database);
   // A site that never had a daemon has none of them, and no decision that could miss its row.
-  if (tables === 0 && !anyDecision(database)) return [];
+  if (tables === 0 && !anyDecision(database)) return () => [];
   checkSchema(database, findings);
-  if (tables < REBUILT.length) return findings.all;
+  if (tables < REBUILT.length) return () => findings.all;
   for (const table of REBUILT) checkIndexes(database, table, findings);
   const check = new RowCheck(database, findings, new EntryRows(database, archive));
-  check.everyDecision();
-  if (!findings.full) check.everythingStanding();
-  if (!findings.full) check.everyAnchor();
-  if (!findings.full) check.everyKeyCounter();
-  if (!findings.full) check.counts();
-  return [...findings.all, ...checkEnvelopes(database)];
+  const grants = entries === 0 ? null : check.decisionsBut(new UnusedGrants(database, entries));
+  return (seen) => {
+    if (grants === null || seen === null) check.everyDecision();
+    else check.grantsUnlike(grants, seen);
+    if (!findings.full) check.everythingStanding();
+    if (!findings.full) check.everyAnchor();
+    if (!findings.full) check.everyKeyCounter();
+    if (!findings.full) check.counts();
+    return [...findings.all, ...checkEnvelopes(database)];
+  };
 }
 
 class Found {
@@ -95,29 +112,12 @@ function checkIndexes(database: Database, table: string, findings: Found): void 
   for (const message of messages) if (message !== 'ok') findings.add(table, message);
 }
 
-/** A stream's newest entry beside the decision's row, whose columns are null when it is missing. */
-type Joined = [
-  stream: string,
-  head: number,
-  id: string | null,
-  status: DecisionRow['status'],
-  permit: DecisionRow['permit'],
-  lastIdx: number,
-  expiresAt: number | null,
-  prevIdx: number | null,
-  /** Null when the stream names an entry that is not there. */
-  text: string | null,
-];
-
-const JOINED = `
-SELECT stream, streams.last_idx, id, status, permit, decisions.last_idx, expires_at, prev_idx, CAST(bytes AS TEXT)
-FROM streams LEFT JOIN decisions ON id = stream LEFT JOIN entries ON idx = streams.last_idx
-WHERE stream >= ? AND stream < ?`;
-
-/** The entries of all streams but decisions. A stream's entries are linked; the log's order is that of their indexes. */
+/** The entries of all streams but decisions (in two ranges: SQLite would read all streams for an OR). A stream's entries are linked; the log's order is that of their indexes. */
 const OTHERS = `
 WITH RECURSIVE chain (idx) AS (
-  SELECT last_idx FROM streams WHERE stream < ? OR stream >= ?
+  SELECT last_idx FROM streams WHERE stream < ?
+  UNION ALL
+  SELECT last_idx FROM streams WHERE stream >= ?
   UNION ALL
   SELECT prev_idx FROM entries JOIN chain USING (idx) WHERE prev_idx IS NOT NULL AND prev_idx < entries.idx
 )
@@ -160,11 +160,49 @@ class RowCheck {
   }
 
   everyDecision(): void {
-    for (const joined of this.#database.prepareTuple<Joined>(JOINED).iterate('dec_', AFTER_DECISIONS)) {
+    const all = this.#database.prepareTuple<Joined>(JOINED_ALL);
+    for (const joined of all.iterate('dec_', AFTER_DECISIONS)) {
       this.#expected.decisions++;
-      if (this.#site === null || !isUnusedGrant(joined, this.#site)) this.#decision(joined);
+      this.#closer(joined);
       if (this.#findings.full) return;
     }
+  }
+
+  /** All but the rows that wait for what was seen of their entries; null when `everyDecision` has to do it. */
+  decisionsBut(grants: UnusedGrants): UnusedGrants | null {
+    const others = grants.sift('dec_', AFTER_DECISIONS);
+    if (others === null) return null;
+    this.#expected.decisions = others.length + grants.kept;
+    const one = this.#database.prepareTuple<Joined>(JOINED_ONE);
+    for (const stream of others) {
+      const joined = one.get(stream);
+      if (joined !== undefined) this.#decision(joined);
+      if (this.#findings.full) break;
+    }
+    return grants;
+  }
+
+  /** Looks closer where a row says something else than was seen, which may only mean that the pass over the entry told nothing. */
+  grantsUnlike(grants: UnusedGrants, seen: Float64Array): void {
+    const one = this.#database.prepareTuple<Joined>(JOINED_ONE);
+    const nameless = new Set<number>();
+    for (const head of grants.unlike(seen)) {
+      const name = streamOfText(this.#entries.link(head)?.[1] ?? '');
+      const joined = name === null ? undefined : one.get(name);
+      if (joined?.[1] === head) this.#closer(joined);
+      else nameless.add(head);
+      if (this.#findings.full) return;
+    }
+    if (nameless.size === 0) return;
+    // Damaged, or elsewhere: only the tables know whose they are.
+    for (const joined of this.#database.prepareTuple<Joined>(JOINED_ALL).iterate('dec_', AFTER_DECISIONS)) {
+      if (nameless.has(joined[1])) this.#closer(joined);
+      if (this.#findings.full) return;
+    }
+  }
+
+  #closer(joined: Joined): void {
+    if (this.#site === null || !isUnusedGrant(joined, this.#site)) this.#decision(joined);
   }
 
   /** Streams that are not decisions: few entries, read in the order of the log. */
@@ -326,9 +364,6 @@ const PARTLY_READ: ReadonlySet<string> = new Set([
   'watched',
 ]);
 
-/** How far the clock is believed while nothing is wrong. */
-const TRUSTS = ['floor', 'trusted'] as const;
-
 function sameRow(expected: DecisionRow | null, row: DecisionRow): boolean {
   return (
     expected?.id === row.id &&
@@ -337,42 +372,4 @@ function sameRow(expected: DecisionRow | null, row: DecisionRow): boolean {
     expected.last_idx === row.last_idx &&
     expected.expires_at === row.expires_at
   );
-}
-
-/**
- * Whether a row is surely right, told without parsing: most decisions of a busy site are allowed at once, and most of the
- * time of this check would go into their JSON. True only for the one entry of an allow whose permit is unused, when row and
- * entry agree. The looks are exact because in canonical JSON a quote inside a string is escaped, `transitions` is the last
- * member of `data`, and what stands beside the expiry is the permit's own id.
- */
-function isUnusedGrant(joined: Joined, site: string): boolean {
-  const [stream, head, id, status, permit, lastIdx, expiresAt, prevIdx, text] = joined;
-  if (id !== stream || status !== 'authorized' || permit !== 'issued' || lastIdx !== head) return false;
-  if (text === null || prevIdx !== null || expiresAt === null) return false;
-  const until = new Date(expiresAt);
-  if (Number.isNaN(until.getTime())) return false;
-  return (
-    TRUSTS.some((trust) =>
-      text.endsWith(
-        `"authorized"]},"prev":null,"seq":0,"site":"${site}","stream":"${stream}",` +
-          `"time_trust":"${trust}","type":"decision.authorized","v":1}`,
-      ),
-    ) &&
-    hasMember(text, `expires_at":"${until.toISOString()}","id":"prm_${stream.slice(4)}","not_before":"`) &&
-    !text.includes(IDEMPOTENCY) &&
-    !text.includes(BREAKGLASS)
-  );
-}
-
-/*
- * The ends of `"idempotency":{` and `"breakglass":{`. A search is fast as long as what it looks for begins with a letter that is
- * seldom, which in JSON a quotation mark is not; and to find too much here only means to look closer.
- */
-const IDEMPOTENCY = 'potency":{';
-const BREAKGLASS = 'kglass":{';
-
-/** Whether a text has `"` and then `rest`, which begins with an e and a letter that is seldom. */
-function hasMember(text: string, rest: string): boolean {
-  const at = text.indexOf(rest.slice(1));
-  return at >= 2 && text.startsWith(`"${rest}`, at - 2);
 }

@@ -43,9 +43,22 @@ export interface VerifyOptions {
   onProgress?: (done: number, total: number) => void;
   /**
    * Checks of tables that other layers derive from the entries, given the database with its snapshot pinned, where archive
-   * files lie, and the number of entries. May do its work beside that of the ranges.
+   * files lie, the number of entries, and what the ranges see of them. May do its work beside theirs.
    */
-  projectionChecks?: (database: Database, archive: string, entries: number) => Finding[] | Promise<Finding[]>;
+  projectionChecks?: (
+    database: Database,
+    archive: string,
+    entries: number,
+    seen: SeenEntries,
+  ) => Finding[] | Promise<Finding[]>;
+}
+
+/** What the verification of the entries tells other checks. */
+export interface SeenEntries {
+  /** A float64 for each entry: when the unused permit expires that it alone makes (milliseconds since 1970); 0 where none was seen. */
+  grants: SharedArrayBuffer;
+  /** When all entries were seen that ever will be. Never fails. */
+  complete: Promise<void>;
 }
 
 export interface VerifyReport {
@@ -112,12 +125,14 @@ async function verifyDatabase(files: Files, options: VerifyOptions, findings: Fi
     unreadable(error);
     return { entries: 0, checkpoint: null };
   }
+  const ranges = Promise.withResolvers<void>();
   try {
-    return await verifySnapshot(database, files, options, findings);
+    return await verifySnapshot(database, files, options, findings, ranges);
   } catch (error) {
     unreadable(error);
     return { entries: 0, checkpoint: null };
   } finally {
+    ranges.resolve();
     database.close();
   }
 }
@@ -128,6 +143,7 @@ async function verifySnapshot(
   files: Files,
   options: VerifyOptions,
   findings: Findings,
+  ranges: PromiseWithResolvers<void>,
 ): Promise<Read> {
   const stranger = otherLog(database, options.trust.origin);
   if (stranger !== null) {
@@ -142,7 +158,10 @@ async function verifySnapshot(
   const entries = countEntries(database, findings);
   const marks = StreamMarks.ofSize(entries);
   const archive = options.archiveDir ?? archiveDir(options.ledgerPath);
-  const projections = startChecks(options, database, entries, archive);
+  const projections = startChecks(options, database, archive, entries, {
+    grants: marks.shared.grants,
+    complete: ranges.promise,
+  });
   const stored = new EntryRows(database, archive);
   const { trust, followed } = followKeys(database, stored, headScope.trust);
   const segments = verifySegments(database, archive);
@@ -163,6 +182,7 @@ async function verifySnapshot(
       options.onProgress?.(range.to, entries);
     },
   });
+  ranges.resolve();
   findings.addAll(tree.upperTiles(database));
   findings.lead(blame(database, stored, origin.replace(LOG_NAME, ''), tree.parting()));
   findings.addAll(verifyStreams(database, marks, entries, stored));
@@ -185,11 +205,9 @@ async function verifySnapshot(
 /** Started before the ranges, whose threads leave this one idle. Its failure is heard where it is awaited. */
 function startChecks(
   options: VerifyOptions,
-  database: Database,
-  entries: number,
-  archive: string,
+  ...given: Parameters<NonNullable<VerifyOptions['projectionChecks']>>
 ): Promise<Finding[]> {
-  const checks = (async () => options.projectionChecks?.(database, archive, entries) ?? [])();
+  const checks = (async () => options.projectionChecks?.(...given) ?? [])();
   checks.catch(() => {});
   return checks;
 }

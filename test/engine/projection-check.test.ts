@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkProjections } from '../../daemon/engine/projection-check.ts';
+import { beginCheck, checkProjections } from '../../daemon/engine/projection-check.ts';
 import { PROJECTION_OBJECTS } from '../../daemon/engine/projection-tables.ts';
+import { ENTRY_TYPES } from '../../daemon/formats/entry.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
+import { archiveDir } from '../../daemon/ledger/archive.ts';
 import { type Database, openDatabase } from '../../daemon/ledger/database.ts';
+import { scanEntry } from '../../daemon/ledger/entry-scan.ts';
 import { LEDGER_KIND } from '../../daemon/ledger/schema.ts';
 import { alice, ask, testBundle } from './bundle.ts';
 import { EngineFixture } from './fixture.ts';
@@ -61,15 +64,30 @@ afterAll(() => {
   fixture.close();
 });
 
+/** What the pass over the entries sees of them, as the verification's threads do. */
+function seenEntries(): Float64Array {
+  const all = database.prepareColumn<Buffer>('SELECT bytes FROM entries ORDER BY idx').all();
+  const types = new Set(Object.keys(ENTRY_TYPES));
+  return Float64Array.from(all, (bytes) => scanEntry(bytes, 0, bytes.length, types)?.grant ?? 0);
+}
+
+/** What the check in two parts finds: the same as the one that reads everything, in another order. */
+function foundInParts(seen = seenEntries()): string[] {
+  const found = beginCheck(database, archiveDir(database.path), seen.length)(seen);
+  return found.map(({ where, detail }) => `${where}: ${detail}`);
+}
+
 /** What the check finds after some statements, which are then undone. */
 function foundAfter(...statements: string[]): string[] {
   database.begin();
   try {
     for (const sql of statements) database.exec(sql);
-    return checkProjections(database).map(({ code, what, where, detail }) => {
+    const found = checkProjections(database).map(({ code, what, where, detail }) => {
       expect([code, what]).toEqual([10, 'projection']);
       return `${where}: ${detail}`;
     });
+    expect(foundInParts().sort()).toEqual([...found].sort());
+    return found;
   } finally {
     database.rollback();
   }
@@ -91,6 +109,35 @@ describe('the engine’s tables', () => {
       'pending_authority none',
     ]);
     expect(foundAfter()).toEqual([]);
+  });
+
+  test('are held against what was seen of unused permits, and looked at closer where nothing was', () => {
+    const seen = seenEntries();
+    expect(seen.filter((until) => until > 0).length).toBeGreaterThan(1);
+    expect(foundInParts(seen)).toEqual([]);
+    expect(foundInParts(new Float64Array(seen.length))).toEqual([]);
+    // An entry that is not there: its row is found by the tables alone.
+    const head = seen.findLastIndex((until) => until > 0);
+    const stream = database.prepareColumn<string>('SELECT stream FROM streams WHERE last_idx = ?').get(head);
+    database.begin();
+    try {
+      database.exec('DROP TRIGGER entries_delete');
+      database.exec(`DELETE FROM entries WHERE idx = ${head}`);
+      seen[head] = 0;
+      expect(foundInParts(seen)).toContain(`decisions[${stream}]: the row is not what the entries say`);
+    } finally {
+      database.rollback();
+    }
+  });
+
+  test('are read as they are where two streams end at one entry', () => {
+    const found = foundAfter(
+      `UPDATE streams SET last_idx = (SELECT max(last_idx) FROM decisions WHERE status = 'authorized' AND permit = 'issued')
+       WHERE stream = (SELECT min(id) FROM decisions WHERE permit = 'issued')`,
+      `UPDATE decisions SET last_idx = (SELECT max(last_idx) FROM decisions WHERE status = 'authorized' AND permit = 'issued')
+       WHERE id = (SELECT min(id) FROM decisions WHERE permit = 'issued')`,
+    );
+    expect(found.join()).toMatch(/the row is not what the entries say/);
   });
 
   const ids = () => database.prepareColumn<string>('SELECT id FROM decisions').all();
