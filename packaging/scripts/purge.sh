@@ -12,9 +12,9 @@ may_destroy() {
 
 # Everything that a site wrote on this host. A ledger is evidence: it does not go because somebody cleans up.
 destroy_site() {
-  if [ -d "$SITE/state" ] && [ -n "$(ls -A "$SITE/state")" ] && ! may_destroy; then
+  if [ -d $SITE ] && [ -n "$(find $SITE -type f -print -quit)" ] && ! may_destroy; then
     cat >&2 <<END
-holdfast: $SITE has the ledger of a site; it and everything else of the site was kept.
+holdfast: $SITE holds a site, with its ledger and keys; all of it was kept.
   To keep it for good: holdfast backup FILE --to RECIPIENT (with holdfast installed), and carry the file elsewhere.
   To destroy it: run the purge once more with HOLDFAST_PURGE=yes in the environment.
 END

@@ -111,6 +111,26 @@ describe.skipIf(why !== null)(`an installation${why === null ? '' : ` (${why})`}
     expect(status()).toBe(`install ok installed ${VERSION}`);
   });
 
+  it('under systemd: the roles start anew, imports are let be; before a removal everything stops', () => {
+    const { run } = systemd(root());
+    run('dpkg -i /tmp/newer.deb');
+    expect(run('cat /tmp/systemctl.log').trim().split('\n')).toEqual([
+      'daemon-reload',
+      'list-units --plain --no-legend --state=active holdfast-*.service',
+      'try-restart holdfast-daemon.service',
+      'try-restart holdfast-gateway.service',
+      '--quiet is-active holdfast.target',
+      'start holdfast.target',
+    ]);
+    expect(entries()).toBeGreaterThan(4);
+    run('rm /tmp/systemctl.log; dpkg -r holdfast');
+    expect(run('cat /tmp/systemctl.log').trim().split('\n')).toEqual([
+      'stop holdfast.target holdfast-*.socket holdfast-*.service',
+      'daemon-reload',
+    ]);
+    run('rm -r /run/systemd/system; dpkg -i /tmp/shipped.deb');
+  });
+
   it('is removed, and leaves the site', () => {
     const before = digests();
     expect(root().do('dpkg -r holdfast')).toContain(
@@ -194,6 +214,21 @@ holdfast request --dir ${SITE} --actor agent:ops-1 --class read_telemetry --targ
 code=$?
 kill $! && wait $! || cat /tmp/daemon.log
 exit $code`;
+
+/** A service manager that writes down what it is told; commands that are run with it. */
+function systemd(root: DebianRoot): { run: (command: string) => string } {
+  const active = 'holdfast-daemon.service holdfast-gateway.service holdfast-import@sdb1.service'
+    .split(' ')
+    .map((unit) => `echo '${unit} loaded active running Holdfast'`)
+    .join('; ');
+  root.put(
+    '/usr/local/bin/systemctl',
+    `#!/bin/sh\necho "$*" >> /tmp/systemctl.log\ncase $1 in list-units) ${active} ;; esac\n`,
+  );
+  root.do('chmod 755 /usr/local/bin/systemctl; mkdir -p /run/systemd/system');
+  const PATH = '/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  return { run: (command) => root.do(command, { PATH }) };
+}
 
 /** Changes one byte of an entry, as somebody with the file could. */
 function tamper(path: string): void {
