@@ -20,7 +20,7 @@ import { formatConfig, parseConfig } from '../../host/config.ts';
 import { makeDir, readBounded, syncDir, writeDurable } from '../../host/durable-file.ts';
 import { countersignersOf } from '../../policy/root-chain.ts';
 import { profileOfRoot, ROOT_MAX_BYTES, readRoot } from '../../policy/update-root.ts';
-import { verifyUpdate } from '../../policy/verify-update.ts';
+import { type VerifiedUpdate, verifyUpdate } from '../../policy/verify-update.ts';
 
 const CONFIG_MAX_BYTES = 65_536;
 
@@ -59,13 +59,7 @@ export async function makeFolder(options: ProvisionOptions): Promise<MadeFolder>
     });
   const root = newestRootOf(repository);
   const config = configOf(options);
-  const update = await verifyUpdate({
-    repositoryDir: repository,
-    trustedRoot: root,
-    site,
-    now,
-    expiry: 'enforce',
-  });
+  const update = await firstUpdate(repository, root, site, now);
   const files = new Map<string, Uint8Array>([
     [PROVISIONED_ROOT, root],
     [PROVISIONED_CONFIG, config],
@@ -88,6 +82,28 @@ export async function makeFolder(options: ProvisionOptions): Promise<MadeFolder>
     files: Object.fromEntries([...files].map(([name, bytes]) => [name, sha256Hex(bytes)])),
   };
   return { list, payload: provisioningBytes(list), expires_at: update.expiresAt };
+}
+
+/** What the site would take in, found by its own way of reading it. */
+async function firstUpdate(
+  repositoryDir: string,
+  trustedRoot: Uint8Array,
+  site: string,
+  now: number,
+): Promise<VerifiedUpdate> {
+  try {
+    return await verifyUpdate({ repositoryDir, trustedRoot, site, now, expiry: 'enforce' });
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError) || !cause.code.startsWith('update.')) throw cause;
+    const why = cause.message
+      .replace('The update was not accepted: ', '')
+      .replace('The policy in force stays as it was.', '');
+    throw new BoundaryError(
+      'provision.no_policy',
+      `${site} could not begin with what is published in ${repositoryDir}: ${why.trim()} Nothing was made. Publish its first policy: holdfast repo publish DIR POLICY --site ${site}`,
+      { at: repositoryDir, cause },
+    );
+  }
 }
 
 /** Keys that left the role sign nothing any more: a new site begins with the newest root. */
