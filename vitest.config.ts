@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/bench/**', 'node_modules/**'],
     pool: 'forks',
+    // Checkouts and development builds play appliances here.
+    env: { HOLDFAST_UNSIGNED: 'accept' },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

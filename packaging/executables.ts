@@ -40,6 +40,8 @@ export interface ExecutableParts {
   runtimes: Readonly<Record<Architecture, Runtime>>;
   /** Directory for `holdfast-linux-ARCH`; must exist. */
   out: string;
+  /** Line of the release's public key, which the program holds its manifest against; null for a development build. */
+  releaseKey?: string | null;
 }
 
 /** Makes the executables of all processors and returns their paths. */
@@ -48,6 +50,7 @@ export async function makeExecutables({
   bundle,
   runtimes,
   out,
+  releaseKey = null,
 }: ExecutableParts): Promise<Record<Architecture, string>> {
   const work = mkdtempSync(join(tmpdir(), 'holdfast-package-'));
   const { HOME, TMPDIR } = process.env;
@@ -68,6 +71,7 @@ export async function makeExecutables({
 
   async function pack(arch: Architecture): Promise<void> {
     const assets = stage(join(work, arch), root, bundle, runtimes[arch]);
+    if (releaseKey !== null) assets['file/release.pub'] = keyFile(join(work, arch), releaseKey);
     const output = join(work, `holdfast-linux-${arch}`);
     // The blob is made by a runtime that this machine can run, so its own processor is always among the targets.
     const targets = [...new Set([arch, process.arch as Architecture])].map((one) => ({
@@ -104,6 +108,12 @@ function stage(dir: string, root: string, { code }: Bundle, { addons }: Runtime)
     for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).sort())
       if (/\.(ya?ml|json)$/.test(name)) files[`file/${folder}/${name}`] = join(root, folder, name);
   return files;
+}
+
+function keyFile(dir: string, line: string): string {
+  const path = join(dir, 'release.pub');
+  writeFileSync(path, line);
+  return path;
 }
 
 /** By the very runtime that is shipped, so that the cache is accepted by it; `--predictable` makes the same bytes each time. */

@@ -8,6 +8,7 @@ import { makeExecutables } from './executables.ts';
 import { hostFiles } from './layout.ts';
 import { licenceTexts } from './licences.ts';
 import { writeManual } from './man.ts';
+import { releasePublicKey, signedManifest } from './manifest.ts';
 import { partsOf } from './parts.ts';
 import { signChecksums, writeChecksums } from './release.ts';
 import { ARCHITECTURES, type Architecture, type Runtime, runtimes } from './runtimes.ts';
@@ -29,7 +30,14 @@ mkdirSync(work, { recursive: true });
 const program = await bundle(root);
 const nodes = runtimes(root);
 console.log(`program: ${mib(program.code.length)} of ${program.packages.length} packages`);
-const executables = await makeExecutables({ root, bundle: program, runtimes: nodes, out: work });
+const releaseLine = releasePublicKey(process.env);
+const executables = await makeExecutables({
+  root,
+  bundle: program,
+  runtimes: nodes,
+  out: work,
+  releaseKey: releaseLine,
+});
 const pages = await writeManual(work);
 console.log(`${pages} manual pages`);
 for (const arch of ARCHITECTURES) {
@@ -62,7 +70,8 @@ async function packFor(
     versions: process.versions as Record<string, string>,
     sqlite: sqliteVersion(),
   });
-  const files = hostFiles({ root, executable, licences, sbom, generated: work, manifest: null });
+  const manifest = manifestOf(arch, executable, addons);
+  const files = hostFiles({ root, executable, licences, sbom, generated: work, manifest });
   const name = `holdfast-${VERSION}-linux-${arch}`;
   writeFileSync(join(work, `${name}.cdx.json`), sbom);
   writeFileSync(join(work, `${name}.licences.txt`), licences);
@@ -71,6 +80,19 @@ async function packFor(
   report(debian);
   writeFileSync(join(work, `${name}.tar.gz`), await tarball({ version: VERSION, arch, files }));
   report(`${name}.tar.gz`);
+}
+
+/** Signed, beside the executable too; null for a development build, which says so when it starts. */
+function manifestOf(
+  arch: Architecture,
+  executable: Uint8Array,
+  addons: Runtime['addons'],
+): Uint8Array | null {
+  if (releaseKey === undefined) return null;
+  const bytes = Object.fromEntries(Object.entries(addons).map(([name, path]) => [name, readFileSync(path)]));
+  const manifest = signedManifest({ version: VERSION, arch, executable, addons: bytes, key: releaseKey });
+  writeFileSync(join(work, `holdfast-linux-${arch}.manifest`), manifest);
+  return manifest;
 }
 
 function sqliteVersion(): string {

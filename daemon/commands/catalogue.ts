@@ -46,6 +46,11 @@ export const CATALOGUE: Readonly<Record<string, CommandEntry>> = {
     summary: 'what others need to check this site',
     load: async () => (await import('./site.ts')).siteCommand(),
   },
+  version: {
+    group: SITE,
+    summary: 'which version this is, and whether it is as it was released',
+    load: async () => (await import('./version.ts')).versionCommand(),
+  },
   daemon: {
     group: ROLES,
     summary: 'decide and record: engine, ledger, policy store',

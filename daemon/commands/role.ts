@@ -1,5 +1,7 @@
 import { Command } from 'commander';
-import { findSiteDir } from '../host/config.ts';
+import { findSiteDir, loadConfig } from '../host/config.ts';
+import { createLogger } from '../host/log.ts';
+import { assertOwnProgram } from '../host/verified-start.ts';
 import type { SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson } from './render/output.ts';
@@ -19,14 +21,26 @@ has the daemon verify and import it; carries what lies in outbox upstream. Logs 
 
 Exit codes of --once: 0 done · 3 the daemon refused what came · 4 it was accepted and waits · 5 something could not be fetched or carried`;
 
+/** Nothing is served by a program that is not the one that was released. */
+async function verifyStart(role: 'daemon' | 'gateway' | 'sync', dir: string): Promise<void> {
+  const { profile, log } = loadConfig(dir);
+  const check = await assertOwnProgram(profile);
+  if (check.state === 'signed' || profile === 'dev') return;
+  createLogger(role, log.level).warn(
+    { reason: check.reason },
+    'this program is unsigned: nothing says that it is a release',
+  );
+}
+
 /** `holdfast daemon`: the engine, the ledger and their sockets; runs until it is told to stop. */
 export function daemonCommand(): Command {
   return new Command('daemon')
     .description('Decide and record: the engine, its ledger and policy store.')
     .addHelpText('after', DAEMON_HELP)
     .action(async (options: SiteOptions) => {
-      const { runDaemon } = await import('../roles/daemon.ts');
-      await runDaemon({ dir: findSiteDir(options.dir, process.env) });
+      const dir = findSiteDir(options.dir, process.env);
+      const [{ runDaemon }] = await Promise.all([import('../roles/daemon.ts'), verifyStart('daemon', dir)]);
+      await runDaemon({ dir });
     });
 }
 
@@ -36,8 +50,12 @@ export function gatewayCommand(): Command {
     .description('Enforce: verify permits, run tools, report outcomes.')
     .addHelpText('after', GATEWAY_HELP)
     .action(async (options: SiteOptions) => {
-      const { runGateway } = await import('../roles/gateway.ts');
-      await runGateway({ dir: findSiteDir(options.dir, process.env) });
+      const dir = findSiteDir(options.dir, process.env);
+      const [{ runGateway }] = await Promise.all([
+        import('../roles/gateway.ts'),
+        verifyStart('gateway', dir),
+      ]);
+      await runGateway({ dir });
     });
 }
 
@@ -48,8 +66,8 @@ export function syncCommand(): Command {
     .option('--once', 'one round now, without waiting for the schedule')
     .addHelpText('after', SYNC_HELP)
     .action(async (options: SiteOptions & { once?: boolean }) => {
-      const { runSync } = await import('../roles/sync.ts');
       const dir = findSiteDir(options.dir, process.env);
+      const [{ runSync }] = await Promise.all([import('../roles/sync.ts'), verifyStart('sync', dir)]);
       const report = await runSync({ dir, once: options.once === true });
       if (report === null) return;
       if (options.json) printJson(report);
