@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { securityEvent } from '../../daemon/core/siem-event.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { toOcsf } from '../../daemon/formats/ocsf.ts';
@@ -9,7 +9,10 @@ const dir = ocsfSchemaDir();
 
 /** The published schema, from a checkout of its repository: `OCSF_SCHEMA_DIR`. */
 describe.skipIf(dir === null)('the published OCSF schema', () => {
-  const schema = new OcsfSchema(dir ?? '');
+  let schema: OcsfSchema;
+  beforeAll(() => {
+    schema = new OcsfSchema(dir ?? '');
+  });
 
   it.each(EVERY_TYPE)('has nothing against an event of %s', (type) => {
     const event = toOcsf(securityEvent(ORIGIN, 3, entryOf(type, 3)), '0.1.0');
