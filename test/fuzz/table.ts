@@ -75,6 +75,8 @@ export const GROUPS: Readonly<Record<string, Group>> = {
       'ssh-private-key',
       'ssh-private-key-body',
       'ssh-wire',
+      'manifest',
+      'manifest-lines',
       'provisioning-payload',
       'dsse',
       'in-toto',

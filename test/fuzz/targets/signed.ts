@@ -16,6 +16,13 @@ import {
   signStatement,
   statementBytes,
 } from '../../../daemon/formats/in-toto.ts';
+import {
+  formatManifest,
+  MANIFEST_NAMESPACE,
+  openManifest,
+  parseManifestText,
+  sealManifest,
+} from '../../../daemon/formats/manifest.ts';
 import { encodePrivateKey, parsePrivateKey, publicBlobOf } from '../../../daemon/formats/openssh-key.ts';
 import {
   PROVISIONING_TYPE,
@@ -222,7 +229,33 @@ const HEADQUARTERS = {
   threshold: 1,
 };
 
+const MANIFEST = formatManifest({
+  version: '0.1.0',
+  platform: 'linux-x64',
+  files: new Map([['holdfast', { sha256: 'ab'.repeat(32), size: 119_671_616 }]]),
+});
+
+function sealedManifest(lines: string): string {
+  const message = Buffer.from(lines);
+  const namespace = MANIFEST_NAMESPACE;
+  return sealManifest(lines, signSshsig({ seed: SEED, publicKey: key.publicKey, namespace, message }));
+}
+
 const envelopes: Target[] = [
+  text('manifest', {
+    covers: ['openManifest'],
+    seeds: [sealedManifest(MANIFEST)],
+    read: (input) => openManifest(input, LINE),
+  }),
+  text('manifest-lines', {
+    covers: ['parseManifestText', 'openManifest'],
+    seeds: [MANIFEST],
+    read(input) {
+      parseManifestText(input);
+      return openManifest(sealedManifest(input), LINE);
+    },
+    write: formatManifest,
+  }),
   bytes('provisioning-payload', {
     covers: ['parseProvisioning', 'verifyProvisioning'],
     seeds: [PROVISIONED],
