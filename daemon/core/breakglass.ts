@@ -58,7 +58,10 @@ export function judgeScope(bundle: Bundle, scope: BreakglassScope): BundleBreakG
 export function judgeReason(section: BundleBreakGlass, reason: Record<string, string>): Refusal | null {
   const template = new Map(Object.entries(section.reason ?? {}));
   const wrong = (field: string, what: string) =>
-    refuse('breakglass.reason', `The reason's field "${field}" ${what}. Nothing was opened; sign it anew.`);
+    refuse(
+      'breakglass.reason',
+      `The reason's field "${field}" ${what}. The glass was not broken; "holdfast policy show" tells what a reason must say.`,
+    );
   for (const [field, text] of Object.entries(reason)) {
     const rule = template.get(field);
     if (rule === undefined) {
