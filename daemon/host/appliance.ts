@@ -1,5 +1,10 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { SiteConfig } from './config.ts';
+import type { AnchorsConfig } from './anchors-config.ts';
+import type { DiskConfig } from './disk-config.ts';
+import type { KeysConfig } from './keys-config.ts';
+import type { IntegrityConfig } from './retention-config.ts';
+import type { Profile } from './site.ts';
+import type { WatchConfig } from './watch-config.ts';
 
 /*
  * What an appliance cannot be talked out of by its own settings. That callers are known by certificate is demanded where
@@ -13,9 +18,19 @@ const MIB = 1_048_576;
 const DISK_MIN = 16 * MIB;
 const HEARTBEAT_MAX_MS = 24 * HOUR_MS;
 
+/** The sections that it looks at. */
+interface Settings {
+  profile: Profile;
+  anchors: AnchorsConfig;
+  watch: WatchConfig;
+  integrity: IntegrityConfig;
+  keys: KeysConfig;
+  disk: DiskConfig;
+}
+
 interface Demand {
   pointer: string;
-  isMet: (config: SiteConfig) => boolean;
+  isMet: (config: Settings) => boolean;
   /** Why an appliance needs it, and what to write. */
   why: string;
 }
@@ -59,7 +74,7 @@ const DEMANDS: readonly Demand[] = [
 ];
 
 /** Throws BoundaryError `config.appliance` when settings of an appliance switch off what protects it. `path` is for the message. */
-export function assertAppliance(config: SiteConfig, path: string): void {
+export function assertAppliance(config: Settings, path: string): void {
   if (config.profile !== 'appliance') return;
   const broken = DEMANDS.find(({ isMet }) => !isMet(config));
   if (broken === undefined) return;

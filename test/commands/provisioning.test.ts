@@ -1,6 +1,6 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { enrolmentOf, readEnrolment } from '../../daemon/commands/enrolment.ts';
 import { initSite } from '../../daemon/commands/init/site.ts';
 import { makeFolder, signFolder } from '../../daemon/commands/provision/make.ts';
@@ -25,8 +25,6 @@ async function codeOf(action: () => unknown): Promise<string> {
   }
   return 'nothing was refused';
 }
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const now = Date.now();
 
