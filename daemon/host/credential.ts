@@ -1,7 +1,7 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { readBounded } from './durable-file.ts';
+import { errorCode, readBounded } from './durable-file.ts';
 
 /**
  * Reads a credential that the service manager (systemd.exec "Credentials") or an operator put into a directory for this
@@ -10,7 +10,7 @@ import { readBounded } from './durable-file.ts';
  */
 export function readCredential(directory: string, name: string, max: number): Uint8Array | null {
   const path = join(directory, name);
-  const stat = lstatSync(path, { throwIfNoEntry: false });
+  const stat = found(path);
   if (stat === undefined) return null;
   // systemd gives them to root and lets the service in by an access list, whose mask shows as the group's rights.
   const allowed = stat.uid === 0 ? 0o007 : 0o077;
@@ -30,4 +30,14 @@ export function readCredential(directory: string, name: string, max: number): Ui
     );
   }
   return readBounded(path, max);
+}
+
+/** systemd closes the directory to the service, too, when a unit may have credentials and none was there to be given. */
+function found(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (errorCode(error) === 'EACCES') return undefined;
+    throw error;
+  }
 }
