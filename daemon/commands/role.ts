@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { findSiteDir, loadConfig } from '../host/config.ts';
+import { assertKnownVariables } from '../host/environment.ts';
 import { createLogger } from '../host/log.ts';
 import { assertOwnProgram } from '../host/verified-start.ts';
 import type { SiteOptions } from './access.ts';
@@ -23,6 +24,7 @@ Exit codes of --once: 0 done · 3 the daemon refused what came · 4 it was accep
 
 /** Nothing is served by a program that is not the one that was released. */
 async function verifyStart(role: 'daemon' | 'gateway' | 'sync', dir: string): Promise<void> {
+  assertKnownVariables(process.env);
   const { profile, log } = loadConfig(dir);
   const check = await assertOwnProgram(profile);
   if (check.state === 'signed' || profile === 'dev') return;

@@ -100,11 +100,11 @@ export class Section {
 }
 
 /** The known word that `word` is most likely a misspelling of, or null. */
-function nearest(word: string, known: readonly string[]): string | null {
+export function nearest(word: string, known: readonly string[]): string | null {
   let best: string | null = null;
   let bestDistance = Math.min(4, Math.ceil(word.length / 2) + 1);
   for (const candidate of known) {
-    const distance = editDistance(word.toLowerCase().slice(0, 64), candidate);
+    const distance = editDistance(word.toLowerCase().slice(0, 64), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
