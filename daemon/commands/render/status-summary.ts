@@ -60,8 +60,8 @@ const DOUBTFUL: Readonly<Record<string, string>> = {
   keys: 'a key is old',
 };
 
-function safety({ status, down }: Answer, wrong: readonly Degraded[]): string {
-  if (status === null) return `not known: ${down}`;
+function safety({ status }: Answer, wrong: readonly Degraded[]): string {
+  if (status === null) return 'not known: the daemon does not answer';
   const named = (words: Readonly<Record<string, string>>): string[] => [
     ...new Set(wrong.flatMap(({ component }) => words[component] ?? [])),
   ];

@@ -128,7 +128,7 @@ describe('the screen of status', () => {
 
   it('does not claim to know what it could not ask', () => {
     const text = screen(DOWN, DOWN).join('\n');
-    expect(text).toContain('safe      not known: nothing listens');
+    expect(text).toContain('safe      not known: the daemon does not answer');
     expect(text).toContain('waits     not known');
     expect(text.replace(/\s+/g, ' ')).toContain('Start with: holdfast daemon and holdfast gateway');
     expect(screen(daemon(), DOWN).join('\n')).toContain(
