@@ -38,6 +38,7 @@ export function forgetOutcomes(results: string): void {
   for (const name of ['take.json', 'give.json', EXPORT_WANTED]) rmSync(join(results, name), { force: true });
 }
 
+/** Written whole or not at all, for everybody to read. */
 export function writeOutcome<Part extends keyof Words>(
   results: string,
   part: Part,
