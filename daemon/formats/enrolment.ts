@@ -34,13 +34,13 @@ export const ENROLMENT_HEAD = 'c2sp.org/tlog-proof@v1';
 
 /**
  * The enrolment in a proof file, proven to come from whoever has the key that it names. Throws BoundaryError
- * `enrolment.malformed`, `enrolment.other_key` for a ledger whose key has changed since, and those of `verifyProof`.
+ * `enrolment.malformed`, `enrolment.not_new`, `enrolment.other_key` for a ledger whose key has changed since, and those of `verifyProof`.
  */
 export function openEnrolment(text: string): Enrolment {
   const { extra, index } = parseProof(text);
   if (extra === undefined || index !== 0) throw malformed('does not carry the first entry of a ledger');
   const entry = decodeEntry(extra);
-  if (entry.type !== 'system.initialized') throw malformed('is not of a site that was newly made');
+  if (entry.type !== 'system.initialized') throw notNew();
   const { site, profile, origin, vkey, root_digest, provisioning = null } = entry.data;
   const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
   if (!isText(site) || !isText(profile) || !isText(origin) || !isText(vkey))
@@ -73,6 +73,14 @@ function checkpointSize(text: string, origin: string, vkey: string): number {
       { cause },
     );
   }
+}
+
+/** A log that goes on for another one: what headquarters has to compare is the whole line of logs. */
+function notNew(): BoundaryError {
+  return new BoundaryError(
+    'enrolment.not_new',
+    'The ledger does not begin with a newly made site: it goes on for another one, as after a restore. Nothing was enrolled. Bring headquarters the trust file instead: holdfast site export-trust FILE. They hold it against the old one with: holdfast site check-trust',
+  );
 }
 
 function malformed(what: string): BoundaryError {
