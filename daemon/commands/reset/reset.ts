@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { openInlineEngine } from '../../engine/inline.ts';
-import { internal } from '../../engine/protocol.ts';
+import { internal, textOf } from '../../engine/protocol.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { makeDir, syncDir, writeDurable } from '../../host/durable-file.ts';
 import { lockWriter } from '../../ledger/writer-lock.ts';
@@ -151,9 +151,10 @@ async function lastWord(
   const engine = await openInlineEngine(paths.root);
   try {
     const body = JSON.stringify({ actor: who, reason: options.reason ?? null });
-    const { status, body: said } = await engine.call(internal('system.retired', body));
-    if (status !== 200) throw notRecorded(String(said));
-    const { record_id } = JSON.parse(String(said)) as { record_id: number };
+    const answer = await engine.call(internal('system.retired', body));
+    const said = textOf(answer);
+    if (answer.status !== 200) throw notRecorded(said);
+    const { record_id } = JSON.parse(said) as { record_id: number };
     const { origin, vkeys } = ownLogTrust(site);
     const anchors = await carryAnchors({
       engine,
