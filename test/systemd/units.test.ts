@@ -179,12 +179,17 @@ describe('the units', () => {
   });
 
   test('mount a stick without anything that could act from it, and write to it only where it asks for it', () => {
-    for (const name of ['holdfast-import@.service', 'holdfast-export@.service'])
-      for (const line of values(name, 'ExecStartPre').filter((one) => one.includes('/mount ')))
+    for (const name of ['holdfast-mount@.service', 'holdfast-mount-writable@.service'])
+      for (const line of values(name, 'ExecStart').filter((one) => one.includes('/mount ')))
         for (const option of ['nosuid', 'nodev', 'noexec', 'nosymfollow']) expect(line).toContain(option);
-    const [block, mount] = values('holdfast-import@.service', 'ExecStartPre');
-    expect(block).toBe('+/usr/sbin/blockdev --setro /dev/%i');
+    const [block, mount] = values('holdfast-mount@.service', 'ExecStart');
+    expect(block).toBe('/usr/sbin/blockdev --setro /dev/%i');
     expect(mount).toMatch(/-o ro,/);
+    // A mount namespace of their own would hide the mount from the unit that reads it.
+    for (const name of ['holdfast-mount@.service', 'holdfast-mount-writable@.service'])
+      expect(text(name)).not.toMatch(
+        /^(ProtectSystem|ProtectHome|PrivateTmp|PrivateDevices|PrivateMounts|ProtectProc)=/m,
+      );
     expect(values('holdfast-export@.service', 'ConditionPathExists')).toEqual([
       '/run/holdfast-import/%i/export-wanted',
     ]);
