@@ -72,7 +72,7 @@ test(
     expect(incidents[0]?.detail).toMatch(/entries\[300\]|tile\/0\/1/);
     const status = await world.holdfast('status', '--all');
     expect(status.stdout).toMatch(/checked +\d+ findings?: DAMAGED/);
-      const asked = await world.client('request').createDecision(ask('mark', 'after'));
+    const asked = await world.client('request').createDecision(ask('mark', 'after'));
     expect(asked.status).toBe('denied');
   },
   TIMEOUT,
