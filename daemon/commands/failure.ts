@@ -23,8 +23,11 @@ const STORAGE = /^(ledger|head|database)\.(?!entry_not_found$)/;
 /** Another process of the same kind runs: as unavailable as a ledger that somebody else writes. */
 const IN_USE: readonly string[] = ['socket.in_use', 'publish.in_use'];
 
-/** A trust file that is not what headquarters signed: the verification failed, whatever was to be verified with it. */
-const COUNTERSIGNATURE: Readonly<Record<string, number>> = {
+/** A trust file that is not what headquarters signed, or a program that is not what was released: a verification failed. */
+const VERIFICATIONS: Readonly<Record<string, number>> = {
+  'addon.changed': EXIT.tampered,
+  'program.changed': EXIT.tampered,
+  'manifest.unsigned': EXIT.unknownKey,
   'trust.bad_countersignature': EXIT.tampered,
   'trust.too_few_countersignatures': EXIT.tampered,
   'trust.unknown_countersigner': EXIT.unknownKey,
@@ -56,9 +59,9 @@ export function describeFailure(error: unknown): FailureReport {
     const named = error.at === undefined || error.at === '' || error.message.includes(error.at);
     const place = named ? '' : ` (at ${error.at})`;
     const unavailable = STORAGE.test(error.code) || IN_USE.includes(error.code);
-    if (Object.hasOwn(COUNTERSIGNATURE, error.code)) {
+    if (Object.hasOwn(VERIFICATIONS, error.code)) {
       return report(
-        COUNTERSIGNATURE[error.code] ?? EXIT.tampered,
+        VERIFICATIONS[error.code] ?? EXIT.tampered,
         error.code,
         `${error.message} [${error.code}]`,
       );
