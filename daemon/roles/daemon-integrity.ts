@@ -12,6 +12,9 @@ import type { Finding } from '../ledger/finding.ts';
 import type { IntegrityProgress } from '../ledger/integrity-progress.ts';
 import type { FromIntegrity, IntegrityJob, ToIntegrity } from '../ledger/integrity-worker.ts';
 
+/** It reads page by page; what it lets lie about would be the whole process's memory. */
+const HEAP_MB = 128;
+
 /** How the daemon re-verifies its own ledger while it runs. */
 export interface DaemonIntegrity {
   status(): JsonObject;
@@ -68,6 +71,7 @@ export function openIntegrity(
       };
       const worker = startThread(new URL('../ledger/integrity-worker.ts', import.meta.url), {
         workerData: job,
+        resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: 4 },
       });
       const say = (message: ToIntegrity): void => worker.postMessage(message);
       const gone = new Promise<void>((resolve) => worker.once('exit', () => resolve()));

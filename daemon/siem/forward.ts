@@ -37,7 +37,7 @@ export function startForwarding(job: SiemJob, log: Logger): Forwarding {
   const start = (): void => {
     worker = startThread(new URL('./worker.ts', import.meta.url), {
       workerData: job,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: 4 },
     });
     worker.on('message', hear);
     worker.once('error', (error) => {

@@ -11,8 +11,8 @@ import { SEED } from './random.ts';
 /** Ten thousand for each kind of socket, over the three ways in. */
 const COUNTS = { requests: 5_000, bytes: 1_500, frames: 3_500 };
 const KINDS: SocketKind[] = ['request', 'redeem', 'operator', 'gateway'];
-/** A site's memory is bounded whatever arrives; a leak of what these clients send would be several times this. */
-const RESIDENT_MAX_MB = 400;
+/** A site's memory is bounded whatever arrives; a leak of what these clients send would be several times this. Idle: 300, from sources. */
+const RESIDENT_MAX_MB = 480;
 
 let world: World;
 let roles: Role[];

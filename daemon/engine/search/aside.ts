@@ -74,7 +74,7 @@ class SearchLink implements LedgerSearch {
   #start(): void {
     const worker = startThread(new URL('./worker.ts', import.meta.url), {
       workerData: this.#job,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: 4 },
     });
     this.#worker = worker;
     worker.on('message', (message: FromSearch) => this.#hear(message));
