@@ -20,6 +20,8 @@ export interface Condition {
 const NODES_MAX = 400;
 const LOOP_NESTING_MAX = 2;
 const LIST_MAX = 100;
+/** Open brackets at a time: what the parser does with more of them grows without bound. */
+const BRACKETS_MAX = 24;
 const TEXT_MAX = 2_000;
 
 const FUNCTIONS = new Set([
@@ -40,6 +42,8 @@ type Expr = ReturnType<typeof parse>['expr'];
  * `condition.pattern`; types are for `checkTypes`.
  */
 export function parseCondition(source: string): Condition {
+  if (bracketDepth(source) > BRACKETS_MAX)
+    throw refuse('too_nested', `Brackets nest at most ${BRACKETS_MAX} deep.`);
   const expr = parseCel(source);
   const walk: Walk = {
     nodes: 0,
@@ -57,6 +61,17 @@ export function parseCondition(source: string): Condition {
       return typeof result === 'boolean' && !isCelError(result) ? result : null;
     },
   };
+}
+
+/** How many brackets are open at once at the most; those in texts count as well. */
+function bracketDepth(source: string): number {
+  let open = 0;
+  let most = 0;
+  for (const unit of source) {
+    if ('([{'.includes(unit)) most = Math.max(most, ++open);
+    else if (')]}'.includes(unit)) open = Math.max(0, open - 1);
+  }
+  return most;
 }
 
 function parseCel(source: string): Expr {

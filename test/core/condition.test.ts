@@ -89,3 +89,14 @@ describe('what conditions see', () => {
     expect(condition.evaluate(long)).toBe(true);
   });
 });
+
+describe('brackets', () => {
+  it('nest so far and no further, before anything is parsed', () => {
+    for (const [source, code] of [
+      ['['.repeat(1_500), 'condition.too_nested'],
+      [`${'('.repeat(40)}true${')'.repeat(40)}`, 'condition.too_nested'],
+    ] as const)
+      expect(() => parseCondition(source)).toThrow(expect.objectContaining({ code }));
+    expect(() => parseCondition(`${'('.repeat(20)}true${')'.repeat(20)}`)).not.toThrow();
+  });
+});
