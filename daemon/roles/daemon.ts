@@ -25,6 +25,7 @@ import { PolicyStore } from '../policy/store.ts';
 import { openCompanions } from './daemon-companions.ts';
 import { daemonFitness } from './daemon-fitness.ts';
 import { superviseBy } from './self-check.ts';
+import { stopSignal } from './stop-signal.ts';
 
 /** The daemon's sockets: one per kind of caller, each with its own share of the method table. */
 const SOCKETS: readonly Exclude<SocketKind, 'gateway'>[] = ['request', 'redeem', 'operator'];
@@ -46,6 +47,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   // Raced below. An engine that does not even start says so through `startEngine`, before anyone waits for this.
   gone.promise.catch(() => {});
   const engine = withIdTokens(await startEngine(dir, gone.reject));
+  const stopped = stopSignal();
   clearStaging(paths.state);
   const store = new PolicyStore(paths.policy);
   const receipts = receiptsOf(paths, config, engine);
@@ -97,7 +99,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const fitness = daemonFitness(config, paths, engine, systemClock);
   const release = await superviseBy(manager, fitness, log);
   log.info({ site: config.site, profile: config.profile, run: paths.run }, 'ready');
-  const signal = await Promise.race([untilSignal(), gone.promise]);
+  const signal = await Promise.race([stopped, gone.promise]);
   release();
   await end(() => stop(servers, engine, signal, log));
 }
@@ -136,13 +138,6 @@ async function activeUpdate(engine: EngineHandle): Promise<string | null> {
 function access(config: SiteConfig): { mode: number; gid?: number } {
   const { group, mode } = config.sockets;
   return group === null ? { mode } : { mode, gid: groupId(group) };
-}
-
-function untilSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    process.once('SIGTERM', () => resolve('SIGTERM'));
-    process.once('SIGINT', () => resolve('SIGINT'));
-  });
 }
 
 /** Sockets first, so that what was accepted is answered; then the engine, which finishes and says `system.stopped`. */

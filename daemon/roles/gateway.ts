@@ -29,6 +29,7 @@ import { openServiceManager } from '../host/notify.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
 import { gatewayIdentity, openGatewayPeers, rotateGateway } from './gateway-peers.ts';
 import { type Fitness, superviseBy } from './self-check.ts';
+import { stopSignal } from './stop-signal.ts';
 import { assertTlsSetUp } from './tls-set-up.ts';
 
 /** Actions under way at once: each may hold a process, its pipes and its kept output. */
@@ -57,6 +58,7 @@ export async function runGateway({ dir }: { dir: string }): Promise<void> {
   const engine = engineOverSockets(paths, config.gateway.audience, own);
   const ending = new AbortController();
   let desk: Desk | null = null;
+  const stopped = stopSignal();
   // Binding the socket comes first: it keeps a second gateway from taking up the journal of a running one.
   const server = await startApiServer({
     socket: 'gateway',
@@ -77,7 +79,7 @@ export async function runGateway({ dir }: { dir: string }): Promise<void> {
     endRotation = await rotateGateway(config, { paths, engine, server, log });
     const release = await superviseBy(manager, () => fitness(desk, engine), log);
     log.info({ site: config.site, profile: config.profile, audience: config.gateway.audience }, 'ready');
-    log.info({ signal: await untilSignal() }, 'stopping');
+    log.info({ signal: await stopped }, 'stopping');
     release();
     await desk.close(ending);
   } finally {
@@ -223,11 +225,4 @@ async function fitness(desk: Desk | null, engine: EnginePort): Promise<Fitness> 
 function access(config: SiteConfig): { mode: number; gid?: number } {
   const { group, mode } = config.sockets;
   return group === null ? { mode } : { mode, gid: groupId(group) };
-}
-
-function untilSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    process.once('SIGTERM', () => resolve('SIGTERM'));
-    process.once('SIGINT', () => resolve('SIGINT'));
-  });
 }

@@ -53,21 +53,32 @@ beforeAll(async () => {
   const killed = await world.daemon();
   const started = performance.now();
   let newest = 0;
-  // One entry in each commit. The second copy follows twice a second, so that the last commits are ahead of it.
-  for (let n = 0; performance.now() - started < 800; n++) {
+  // One entry in each commit. The second copy follows twice a second: the end comes soon after it did, with some commits
+  // ahead of it already and the next copy far off.
+  for (let n = 0; ; n++) {
     const { ledger } = await client.createDecision(ask('mark', `m-${n}`));
     newest = ledger.record_id ?? 0;
+    const ahead = newest + 1 - copied(world.paths);
+    if (performance.now() - started > 800 && ahead >= 6 && ahead <= 30) break;
   }
   await killed.kill();
   crashed = world.copySite();
   commits = commitsOf(`${crashed.ledger}-wal`, newest + 1);
-  const heads = openHeadStore(crashed.head, { readonly: true });
-  headSize = heads.read(ORIGIN)?.size ?? 0;
-  heads.close();
+  headSize = copied(crashed);
   await (await world.daemon()).kill('SIGTERM');
   late = world.copySite();
 });
 afterAll(() => Promise.all([world?.close(), other?.close()]));
+
+/** How many entries the second copy covers. */
+function copied({ head }: SitePaths): number {
+  const heads = openHeadStore(head, { readonly: true });
+  try {
+    return heads.read(ORIGIN)?.size ?? 0;
+  } finally {
+    heads.close();
+  }
+}
 
 /** SQLite file format §4: frames with the header's salts; those that commit say how large the database is then. */
 function commitsOf(path: string, size: number): Commit[] {
