@@ -225,11 +225,11 @@ export function ask(actionClass: string, mark: string, payload: JsonObject = {})
 }
 
 /** Asks until it holds. Throws with `what` after half a minute, which no working machine needs. */
-export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+export async function until(what: string, holds: () => Promise<boolean>, everyMs = 10): Promise<void> {
   const deadline = performance.now() + GIVE_UP_MS;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await pause(10);
+    await pause(everyMs);
   }
 }
 
