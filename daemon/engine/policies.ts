@@ -70,6 +70,9 @@ export interface ShadowPolicy {
   failure: unknown;
 }
 
+/** How far a bundle is on its way: parsed, fit to be put in force, or with every rule made ready. */
+export type Readiness = 'read' | 'open' | 'ready';
+
 /** A bundle on its way to being in force. */
 interface Preparation {
   bundle: Bundle;
@@ -135,8 +138,10 @@ export class Policies {
       }
     }
     this.#followShadows(applied);
-    this.#preparing.clear();
     this.#forgetOld();
+    // What is in force goes on being made ready: nobody waited for all of it.
+    for (const digest of this.#preparing.keys())
+      if (!this.#loaded.has(digest)) this.#preparing.delete(digest);
     this.#inForce = [
       ...new Set([...bundles.keys()].flatMap((environment) => this.active(environment) ?? [])),
     ];
@@ -221,25 +226,26 @@ export class Policies {
   }
 
   /**
-   * A step towards having a bundle ready for `admit`: reading, then the roster, then a few rules. True when nothing is left
-   * to do. Throws `BoundaryError` when it is missing, was changed, or is found to be defective on the way.
+   * A step towards having a bundle ready: reading, then the roster, then a few rules. Returns how far it is; `open` is far
+   * enough for `admit`, and what is asked for before it is `ready` is made so then. Throws `BoundaryError` when it is
+   * missing, was changed, or is found to be defective on the way.
    */
-  prepare(digest: string): boolean {
-    if (this.#loaded.has(digest)) return true;
+  prepare(digest: string): Readiness {
     const preparation = this.#preparing.get(digest);
     if (preparation === undefined) {
+      if (this.#loaded.has(digest)) return 'ready';
       const [oldest] = this.#preparing.keys();
       if (oldest !== undefined && this.#preparing.size >= PREPARED_MAX) this.#preparing.delete(oldest);
       this.#preparing.set(digest, { bundle: this.#read(digest), policy: null, rest: null });
-      return false;
+      return 'read';
     }
     if (preparation.policy === null) {
       preparation.policy = this.#under(opened(preparation.bundle, digest));
       preparation.rest = preparation.policy.compiled.prepare();
-      return false;
+      return 'open';
     }
-    for (let n = 0; n < RULES_PER_STEP; n++) if (preparation.rest?.next().done === true) return true;
-    return false;
+    for (let n = 0; n < RULES_PER_STEP; n++) if (preparation.rest?.next().done === true) return 'ready';
+    return 'open';
   }
 
   /**

@@ -2,6 +2,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { recordableText } from '../core/scrub.ts';
+import type { Readiness } from '../engine/policies.ts';
 import { type EngineHandle, type EngineMethod, type EngineReply, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
@@ -118,15 +119,29 @@ async function judge(
 /** Between two steps of preparation the engine has so long for everybody else. */
 const BREATH_MS = 1;
 
-/** The engine makes the bundles ready between decisions; what it cannot prepare it says when it is to apply it. */
+/**
+ * The engine makes the bundles ready between decisions, until they can be put in force; what it cannot prepare it says
+ * when it is to apply it. The rest goes on beside the counting and, where that is over sooner, after the activation.
+ */
 async function prepare(engine: EngineHandle, { siteTarget }: GoodUpdate): Promise<void> {
-  const digests = new Set(bundlesNamed(siteTarget).map(([, { digest }]) => digest));
-  for (const digest of digests) {
-    for (;;) {
-      const { status, body } = await ask(engine, 'policy.prepare', null, { digest });
-      if (status !== 200 || body.ready === true) break;
-      await pause(BREATH_MS);
-    }
+  const digests = [...new Set(bundlesNamed(siteTarget).map(([, { digest }]) => digest))];
+  for (const digest of digests) await prepareUntil(engine, digest, ['open', 'ready']);
+  const rest = async (): Promise<void> => {
+    for (const digest of digests) await prepareUntil(engine, digest, ['ready']);
+  };
+  // An engine that is gone by then has nothing to make ready.
+  rest().catch(() => {});
+}
+
+async function prepareUntil(
+  engine: EngineHandle,
+  digest: string,
+  enough: readonly Readiness[],
+): Promise<void> {
+  for (;;) {
+    const { status, body } = await ask(engine, 'policy.prepare', null, { digest });
+    if (status !== 200 || enough.includes(body.readiness as Readiness)) return;
+    await pause(BREATH_MS);
   }
 }
 

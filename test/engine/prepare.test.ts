@@ -37,7 +37,7 @@ function steps(fixture: EngineFixture, digest: string): number {
   for (let step = 1; step < 1_000; step++) {
     const { status, body } = prepare(fixture, digest);
     expect(status).toBe(200);
-    if (body.ready === true) return step;
+    if (body.readiness === 'ready') return step;
   }
   throw new Error('it is never ready');
 }
@@ -60,13 +60,26 @@ describe('preparing a bundle', () => {
     const fixture = site();
     const before = digestInForce(fixture);
     const digest = stored(fixture, next());
-    expect(prepare(fixture, digest).body).toEqual({ ready: false });
+    expect(prepare(fixture, digest).body).toEqual({ readiness: 'read' });
     expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@1' });
     expect(steps(fixture, digest)).toBeGreaterThan(2);
     expect(digestInForce(fixture)).toBe(before);
     expect(fixture.apply(next(), 2)).toMatchObject({ status: 200 });
     expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@2' });
-    expect(prepare(fixture, digest).body).toEqual({ ready: true });
+    expect(prepare(fixture, digest).body).toEqual({ readiness: 'ready' });
+  });
+
+  test('far enough to put it in force goes on while it is', () => {
+    const fixture = site();
+    const digest = stored(fixture, next());
+    prepare(fixture, digest);
+    expect(prepare(fixture, digest).body).toEqual({ readiness: 'open' });
+    expect(fixture.apply(next(), 2)).toMatchObject({ status: 200 });
+    expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@2' });
+    expect(prepare(fixture, digest).body).toEqual({ readiness: 'open' });
+    expect(steps(fixture, digest)).toBeGreaterThan(1);
+    expect(fixture.apply(next({}, 3), 3)).toMatchObject({ status: 200 });
+    expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@3' });
   });
 
   test('that is missing or was changed is refused by name', () => {
@@ -82,7 +95,7 @@ describe('preparing a bundle', () => {
     const before = digestInForce(fixture);
     const digest = stored(fixture, defective());
     let reply = prepare(fixture, digest);
-    while (reply.body.ready === false) reply = prepare(fixture, digest);
+    while (reply.status === 200 && reply.body.readiness !== 'ready') reply = prepare(fixture, digest);
     expect(reply).toMatchObject({ status: 422, body: { code: 'policy.defective' } });
     expect(fixture.apply(defective(), 2)).toMatchObject({ status: 422, body: { code: 'policy.defective' } });
     expect(digestInForce(fixture)).toBe(before);

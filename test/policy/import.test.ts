@@ -35,7 +35,7 @@ class RecordingEngine implements EngineHandle {
           ? answer(200, { update_id: this.updateId })
           : answer(503, { code: 'ledger.unavailable' });
       case 'policy.prepare':
-        return answer(200, { ready: true });
+        return answer(200, { readiness: 'ready' });
       case 'status.get':
         return answer(200, { time: { floor: this.floor } });
       case 'policy.apply':

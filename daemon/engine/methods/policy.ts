@@ -107,11 +107,11 @@ export function refusePolicy(batch: Batch, call: EngineCall): AfterCommit {
 
 /**
  * `policy.prepare`: one small step towards having a bundle of the store ready, so that applying it keeps nobody waiting; to
- * be called until `ready`. Puts nothing in force.
+ * be called until `open`, so that it can be applied, and from then on until `ready`, applied or not. Puts nothing in force.
  */
 export function preparePolicy(state: EngineState, call: EngineCall): EngineReply {
   try {
-    return reply(200, { ready: state.policies.prepare(call.args.digest ?? '') });
+    return reply(200, { readiness: state.policies.prepare(call.args.digest ?? '') });
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;
     return problem(refuse('policy.defective', `${error.message} The policy in force stays as it was.`));
