@@ -17,12 +17,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { STARTER_POLICY } from '../../daemon/commands/init/starter.ts';
 import { type InitReport, initSite } from '../../daemon/commands/init.ts';
 import { openInlineEngine } from '../../daemon/engine/inline.ts';
-import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { parsePrivateKey } from '../../daemon/formats/openssh-key.ts';
 import { parsePolicy } from '../../daemon/formats/tlog-policy.ts';
 import { loadConfig } from '../../daemon/host/config.ts';
 import { sitePaths } from '../../daemon/host/site.ts';
+import { codeOfLater } from '../codes.ts';
 import { temporaryDir } from '../host/temporary.ts';
 import { PublisherWorld, SITE } from '../policy/publisher-world.ts';
 
@@ -33,16 +33,6 @@ function holdfast(...args: string[]): { status: number | null; stdout: string; s
     encoding: 'utf8',
     env: { ...process.env, HOLDFAST_DIR: '' },
   });
-}
-
-async function codeOf(action: Promise<unknown>): Promise<string> {
-  try {
-    await action;
-  } catch (error) {
-    if (error instanceof BoundaryError) return error.code;
-    throw error;
-  }
-  return 'no error';
 }
 
 /** Mode of every file and directory, with what differs from site to site cut out of the names. */
@@ -220,7 +210,7 @@ describe('a dev site', () => {
   it('lends its root to no other profile', async () => {
     const rootFile = join(sitePaths(dir).trust, 'root.json');
     for (const profile of ['node', 'appliance'] as const) {
-      expect(await codeOf(initSite({ dir: join(base, profile), site: SITE, profile, rootFile }))).toBe(
+      expect(await codeOfLater(initSite({ dir: join(base, profile), site: SITE, profile, rootFile }))).toBe(
         'init.dev_root',
       );
       expect(existsSync(join(base, profile))).toBe(false);
@@ -254,7 +244,7 @@ describe('init refuses', () => {
   });
 
   it.each(['https://outpost-7.example', 'Outpost', '../x', 'a b'])('the origin %j', async (site) => {
-    expect(await codeOf(initSite({ dir: join(temporaryDir(), 'site'), site, profile: 'dev' }))).toBe(
+    expect(await codeOfLater(initSite({ dir: join(temporaryDir(), 'site'), site, profile: 'dev' }))).toBe(
       'site.bad_origin',
     );
   });
@@ -264,7 +254,8 @@ describe('init refuses', () => {
     mkdirSync(join(base, 'full'));
     writeFileSync(join(base, 'full', 'note'), '');
     writeFileSync(join(base, 'file'), '');
-    const init = (name: string) => codeOf(initSite({ dir: join(base, name), site: SITE, profile: 'dev' }));
+    const init = (name: string) =>
+      codeOfLater(initSite({ dir: join(base, name), site: SITE, profile: 'dev' }));
     expect([await init('full'), await init('file'), await init('no/where')]).toEqual([
       'init.not_free',
       'init.not_free',
@@ -276,7 +267,7 @@ describe('init refuses', () => {
   it('a root for dev, and a policy directory for others', async () => {
     const base = temporaryDir();
     const init = (options: object) =>
-      codeOf(initSite({ dir: join(base, 'site'), site: SITE, profile: 'dev', ...options }));
+      codeOfLater(initSite({ dir: join(base, 'site'), site: SITE, profile: 'dev', ...options }));
     expect(await init({ rootFile: 'root.json' })).toBe('init.dev_root');
     expect(await init({ profile: 'node', rootFile: 'root.json', policyDir: STARTER_POLICY })).toBe(
       'init.policy_not_here',
@@ -288,7 +279,7 @@ describe('init refuses', () => {
     const base = temporaryDir();
     writeFileSync(join(base, 'root.json'), '{}');
     expect(
-      await codeOf(
+      await codeOfLater(
         initSite({ dir: join(base, 'site'), site: SITE, profile: 'node', rootFile: join(base, 'root.json') }),
       ),
     ).toBe('update.bad_root');
@@ -311,9 +302,9 @@ describe('init refuses', () => {
     cpSync(STARTER_POLICY, policyDir, { recursive: true });
     rmSync(join(policyDir, 'gates.yaml'));
     symlinkSync(join(STARTER_POLICY, 'gates.yaml'), join(policyDir, 'gates.yaml'));
-    expect(await codeOf(initSite({ dir: join(base, 'site'), site: SITE, profile: 'dev', policyDir }))).toBe(
-      'file.not_regular',
-    );
+    expect(
+      await codeOfLater(initSite({ dir: join(base, 'site'), site: SITE, profile: 'dev', policyDir })),
+    ).toBe('file.not_regular');
   });
 
   it('takes an empty directory that was made for it', async () => {

@@ -12,7 +12,7 @@ import { sha256Hex, toBase64 } from '../../daemon/formats/digest.ts';
 import { signEnvelope } from '../../daemon/formats/dsse.ts';
 import { ed25519Signer } from '../../daemon/formats/ed25519.ts';
 import { formatVkey, type NoteSigner, parseVkey } from '../../daemon/formats/signed-note.ts';
-import { codeOf } from './codes.ts';
+import { codeOf } from '../codes.ts';
 
 const SITE = 'outpost-7.example';
 

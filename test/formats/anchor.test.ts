@@ -14,7 +14,7 @@ import { sha256, toBase64 } from '../../daemon/formats/digest.ts';
 import { publicKeyOf, signEd25519 } from '../../daemon/formats/ed25519.ts';
 import { consistencyRanges, leafHash, rootOf } from '../../daemon/formats/merkle.ts';
 import { formatVkey, signNote } from '../../daemon/formats/signed-note.ts';
-import { codeOf } from './codes.ts';
+import { codeOf } from '../codes.ts';
 
 const ORIGIN = 'outpost-7.example/ledger';
 const seed = new Uint8Array(32).fill(3);

@@ -23,8 +23,8 @@ import {
   parseVkey,
   signNote,
 } from '../../daemon/formats/signed-note.ts';
+import { codeOf } from '../codes.ts';
 import { vectorsDir } from '../vectors/dir.ts';
-import { codeOf } from './codes.ts';
 
 const dir = vectorsDir();
 const ORIGIN = 'outpost-7.example/ledger';

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { pae, parseEnvelope, signEnvelope, verifyEnvelope } from '../../daemon/formats/dsse.ts';
 import { ed25519Signer } from '../../daemon/formats/ed25519.ts';
+import { codeOf } from '../codes.ts';
 import { vectorsDir } from '../vectors/dir.ts';
 
 const dir = vectorsDir();
@@ -14,18 +14,6 @@ const payload = new TextEncoder().encode('{"x":"é"}');
 const keys = [1, 2, 3].map((fill) => ed25519Signer(new Uint8Array(32).fill(fill)));
 const signers = keys.map((key, i) => ({ keyid: `k${i}`, sign: key.sign }));
 const publicKeys = keys.map((key) => key.publicKey);
-
-function code(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof BoundaryError) {
-      return error.code;
-    }
-    throw error;
-  }
-  return 'accepted';
-}
 
 function base64url(decimal: string): string {
   return Buffer.from(BigInt(decimal).toString(16).padStart(64, '0'), 'hex').toString('base64url');
@@ -59,7 +47,7 @@ describe('threshold', () => {
     const envelope = parseEnvelope(signEnvelope(TYPE, payload, signers.slice(0, count)));
     for (const threshold of [1, 2, 3]) {
       const expected = { payloadType: TYPE, keys: publicKeys, threshold };
-      expect(code(() => verifyEnvelope(envelope, expected))).toBe(
+      expect(codeOf(() => verifyEnvelope(envelope, expected))).toBe(
         count >= threshold ? 'accepted' : 'dsse.threshold',
       );
     }
@@ -69,7 +57,7 @@ describe('threshold', () => {
     const [one] = signers;
     const twice = parseEnvelope(signEnvelope(TYPE, payload, one === undefined ? [] : [one, one]));
     const expected = { payloadType: TYPE, keys: [...publicKeys, ...publicKeys], threshold: 2 };
-    expect(code(() => verifyEnvelope(twice, expected))).toBe('dsse.threshold');
+    expect(codeOf(() => verifyEnvelope(twice, expected))).toBe('dsse.threshold');
   });
 
   test('the key id is a hint only', () => {
@@ -88,7 +76,7 @@ describe('threshold', () => {
       keyid: null,
       sig: Uint8Array.from({ length: 64 }, (_, i) => (i === 0 ? 1 : 0)),
     });
-    expect(code(() => verifyEnvelope(forged, { payloadType: TYPE, keys: [identity], threshold: 1 }))).toBe(
+    expect(codeOf(() => verifyEnvelope(forged, { payloadType: TYPE, keys: [identity], threshold: 1 }))).toBe(
       'dsse.threshold',
     );
     expect(() => verifyEnvelope(forged, { payloadType: TYPE, keys: [], threshold: 0 })).toThrow(RangeError);
@@ -98,11 +86,11 @@ describe('threshold', () => {
 test('the payload type is signed and must be the expected one', () => {
   const text = signEnvelope(TYPE, payload, signers);
   const keysAnd = { keys: publicKeys, threshold: 1 };
-  expect(code(() => verifyEnvelope(parseEnvelope(text), { payloadType: 'text/plain', ...keysAnd }))).toBe(
+  expect(codeOf(() => verifyEnvelope(parseEnvelope(text), { payloadType: 'text/plain', ...keysAnd }))).toBe(
     'dsse.type',
   );
   const relabelled = parseEnvelope(text.replace(TYPE, 'text/plain'));
-  expect(code(() => verifyEnvelope(relabelled, { payloadType: 'text/plain', ...keysAnd }))).toBe(
+  expect(codeOf(() => verifyEnvelope(relabelled, { payloadType: 'text/plain', ...keysAnd }))).toBe(
     'dsse.threshold',
   );
 });
@@ -131,12 +119,12 @@ describe('what is not an envelope', () => {
     '{"payload":"AA==","payloadType":1,"signatures":[{"sig":"AA=="}]}',
     `{"payload":"AA==","payloadType":"x","signatures":[${Array(65).fill('{"sig":"AA=="}').join()}]}`,
   ])('%.90s', (text) => {
-    expect(code(() => parseEnvelope(text))).toBe('dsse.malformed');
+    expect(codeOf(() => parseEnvelope(text))).toBe('dsse.malformed');
   });
 
   test('duplicate members', () => {
     expect(
-      code(() => parseEnvelope('{"payload":"AA==","payload":"AQ==","payloadType":"x","signatures":[]}')),
+      codeOf(() => parseEnvelope('{"payload":"AA==","payload":"AQ==","payloadType":"x","signatures":[]}')),
     ).toBe('json.duplicate_key');
   });
 });
@@ -149,7 +137,7 @@ test('any changed character of payload or signatures loses the threshold', () =>
       fc.pre(text[at] !== char && Math.abs(at - text.indexOf('keyid') - 5) > 8);
       const changed = text.slice(0, at) + char + text.slice(at + 1);
       expect(
-        code(() =>
+        codeOf(() =>
           verifyEnvelope(parseEnvelope(changed), { payloadType: TYPE, keys: publicKeys, threshold: 1 }),
         ),
       ).not.toBe('accepted');

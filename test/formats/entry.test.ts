@@ -12,6 +12,7 @@ import {
 } from '../../daemon/formats/entry.ts';
 import type { Json, JsonObject } from '../../daemon/formats/json.ts';
 import { isTimestamp } from '../../daemon/formats/timestamp.ts';
+import { codeOf } from '../codes.ts';
 
 const ENTRY: Entry = {
   v: 1,
@@ -42,18 +43,6 @@ const anyEntry: fc.Arbitrary<Entry> = fc
   })
   .map((parts) => ({ v: 1, prev: parts.seq === 0 ? null : sha256Hex(parts.at), ...parts }));
 
-function code(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof BoundaryError) {
-      return error.code;
-    }
-    throw error;
-  }
-  return 'accepted';
-}
-
 test('any entry: the bytes of the general canonicalizer, read back the same', () => {
   fc.assert(
     fc.property(anyEntry, (entry) => {
@@ -74,8 +63,8 @@ test('the largest entry fits, one byte more does not', () => {
   const largest = encodeEntry(filled(ENTRY_MAX_BYTES - overhead));
   expect(largest).toHaveLength(ENTRY_MAX_BYTES);
   expect(decodeEntry(largest).seq).toBe(0);
-  expect(code(() => encodeEntry(filled(ENTRY_MAX_BYTES - overhead + 1)))).toBe('entry.too_large');
-  expect(code(() => decodeEntry(new Uint8Array(ENTRY_MAX_BYTES + 1)))).toBe('entry.too_large');
+  expect(codeOf(() => encodeEntry(filled(ENTRY_MAX_BYTES - overhead + 1)))).toBe('entry.too_large');
+  expect(codeOf(() => decodeEntry(new Uint8Array(ENTRY_MAX_BYTES + 1)))).toBe('entry.too_large');
 });
 
 describe('decodeEntry refuses', () => {
@@ -108,18 +97,18 @@ describe('decodeEntry refuses', () => {
   test('a missing member', () => {
     for (const name of Object.keys(ENTRY)) {
       const { [name]: _, ...rest } = ENTRY as unknown as JsonObject;
-      expect(code(() => decodeEntry(canonicalBytes(rest)))).toBe('entry.shape');
+      expect(codeOf(() => decodeEntry(canonicalBytes(rest)))).toBe('entry.shape');
     }
   });
 
   test.each(['null', '[]', '1', '"x"'])('%s', (text) => {
-    expect(code(() => decodeEntry(new TextEncoder().encode(text)))).toBe('entry.shape');
+    expect(codeOf(() => decodeEntry(new TextEncoder().encode(text)))).toBe('entry.shape');
   });
 
   test('the same entry, written otherwise', () => {
     const text = new TextDecoder().decode(encodeEntry(ENTRY));
     for (const other of [` ${text}`, `${text}\n`, text.replace(':', ': '), text.replace('{', '{"v":1,')]) {
-      expect(code(() => decodeEntry(new TextEncoder().encode(other)))).toBe('entry.not_canonical');
+      expect(codeOf(() => decodeEntry(new TextEncoder().encode(other)))).toBe('entry.not_canonical');
     }
   });
 });
@@ -127,7 +116,7 @@ describe('decodeEntry refuses', () => {
 test('every prefix is refused; every changed byte is refused or is another entry', () => {
   const bytes = encodeEntry(ENTRY);
   for (let end = 0; end < bytes.length; end += 1) {
-    expect(code(() => decodeEntry(bytes.subarray(0, end)))).toBe('entry.not_canonical');
+    expect(codeOf(() => decodeEntry(bytes.subarray(0, end)))).toBe('entry.not_canonical');
   }
   fc.assert(
     fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {

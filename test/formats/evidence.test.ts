@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
 import {
   type EvidenceIndex,
@@ -10,6 +9,7 @@ import {
   parseIndex,
   parseSums,
 } from '../../daemon/formats/evidence.ts';
+import { codeOf } from '../codes.ts';
 
 const index: EvidenceIndex = {
   v: 1,
@@ -32,16 +32,6 @@ const index: EvidenceIndex = {
   unsearched: 0,
   export: { record: 8, at: '2026-11-21T08:00:00.000Z', by: null, reason: 'audit' },
 };
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-    return 'none';
-  } catch (error) {
-    if (error instanceof BoundaryError) return error.code;
-    throw error;
-  }
-}
 
 describe('the index', () => {
   it('comes back as it was', () => {

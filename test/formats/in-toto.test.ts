@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { signEnvelope } from '../../daemon/formats/dsse.ts';
 import { ed25519Signer } from '../../daemon/formats/ed25519.ts';
 import {
@@ -11,6 +10,7 @@ import {
   statementBytes,
 } from '../../daemon/formats/in-toto.ts';
 import { formatVkey, parseVkey } from '../../daemon/formats/signed-note.ts';
+import { codeOf } from '../codes.ts';
 
 const signerOf = (seed: number, name = 'log.example') => {
   const { publicKey, sign } = ed25519Signer(new Uint8Array(32).fill(seed));
@@ -24,16 +24,6 @@ const statement = {
   predicateType: 'urn:example:predicate',
   predicate: { said: true },
 };
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-    return 'none';
-  } catch (error) {
-    if (error instanceof BoundaryError) return error.code;
-    throw error;
-  }
-}
 
 describe('a statement', () => {
   it('is what in-toto calls one', () => {

@@ -24,7 +24,7 @@ import { rootOf } from '../../daemon/formats/merkle.ts';
 import { type NoteSigner, signNote } from '../../daemon/formats/signed-note.ts';
 import { parsePolicy, withLogKey } from '../../daemon/formats/tlog-policy.ts';
 import { newSigningKey, parseSigningKey } from '../../daemon/host/signer.ts';
-import { codeOf as code } from './codes.ts';
+import { codeOf } from '../codes.ts';
 
 const ORIGIN = 'outpost-7.example/ledger';
 const signer = (origin = ORIGIN): NoteSigner => parseSigningKey(newSigningKey(origin).text, 'key');
@@ -44,7 +44,7 @@ const head = (size: number, ...signers: NoteSigner[]) =>
     formatCheckpoint({ origin: ORIGIN, size, root: Uint8Array.from(root, (byte) => byte ^ 1) }),
     signers,
   );
-const opened = (note: string, keys = log.keys) => code(() => openCheckpoint(note, { vkeys: keys }));
+const opened = (note: string, keys = log.keys) => codeOf(() => openCheckpoint(note, { vkeys: keys }));
 
 describe('the checkpoints that a key may sign', () => {
   it('lie above the one where it came, up to the one where it went', () => {
@@ -108,12 +108,12 @@ describe('a key rotation', () => {
     expect(openRotation(statement)).toEqual({ origin: ORIGIN, size: 10, old: a.vkey, new: b.vkey });
     const lines = statement.split('\n');
     for (const gone of [6, 7])
-      expect(code(() => openRotation(lines.toSpliced(gone, 1).join('\n')))).not.toBe('accepted');
+      expect(codeOf(() => openRotation(lines.toSpliced(gone, 1).join('\n')))).not.toBe('accepted');
   });
 
   it('never passes for a checkpoint, nor a checkpoint for one', () => {
-    expect(code(() => openCheckpoint(statement, { vkeys: [a.vkey] }))).not.toBe('accepted');
-    expect(code(() => openRotation(head(10, a, b)))).toBe('key_rotation.malformed');
+    expect(codeOf(() => openCheckpoint(statement, { vkeys: [a.vkey] }))).not.toBe('accepted');
+    expect(codeOf(() => openRotation(head(10, a, b)))).toBe('key_rotation.malformed');
   });
 
   it('does not survive a changed character', () => {
@@ -121,7 +121,7 @@ describe('a key rotation', () => {
       fc.property(fc.nat(statement.length - 1), fc.integer({ min: 32, max: 126 }), (at, unit) => {
         const changed = statement.slice(0, at) + String.fromCharCode(unit) + statement.slice(at + 1);
         fc.pre(changed !== statement);
-        expect(code(() => openRotation(changed))).not.toBe('accepted');
+        expect(codeOf(() => openRotation(changed))).not.toBe('accepted');
       }),
     );
   });
@@ -197,13 +197,13 @@ describe('the logs of a site', () => {
     ['a root that is none', ([one, two]) => [one, { ...two, succeeds: { ...two?.succeeds, root: 'x' } }]],
   ])('are refused with %s', (_what, change) => {
     const changed = JSON.parse(JSON.stringify(change(parseLogs(json(logs))))) as Json;
-    expect(code(() => parseLogs(changed))).toBe('logs.malformed');
+    expect(codeOf(() => parseLogs(changed))).toBe('logs.malformed');
   });
 
   it('are refused, whatever else they are', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        expect(code(() => parseLogs(value as Json))).not.toBe('accepted');
+        expect(codeOf(() => parseLogs(value as Json))).not.toBe('accepted');
       }),
     );
   });

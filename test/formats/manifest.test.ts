@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { publicKeyOf } from '../../daemon/formats/ed25519.ts';
 import {
   formatManifest,
@@ -11,6 +10,7 @@ import {
 } from '../../daemon/formats/manifest.ts';
 import { ed25519Blob } from '../../daemon/formats/ssh-public-key.ts';
 import { signSshsig } from '../../daemon/formats/sshsig.ts';
+import { codeOf } from '../codes.ts';
 
 const SEED = new Uint8Array(32).fill(3);
 const MANIFEST = {
@@ -29,16 +29,6 @@ function lineOf(seed: Uint8Array): string {
 function seal(text: string, namespace = MANIFEST_NAMESPACE, seed = SEED): string {
   const message = Buffer.from(text);
   return sealManifest(text, signSshsig({ seed, publicKey: publicKeyOf(seed), namespace, message }));
-}
-
-function codeOf(open: () => unknown): string {
-  try {
-    open();
-  } catch (error) {
-    if (error instanceof BoundaryError) return error.code;
-    throw error;
-  }
-  return 'accepted';
 }
 
 describe('a manifest', () => {

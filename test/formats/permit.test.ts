@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { formatCheckpoint } from '../../daemon/formats/checkpoint.ts';
 import { ed25519Signer } from '../../daemon/formats/ed25519.ts';
 import { type Entry, encodeEntry } from '../../daemon/formats/entry.ts';
@@ -16,6 +15,7 @@ import {
 import { formatVkey, signNote } from '../../daemon/formats/signed-note.ts';
 import { parsePolicy } from '../../daemon/formats/tlog-policy.ts';
 import { formatProof } from '../../daemon/formats/tlog-proof.ts';
+import { codeOf } from '../codes.ts';
 
 const UUID = '0199b1d2-0000-7000-8000-000000000001';
 const site = 'outpost-7.example';
@@ -100,18 +100,6 @@ function fileOf(entry: Entry, origin = `${site}/ledger`): string {
 
 const trust = (origin = `${site}/ledger`) => ({ origin, vkeys: [formatVkey(origin, key.publicKey)] });
 
-function code(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof BoundaryError) {
-      return error.code;
-    }
-    throw error;
-  }
-  return 'accepted';
-}
-
 describe('genuine permits', () => {
   test('of a decision that was allowed at once', () => {
     expect(verifyPermit(fileOf(authorized()), trust())).toMatchObject({
@@ -128,9 +116,9 @@ describe('genuine permits', () => {
 
   test('of a log that goes on after a restore, and under a policy file', () => {
     const origin = `${site}/ledger/2`;
-    expect(code(() => verifyPermit(fileOf(authorized(), origin), trust(origin)))).toBe('accepted');
+    expect(codeOf(() => verifyPermit(fileOf(authorized(), origin), trust(origin)))).toBe('accepted');
     const policy = parsePolicy(`log ${formatVkey(`${site}/ledger`, key.publicKey)}\nquorum none\n`);
-    expect(code(() => verifyPermit(fileOf(authorized()), { policy }))).toBe('accepted');
+    expect(codeOf(() => verifyPermit(fileOf(authorized()), { policy }))).toBe('accepted');
   });
 
   test('with an http call', () => {
@@ -183,13 +171,13 @@ describe('genuine entries that are not that permit', () => {
     ['another permit id', authorized({}, json({ ...PERMIT, id: 'prm_other' })), 'permit.mismatch'],
     ['an entry of another site', { ...authorized(), site: 'elsewhere.example' }, 'permit.foreign_site'],
   ])('%s', (_, entry, expected) => {
-    expect(code(() => verifyPermit(fileOf(entry), trust()))).toBe(expected);
+    expect(codeOf(() => verifyPermit(fileOf(entry), trust()))).toBe(expected);
   });
 
   test.each([`${site}/ledger/x`, `${site}/ledgers`, `${site}/ledger/02`, `${site}/ledger/`])(
     'the log %s',
     (origin) => {
-      expect(code(() => verifyPermit(fileOf(authorized(), origin), trust(origin)))).toBe(
+      expect(codeOf(() => verifyPermit(fileOf(authorized(), origin), trust(origin)))).toBe(
         'permit.foreign_site',
       );
     },
@@ -197,7 +185,7 @@ describe('genuine entries that are not that permit', () => {
 });
 
 test('a proof without its entry is no permit file', () => {
-  expect(code(() => verifyPermit(fileOf(authorized()).replace(/extra .*\n/, ''), trust()))).toBe(
+  expect(codeOf(() => verifyPermit(fileOf(authorized()).replace(/extra .*\n/, ''), trust()))).toBe(
     'permit.none',
   );
 });
@@ -205,8 +193,8 @@ test('a proof without its entry is no permit file', () => {
 test('a foreign key or origin', () => {
   const stranger = ed25519Signer(new Uint8Array(32).fill(6));
   const vkeys = [formatVkey(`${site}/ledger`, stranger.publicKey)];
-  expect(code(() => verifyPermit(fileOf(authorized()), { vkeys }))).toBe('note.no_known_signature');
-  expect(code(() => verifyPermit(fileOf(authorized()), { ...trust(), origin: 'x/ledger' }))).toBe(
+  expect(codeOf(() => verifyPermit(fileOf(authorized()), { vkeys }))).toBe('note.no_known_signature');
+  expect(codeOf(() => verifyPermit(fileOf(authorized()), { ...trust(), origin: 'x/ledger' }))).toBe(
     'checkpoint.origin_mismatch',
   );
 });
@@ -216,7 +204,7 @@ test('any changed character of the file is refused', () => {
   fc.assert(
     fc.property(fc.nat(file.length - 1), fc.constantFrom('A', 'z', '7', '\n', '+'), (at, char) => {
       fc.pre(file[at] !== char);
-      expect(code(() => verifyPermit(file.slice(0, at) + char + file.slice(at + 1), trust()))).not.toBe(
+      expect(codeOf(() => verifyPermit(file.slice(0, at) + char + file.slice(at + 1), trust()))).not.toBe(
         'accepted',
       );
     }),
@@ -245,7 +233,7 @@ describe('what is under data.permit but is no permit', () => {
     ['a call with a shell', { ...json(PERMIT), call: { ...json(PERMIT.call), shell: true } }],
   ];
   test.each(broken)('%s', (_, permit) => {
-    expect(code(() => permitOf(authorized({}, permit)))).toBe('permit.shape');
+    expect(codeOf(() => permitOf(authorized({}, permit)))).toBe('permit.shape');
   });
 
   test('nothing at all is simply none', () => {

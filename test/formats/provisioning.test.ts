@@ -10,6 +10,7 @@ import {
   signProvisioning,
   verifyProvisioning,
 } from '../../daemon/formats/provisioning.ts';
+import { codeOf } from '../codes.ts';
 
 const people = ['alice', 'bob', 'carol'].map((name, at) => ({
   id: sha256Hex(name),
@@ -36,16 +37,6 @@ function signed(value: unknown, by: readonly (typeof alice)[]): Uint8Array {
     text = signProvisioning(payload, before, { keyid: id, sign });
   }
   return Buffer.from(text);
-}
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof BoundaryError) return error.code;
-    throw error;
-  }
-  return 'nothing was refused';
 }
 
 describe('the list of a provisioning folder', () => {

@@ -4,6 +4,7 @@ import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { canonicalText } from '../../daemon/formats/canonical-json.ts';
 import type { Json, JsonObject } from '../../daemon/formats/json.ts';
 import { actNamespace, formatAct, parseAct, type SignedAct } from '../../daemon/formats/signed-act.ts';
+import { codeOf } from '../codes.ts';
 
 const ACT: SignedAct = {
   type: 'holdfast/act/v1',
@@ -19,18 +20,6 @@ const ACT: SignedAct = {
   nonce: '0123456789abcdef0123456789abcdef',
   seen_checkpoint: 'outpost-7.example/ledger\n7\nAAAA\n',
 };
-
-function code(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof BoundaryError) {
-      return error.code;
-    }
-    throw error;
-  }
-  return 'accepted';
-}
 
 test('round trip, and the text is canonical', () => {
   const text = formatAct(ACT);
@@ -78,7 +67,7 @@ describe('acts of another shape', () => {
   test('a missing member', () => {
     for (const name of Object.keys(ACT)) {
       const { [name]: _, ...rest } = ACT as unknown as JsonObject;
-      expect(code(() => parseAct(canonicalText(rest)))).toBe('act.shape');
+      expect(codeOf(() => parseAct(canonicalText(rest)))).toBe('act.shape');
     }
   });
 });
@@ -93,9 +82,9 @@ test('the same act, written otherwise, is not what was signed', () => {
     '',
     '\ud800',
   ]) {
-    expect(code(() => parseAct(other))).toBe('act.not_canonical');
+    expect(codeOf(() => parseAct(other))).toBe('act.not_canonical');
   }
-  expect(code(() => parseAct('x'.repeat(20_000)))).toBe('act.too_large');
+  expect(codeOf(() => parseAct('x'.repeat(20_000)))).toBe('act.too_large');
 });
 
 test('any changed character is refused or is another act', () => {

@@ -17,6 +17,7 @@ import {
   signNote,
   TYPE_COSIGNATURE,
 } from '../../daemon/formats/signed-note.ts';
+import { codeOf } from '../codes.ts';
 import { vectorsDir } from '../vectors/dir.ts';
 
 const dir = vectorsDir();
@@ -33,18 +34,6 @@ interface Vectors {
 
 function vectors(): Vectors {
   return JSON.parse(readFileSync(join(dir ?? '', 'c2sp-tlog/c2sp-vectors.json'), 'utf8')) as Vectors;
-}
-
-function code(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof BoundaryError) {
-      return error.code;
-    }
-    throw error;
-  }
-  return 'accepted';
 }
 
 function signer(name: string, fill: number, type?: typeof TYPE_COSIGNATURE): NoteSigner {
@@ -87,9 +76,9 @@ describe.skipIf(dir === null)('published notes', () => {
 
   test('a vkey with a wrong key id is rejected, a cosigner vkey with the right one accepted', () => {
     const { mldsa44, ed25519Cosignature } = vectors().vkeys;
-    expect(code(() => parseVkey(mldsa44.vkey))).toBe('vkey.key_id');
+    expect(codeOf(() => parseVkey(mldsa44.vkey))).toBe('vkey.key_id');
     const corrected = mldsa44.vkey.replace(/\+[0-9a-f]{8}\+/, `+${mldsa44.specKeyId}+`);
-    expect(code(() => parseVkey(corrected))).toBe('vkey.unsupported');
+    expect(codeOf(() => parseVkey(corrected))).toBe('vkey.unsupported');
     expect(parseVkey(ed25519Cosignature.vkey)).toMatchObject({
       name: 'remora.n621.de',
       type: TYPE_COSIGNATURE,
@@ -114,21 +103,21 @@ describe('vkeys', () => {
   test.each(['', ' ', 'a b', 'a+b', 'a\u00a0b', 'a\u2003b', 'a\u0085', 'a\n'])(
     'the name %j is refused',
     (name) => {
-      expect(code(() => formatVkey(name, new Uint8Array(32)))).toBe('vkey.malformed');
+      expect(codeOf(() => formatVkey(name, new Uint8Array(32)))).toBe('vkey.malformed');
     },
   );
 
   test('every other byte is refused', () => {
     for (let i = 0; i < alice.vkey.length; i += 1) {
       const changed = `${alice.vkey.slice(0, i)}${alice.vkey[i] === 'A' ? 'B' : 'A'}${alice.vkey.slice(i + 1)}`;
-      expect(code(() => parseVkey(changed))).toMatch(/^(vkey|base64)\./);
-      expect(code(() => parseVkey(alice.vkey.slice(0, i)))).toMatch(/^(vkey|base64)\./);
+      expect(codeOf(() => parseVkey(changed))).toMatch(/^(vkey|base64)\./);
+      expect(codeOf(() => parseVkey(alice.vkey.slice(0, i)))).toMatch(/^(vkey|base64)\./);
     }
   });
 
   test('a key of the wrong length is refused', () => {
     const id = keyId('x', 1, new Uint8Array(31));
-    expect(code(() => parseVkey(`x+${id}+${toBase64(new Uint8Array(32).fill(1, 0, 1))}`))).toBe(
+    expect(codeOf(() => parseVkey(`x+${id}+${toBase64(new Uint8Array(32).fill(1, 0, 1))}`))).toBe(
       'vkey.malformed',
     );
   });
@@ -151,12 +140,12 @@ describe('opening a note', () => {
     const line = signNote('other\n', [bob]).split('\n').at(-2);
     const mixed = `${signNote(TEXT, [alice])}${line}\n`;
     expect(openNote(mixed, [alice.vkey]).unknown).toBe(1);
-    expect(code(() => openNote(mixed, [alice.vkey, bob.vkey]))).toBe('note.bad_signature');
+    expect(codeOf(() => openNote(mixed, [alice.vkey, bob.vkey]))).toBe('note.bad_signature');
   });
 
   test('at least one known key must have signed', () => {
-    expect(code(() => openNote(NOTE, [signer('c', 5).vkey]))).toBe('note.no_known_signature');
-    expect(code(() => openNote(NOTE, []))).toBe('note.no_known_signature');
+    expect(codeOf(() => openNote(NOTE, [signer('c', 5).vkey]))).toBe('note.no_known_signature');
+    expect(codeOf(() => openNote(NOTE, []))).toBe('note.no_known_signature');
   });
 
   test('one key that signed twice counts once', () => {
@@ -171,8 +160,8 @@ describe('opening a note', () => {
         Array.from({ length: count }, (_, i) => signer(`s${i}`, i + 1)),
       );
     expect(openNote(many(64), [signer('s15', 16).vkey]).unknown).toBe(63);
-    expect(code(() => parseNote(many(65)))).toBe('note.too_many_signatures');
-    expect(code(() => parseNote(`${'x'.repeat(1 << 20)}${NOTE}`))).toBe('note.too_large');
+    expect(codeOf(() => parseNote(many(65)))).toBe('note.too_many_signatures');
+    expect(codeOf(() => parseNote(`${'x'.repeat(1 << 20)}${NOTE}`))).toBe('note.too_large');
   });
 
   test('a cosignature is bound to its time', () => {
@@ -186,7 +175,9 @@ describe('opening a note', () => {
       moved[at] = (moved[at] ?? 0) ^ 1;
       const id = Buffer.from(parseVkey(witness.vkey).keyId, 'hex');
       const line = `— ${witness.name} ${Buffer.concat([id, moved]).toString('base64')}\n`;
-      expect(code(() => openNote(signNote(TEXT, [alice]) + line, [witness.vkey]))).toBe('note.bad_signature');
+      expect(codeOf(() => openNote(signNote(TEXT, [alice]) + line, [witness.vkey]))).toBe(
+        'note.bad_signature',
+      );
     }
   });
 
@@ -194,11 +185,13 @@ describe('opening a note', () => {
     const { name } = witness;
     const id = Buffer.from(parseVkey(witness.vkey).keyId, 'hex');
     const plain = Buffer.concat([id, witness.sign(new TextEncoder().encode(TEXT))]).toString('base64');
-    expect(code(() => openNote(`${TEXT}\n— ${name} ${plain}\n`, [witness.vkey]))).toBe('note.bad_signature');
+    expect(codeOf(() => openNote(`${TEXT}\n— ${name} ${plain}\n`, [witness.vkey]))).toBe(
+      'note.bad_signature',
+    );
     const short = Buffer.concat([Buffer.from(parseVkey(alice.vkey).keyId, 'hex'), Buffer.alloc(5)]).toString(
       'base64',
     );
-    expect(code(() => openNote(`${TEXT}\n— ${alice.name} ${short}\n`, [alice.vkey]))).toBe(
+    expect(codeOf(() => openNote(`${TEXT}\n— ${alice.name} ${short}\n`, [alice.vkey]))).toBe(
       'note.bad_signature',
     );
   });
@@ -219,16 +212,16 @@ describe('what is not a note', () => {
     ['a plus in the name', `text\n\n— a+b ${line.split(' ')[2]}\n`],
     ['a signature without bytes', 'text\n\n— a AAAAAA==\n'],
   ])('%s', (_, note) => {
-    expect(code(() => openNote(note, [alice.vkey]))).toBe('note.malformed');
+    expect(codeOf(() => openNote(note, [alice.vkey]))).toBe('note.malformed');
   });
 
   test('bytes that are not UTF-8', () => {
     const bytes = new Uint8Array(Buffer.concat([Buffer.from([0xff]), Buffer.from(NOTE)]));
-    expect(code(() => parseNote(bytes))).toBe('note.malformed');
+    expect(codeOf(() => parseNote(bytes))).toBe('note.malformed');
   });
 
   test('a byte order mark is text, not decoration', () => {
-    expect(code(() => openNote(new TextEncoder().encode(`\ufeff${NOTE}`), [alice.vkey]))).toBe(
+    expect(codeOf(() => openNote(new TextEncoder().encode(`\ufeff${NOTE}`), [alice.vkey]))).toBe(
       'note.bad_signature',
     );
   });

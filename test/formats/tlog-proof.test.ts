@@ -9,21 +9,10 @@ import { inclusionRanges, leafHash, rangeHash, rootOf } from '../../daemon/forma
 import { cosignatureLine, formatVkey, signNote, TYPE_COSIGNATURE } from '../../daemon/formats/signed-note.ts';
 import { meetsQuorum, parsePolicy } from '../../daemon/formats/tlog-policy.ts';
 import { formatProof, parseProof, verifyProof } from '../../daemon/formats/tlog-proof.ts';
+import { codeOf } from '../codes.ts';
 import { vectorsDir } from '../vectors/dir.ts';
 
 const dir = vectorsDir();
-
-function code(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof BoundaryError) {
-      return error.code;
-    }
-    throw error;
-  }
-  return 'accepted';
-}
 
 function named(name: string, fill: number, type?: typeof TYPE_COSIGNATURE) {
   const key = ed25519Signer(new Uint8Array(32).fill(fill));
@@ -73,10 +62,10 @@ describe.skipIf(dir === null)('the published proof with two cosignatures', () =>
   test('not for another leaf, nor without one, nor with a cosignature missing', () => {
     const policy = parsePolicy(read('generated.tlog-policy').toString());
     const text = read('generated-entry10.tlog-proof').toString();
-    expect(code(() => verifyProof(text, { policy }, Uint8Array.of(1)))).toBe('tlog_proof.not_included');
-    expect(code(() => verifyProof(text, { policy }))).toBe('tlog_proof.no_leaf');
+    expect(codeOf(() => verifyProof(text, { policy }, Uint8Array.of(1)))).toBe('tlog_proof.not_included');
+    expect(codeOf(() => verifyProof(text, { policy }))).toBe('tlog_proof.no_leaf');
     const fewer = text.replace(/— Wit2 .*\n/, '');
-    expect(code(() => verifyProof(fewer, { policy }, new Uint8Array(read('generated-entry10.leaf'))))).toBe(
+    expect(codeOf(() => verifyProof(fewer, { policy }, new Uint8Array(read('generated-entry10.leaf'))))).toBe(
       'tlog_policy.no_quorum',
     );
   });
@@ -101,7 +90,7 @@ test('every changed character is refused or leaves the same facts', () => {
       (at, char) => {
         fc.pre(file[at] !== char);
         const changed = file.slice(0, at) + char + file.slice(at + 1);
-        expect(code(() => verifyProof(changed, { origin, vkeys: [log.vkey] }))).not.toBe('accepted');
+        expect(codeOf(() => verifyProof(changed, { origin, vkeys: [log.vkey] }))).not.toBe('accepted');
       },
     ),
     { numRuns: 300 },
@@ -111,7 +100,7 @@ test('every changed character is refused or leaves the same facts', () => {
 test('every prefix is refused', () => {
   const { file } = makeProof(5, 9);
   for (let end = 0; end < file.length; end += 1) {
-    expect(code(() => verifyProof(file.slice(0, end), { origin, vkeys: [log.vkey] }))).not.toBe('accepted');
+    expect(codeOf(() => verifyProof(file.slice(0, end), { origin, vkeys: [log.vkey] }))).not.toBe('accepted');
   }
 });
 
@@ -131,7 +120,7 @@ describe('what is not a proof', () => {
     ],
     ['a file of megabytes', file + 'x'.repeat(3 << 20)],
   ])('%s', (_, text) => {
-    expect(code(() => parseProof(text))).toBe('tlog_proof.malformed');
+    expect(codeOf(() => parseProof(text))).toBe('tlog_proof.malformed');
   });
 
   test('an empty extra line is an empty leaf', () => {
@@ -154,7 +143,7 @@ describe('tlog-policy', () => {
     const policy = parsePolicy(`${base}${rules}\n`);
     for (let count = 0; count <= 3; count += 1) {
       const { file } = makeProof(0, 3, witnesses.slice(0, count));
-      expect(code(() => verifyProof(file, { policy }))).toBe(
+      expect(codeOf(() => verifyProof(file, { policy }))).toBe(
         count >= needed ? 'accepted' : 'tlog_policy.no_quorum',
       );
     }
@@ -163,8 +152,8 @@ describe('tlog-policy', () => {
   test('the log’s own signature is always needed, by its own name', () => {
     const other = `log ${named('other/ledger', 1).vkey}\nquorum none\n`;
     const { file } = makeProof(0, 3);
-    expect(code(() => verifyProof(file, { policy: parsePolicy(other) }))).toBe('note.no_known_signature');
-    expect(code(() => verifyProof(file, { policy: parsePolicy('quorum none') }))).toBe(
+    expect(codeOf(() => verifyProof(file, { policy: parsePolicy(other) }))).toBe('note.no_known_signature');
+    expect(codeOf(() => verifyProof(file, { policy: parsePolicy('quorum none') }))).toBe(
       'note.no_known_signature',
     );
   });
@@ -198,7 +187,7 @@ describe('tlog-policy', () => {
       `${Array.from({ length: 300 }, (_, i) => `group g${i} any ${i === 0 ? 'w1' : `g${i - 1}`}`).join('\n')}\n`,
     ],
   ])('%s is refused', (_, text) => {
-    expect(code(() => parsePolicy(text))).toBe('tlog_policy.malformed');
+    expect(codeOf(() => parsePolicy(text))).toBe('tlog_policy.malformed');
   });
 
   test('any soup of policy words gives a policy or a BoundaryError', () => {

@@ -9,7 +9,7 @@ import {
   trustEnvelope,
   verifyCountersignatures,
 } from '../../daemon/formats/trust-envelope.ts';
-import { codeOf } from './codes.ts';
+import { codeOf } from '../codes.ts';
 
 interface Signer extends Countersigner {
   sign(message: Uint8Array): Uint8Array;

@@ -12,8 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { appendDurable, makeDir, readBounded, writeDurable } from '../../daemon/host/durable-file.ts';
+import { codeOf } from '../codes.ts';
 import { temporaryDir } from './temporary.ts';
 
 const MODULE = join(import.meta.dirname, '../../daemon/host/durable-file.ts');
@@ -25,15 +25,6 @@ const text = (data: Uint8Array) => new TextDecoder().decode(data);
 /** Whether this machine has a tracer and lets us use it. */
 function canTrace(): boolean {
   return spawnSync('strace', ['-o', '/dev/null', 'true']).status === 0;
-}
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    return error instanceof BoundaryError ? error.code : `not a boundary error: ${String(error)}`;
-  }
-  return 'no error';
 }
 
 describe('writeDurable', () => {

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { sha256 } from '../../daemon/formats/digest.ts';
 import { type DatabaseKind, openDatabase } from '../../daemon/ledger/database.ts';
 import { openWitnessStore, type SeenLog } from '../../daemon/ledger/witness-store.ts';
+import { codeOf } from '../codes.ts';
 
 const ORIGIN = 'outpost-7.example/ledger';
 const KIND: DatabaseKind = { name: 'witness state', applicationId: 0x484c4457, version: 1 };
@@ -25,16 +25,6 @@ const head = (size: number, what = 'tree'): SeenLog => ({
   keys: '[]',
   at: '2031-03-01T12:00:00.000Z',
 });
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-    return 'done';
-  } catch (error) {
-    if (error instanceof BoundaryError) return error.code;
-    throw error;
-  }
-}
 
 describe('what a witness remembers', () => {
   it('moves forwards only, from exactly what was read', () => {

@@ -6,7 +6,6 @@ import { completeReply } from '../../daemon/engine/complete.ts';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
 import { type EngineHandle, internal, textOf } from '../../daemon/engine/protocol.ts';
 import { rebuildProjections } from '../../daemon/engine/rebuild.ts';
-import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { formatCheckpoint } from '../../daemon/formats/checkpoint.ts';
 import { cosign, cosignedName, notedHead, openCosigned } from '../../daemon/formats/cosignature.ts';
 import { sha256 } from '../../daemon/formats/digest.ts';
@@ -19,6 +18,7 @@ import { TlogPolicyFile } from '../../daemon/host/tlog-policy-file.ts';
 import { verifyLedger } from '../../daemon/ledger/verify.ts';
 import { CosignatureRounds } from '../../daemon/policy/cosignature-rounds.ts';
 import { takeCosigned } from '../../daemon/policy/cosignatures.ts';
+import { codeOfLater } from '../codes.ts';
 import { ask, testBundle } from '../engine/bundle.ts';
 import { EngineFixture, SITE } from '../engine/fixture.ts';
 import { checkLedger } from '../oracle.ts';
@@ -66,16 +66,6 @@ function options() {
 }
 
 const take = (note: string) => takeCosigned(note, options());
-
-async function codeOf(attempt: Promise<unknown>): Promise<string> {
-  try {
-    await attempt;
-    return 'accepted';
-  } catch (error) {
-    if (error instanceof BoundaryError) return error.code;
-    throw error;
-  }
-}
 
 /** Something happens; then the newest checkpoint. */
 function checkpoint(): string {
@@ -170,14 +160,14 @@ describe('cosignatures', () => {
   it('by witnesses that nobody named, or with a line that is damaged, are refused', async () => {
     const note = checkpoint();
     const stranger = cosign(note, witness('stranger.example'), now());
-    expect(await codeOf(take(stranger))).toBe('cosignature.unknown_witness');
-    expect(await codeOf(take(note))).toBe('cosignature.unknown_witness');
+    expect(await codeOfLater(take(stranger))).toBe('cosignature.unknown_witness');
+    expect(await codeOfLater(take(note))).toBe('cosignature.unknown_witness');
     const elsewhere = cosign(note, w1, now()).split('\n').at(-2);
     const damaged = `${checkpoint()}${elsewhere}\n`;
-    expect(await codeOf(take(damaged))).toBe('cosignature.bad_signature');
+    expect(await codeOfLater(take(damaged))).toBe('cosignature.bad_signature');
     // Year 33,658: a time that no calendar of ours has.
-    expect(await codeOf(take(cosign(note, w1, 1e12)))).toBe('cosignature.bad_signature');
-    expect(await codeOf(take(cosign(note, witness(ORIGIN), now())))).toBe('cosignature.unknown_witness');
+    expect(await codeOfLater(take(cosign(note, w1, 1e12)))).toBe('cosignature.bad_signature');
+    expect(await codeOfLater(take(cosign(note, witness(ORIGIN), now())))).toBe('cosignature.unknown_witness');
     expect(entries().some(({ type }) => type === 'anchor.cosigned')).toBe(false);
   });
 
@@ -185,11 +175,11 @@ describe('cosignatures', () => {
     const head = { ...notedHead(checkpoint()), origin: ORIGIN };
     const other = { ...head, origin: 'other.example/ledger' };
     const own = loadSigner(join(fixture.paths.keys, 'ledger.key'));
-    expect(await codeOf(take(cosign(signNote(formatCheckpoint(other), [own]), w1, now())))).toBe(
+    expect(await codeOfLater(take(cosign(signNote(formatCheckpoint(other), [own]), w1, now())))).toBe(
       'checkpoint.origin_mismatch',
     );
     const forged = signNote(formatCheckpoint(head), [{ ...own, sign: witness('x').sign }]);
-    expect(await codeOf(take(cosign(forged, w1, now())))).toBe('note.bad_signature');
+    expect(await codeOfLater(take(cosign(forged, w1, now())))).toBe('note.bad_signature');
     expect(entries().some(({ type }) => type.startsWith('incident.'))).toBe(false);
   });
 
@@ -202,7 +192,7 @@ describe('cosignatures', () => {
         fc.nat({ max: note.length - 2 }),
         fc.string({ minLength: 1, maxLength: 8 }),
         async (at, junk) => {
-          const code = await codeOf(take(note.slice(0, at) + junk + note.slice(at + junk.length)));
+          const code = await codeOfLater(take(note.slice(0, at) + junk + note.slice(at + junk.length)));
           // What was put there may be what stood there.
           if (code === 'accepted') unspoilt = true;
           else expect(code).toMatch(/^(note|base64|checkpoint|cosignature)\./);
@@ -217,7 +207,7 @@ describe('cosignatures', () => {
     let code = 'accepted';
     let taken = -1;
     for (; code === 'accepted' && taken < 300; taken += 1)
-      code = await codeOf(take(cosign(checkpoint(), w1, now())));
+      code = await codeOfLater(take(cosign(checkpoint(), w1, now())));
     expect([code, taken]).toEqual(['ledger.unavailable', 256]);
     fixture.clock.pass(3_600_000);
     expect(await take(cosign(checkpoint(), w1, now()))).toMatchObject({ recorded: ['w1.example'] });
@@ -226,7 +216,7 @@ describe('cosignatures', () => {
   it('need a tlog-policy that can be read', async () => {
     const note = cosign(checkpoint(), w1, now());
     writeFileSync(join(fixture.paths.trust, 'tlog-policy'), 'witness w1\nquorum none\n');
-    expect(await codeOf(take(note))).toBe('tlog_policy.malformed');
+    expect(await codeOfLater(take(note))).toBe('tlog_policy.malformed');
     expect(fixture.call('status.get').body.witnesses).toBeNull();
     believe(1);
     expect(await take(note)).toMatchObject({ recorded: ['w1.example'], quorum: true });
@@ -246,8 +236,8 @@ describe('a checkpoint of another history', () => {
 
   it('halts the site, whoever brings it, cosigned or not', async () => {
     const size = entries().length;
-    expect(await codeOf(take(cosign(fork(size - 1), w1, now())))).toBe('ledger.forked');
-    expect(await codeOf(take(fork(size - 1)))).toBe('ledger.forked');
+    expect(await codeOfLater(take(cosign(fork(size - 1), w1, now())))).toBe('ledger.forked');
+    expect(await codeOfLater(take(fork(size - 1)))).toBe('ledger.forked');
     const [incident, ...more] = entries().filter(({ type }) => type === 'incident.opened');
     expect(more).toEqual([]);
     expect(incident?.data).toMatchObject({
@@ -274,7 +264,7 @@ describe('a checkpoint of another history', () => {
       copyFileSync(`${path}.old`, path);
     }
     fixture.engine = fixture.open();
-    expect(await codeOf(take(cosign(note, w1, now())))).toBe('ledger.set_back');
+    expect(await codeOfLater(take(cosign(note, w1, now())))).toBe('ledger.set_back');
     expect(entries().at(-1)).toMatchObject({
       type: 'incident.opened',
       data: { cause: 'history_contradicted', evidence: { size: notedHead(note).size } },

@@ -18,19 +18,9 @@ import { sha256Hex } from '../../daemon/formats/digest.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { setReferenceTime } from '../../daemon/policy/update-client.ts';
 import { keyOf } from '../../sync/repository/keys.ts';
+import { codeOfLater } from '../codes.ts';
 import { temporaryDir } from '../host/temporary.ts';
 import { bundleBytes, DAY, type Edit, NOW, PublisherWorld, SITE } from './publisher-world.ts';
-
-/** The code that a verification was refused with. */
-async function codeOf(verification: Promise<unknown>): Promise<string> {
-  try {
-    await verification;
-  } catch (error) {
-    if (error instanceof BoundaryError) return error.code;
-    throw error;
-  }
-  return 'accepted';
-}
 
 function published(options: { profile?: 'dev' } = {}): PublisherWorld {
   const world = new PublisherWorld(temporaryDir(), options);
@@ -105,7 +95,7 @@ describe('an untouched update', () => {
     process.env.TMPDIR = dir;
     try {
       await world.verify();
-      await codeOf(world.verify({ site: 'other.example' }));
+      await codeOfLater(world.verify({ site: 'other.example' }));
     } finally {
       if (before === undefined) delete process.env.TMPDIR;
       else process.env.TMPDIR = before;
@@ -247,7 +237,7 @@ describe('a spoiled update', () => {
   it.each(SPOILED)('is refused with %s: %s', async (code, _what, spoil) => {
     const world = published();
     spoil(world);
-    expect(await codeOf(world.verify())).toBe(code);
+    expect(await codeOfLater(world.verify())).toBe(code);
   });
 
   it('says that nothing changed and what to do', async () => {
@@ -297,7 +287,7 @@ describe('a spoiled update', () => {
           fc.json().map((text) => new TextEncoder().encode(text)),
         ),
         async (name, bytes) => {
-          expect(await codeOf(world.verify({ files: new Map(files).set(name, bytes) }))).toMatch(
+          expect(await codeOfLater(world.verify({ files: new Map(files).set(name, bytes) }))).toMatch(
             /^(update\.[a-z_]+|accepted)$/,
           );
         },
@@ -316,7 +306,7 @@ describe('a spoiled update', () => {
       const targets = signed.targets as JsonObject;
       targets[name] = Object.values(targets)[0] ?? null;
     });
-    expect(await codeOf(world.verify())).toBe('update.bad_name');
+    expect(await codeOfLater(world.verify())).toBe('update.bad_name');
   });
 
   it('is refused when a signed target has no SHA-256, or delegates', async () => {
@@ -325,10 +315,10 @@ describe('a spoiled update', () => {
       for (const target of Object.values(signed.targets as JsonObject))
         (target as JsonObject).hashes = { md5: '0'.repeat(32) };
     });
-    expect(await codeOf(weak.verify())).toBe('update.missing_target');
+    expect(await codeOfLater(weak.verify())).toBe('update.missing_target');
     const delegating = published();
     resignTargets(delegating, { delegations: { keys: {}, roles: [] } });
-    expect(await codeOf(delegating.verify())).toBe('update.delegation');
+    expect(await codeOfLater(delegating.verify())).toBe('update.delegation');
   });
 });
 
@@ -359,15 +349,15 @@ describe('time', () => {
     ['targets', 90],
   ])('refuses what has expired, by the clock that it is given: %s', async (role, days) => {
     const world = published();
-    expect(await codeOf(world.verify({ now: NOW + 7 * DAY - 1_000 }))).toBe('accepted');
+    expect(await codeOfLater(world.verify({ now: NOW + 7 * DAY - 1_000 }))).toBe('accepted');
     if (role !== 'timestamp')
       for (const fresh of ['timestamp', 'snapshot'].filter((name) => name !== role)) extend(world, fresh);
-    expect(await codeOf(world.verify({ now: NOW + days * DAY }))).toBe('update.expired');
+    expect(await codeOfLater(world.verify({ now: NOW + days * DAY }))).toBe('update.expired');
   });
 
   it('can be ignored for what is in force already', async () => {
     const world = published();
-    expect(await codeOf(world.verify({ now: NOW + 10_000 * DAY, expiry: 'ignore' }))).toBe('accepted');
+    expect(await codeOfLater(world.verify({ now: NOW + 10_000 * DAY, expiry: 'ignore' }))).toBe('accepted');
   });
 
   it('is set where tuf-js looks at it; else verification does not start', () => {
@@ -407,8 +397,8 @@ describe('rollback', () => {
     cpSync(world.dir, old, { recursive: true });
     world.publish(2);
     const trusted = accepted(world);
-    expect(await codeOf(world.verify({ trustedMetadataDir: trusted }))).toBe('accepted');
-    expect(await codeOf(world.verify({ trustedMetadataDir: trusted, repositoryDir: old }))).toBe(
+    expect(await codeOfLater(world.verify({ trustedMetadataDir: trusted }))).toBe('accepted');
+    expect(await codeOfLater(world.verify({ trustedMetadataDir: trusted, repositoryDir: old }))).toBe(
       'update.rolled_back',
     );
   });
@@ -431,7 +421,7 @@ describe('rollback', () => {
         }),
       world.keys.timestamp[0],
     );
-    expect(await codeOf(world.verify({ trustedMetadataDir: trusted }))).toBe('update.rolled_back');
+    expect(await codeOfLater(world.verify({ trustedMetadataDir: trusted }))).toBe('update.rolled_back');
     // Timestamp and snapshot keys: a new snapshot for the old targets.
     cpSync(world.path('metadata/3.snapshot.json'), world.path('metadata/9.snapshot.json'));
     world.edit(
@@ -449,7 +439,7 @@ describe('rollback', () => {
         }),
       world.keys.timestamp[0],
     );
-    expect(await codeOf(world.verify({ trustedMetadataDir: trusted }))).toBe('update.rolled_back');
+    expect(await codeOfLater(world.verify({ trustedMetadataDir: trusted }))).toBe('update.rolled_back');
   });
 
   it('of the clock does not bring the accepted update back to life as a new one', async () => {
@@ -495,7 +485,7 @@ describe('root rotation', () => {
   ])('is refused when signed by %s', async (_who, rotate) => {
     const world = published();
     rotate(world, { ...world.keys, root: [world.newKey('root-3'), world.newKey('root-4')] });
-    expect(await codeOf(world.verify())).toBe('update.root_not_authorized');
+    expect(await codeOfLater(world.verify())).toBe('update.root_not_authorized');
   });
 
   it('is refused with a wrong number inside', async () => {
@@ -503,7 +493,7 @@ describe('root rotation', () => {
     const bytes = world.rotate(3, world.keys, world.keys.root);
     rmSync(world.path('metadata/3.root.json'));
     writeFileSync(world.path('metadata/2.root.json'), bytes);
-    expect(await codeOf(world.verify())).toBe('update.wrong_root_version');
+    expect(await codeOfLater(world.verify())).toBe('update.wrong_root_version');
   });
 
   it('once accepted stays accepted, even if the medium leaves the new root out', async () => {
@@ -515,7 +505,7 @@ describe('root rotation', () => {
     const trusted = accepted(world);
     rmSync(world.path('metadata/2.root.json'));
     world.publish(3, { signers: stolen });
-    expect(await codeOf(world.verify({ trustedMetadataDir: trusted }))).toBe('update.bad_signature');
+    expect(await codeOfLater(world.verify({ trustedMetadataDir: trusted }))).toBe('update.bad_signature');
   });
 });
 
@@ -527,7 +517,7 @@ describe('the pinned root', () => {
     forged.signatures = (
       JSON.parse(Buffer.from(other.root).toString('utf8')) as { signatures: unknown }
     ).signatures;
-    expect(await codeOf(world.verify({ trustedRoot: Buffer.from(JSON.stringify(forged)) }))).toBe(
+    expect(await codeOfLater(world.verify({ trustedRoot: Buffer.from(JSON.stringify(forged)) }))).toBe(
       'update.bad_root',
     );
   });
@@ -535,7 +525,7 @@ describe('the pinned root', () => {
   it('of another publisher accepts nothing', async () => {
     const world = published();
     const other = new PublisherWorld(temporaryDir());
-    expect(await codeOf(world.verify({ trustedRoot: other.root }))).toBe('update.bad_signature');
+    expect(await codeOfLater(world.verify({ trustedRoot: other.root }))).toBe('update.bad_signature');
   });
 
   it('may not count one key twice under two ids', async () => {
@@ -557,7 +547,7 @@ describe('the pinned root', () => {
       signatures: JsonObject[];
     };
     signed.signatures.push({ keyid: 'f'.repeat(64), sig: signed.signatures[0]?.sig ?? '' });
-    expect(await codeOf(world.verify({ trustedRoot: Buffer.from(JSON.stringify(signed)) }))).toBe(
+    expect(await codeOfLater(world.verify({ trustedRoot: Buffer.from(JSON.stringify(signed)) }))).toBe(
       'update.bad_root',
     );
   });
@@ -567,20 +557,20 @@ describe('the pinned root', () => {
     const update = await dev.verify();
     expect([update.profile, update.siteTarget.profile]).toEqual(['dev', 'dev']);
     dev.rotate(2, dev.keys, dev.keys.root, { profile: null });
-    expect(await codeOf(dev.verify())).toBe('update.profile');
+    expect(await codeOfLater(dev.verify())).toBe('update.profile');
     const real = published();
     real.rotate(2, real.keys, real.keys.root, { profile: 'dev' });
-    expect(await codeOf(real.verify())).toBe('update.profile');
+    expect(await codeOfLater(real.verify())).toBe('update.profile');
   });
 });
 
 describe('the site', () => {
   it('finds nothing in a repository that does not speak of it', async () => {
-    expect(await codeOf(published().verify({ site: 'other.example' }))).toBe('update.wrong_site');
+    expect(await codeOfLater(published().verify({ site: 'other.example' }))).toBe('update.wrong_site');
   });
 
   it('is told when there is no repository', async () => {
-    expect(await codeOf(published().verify({ repositoryDir: '/nowhere/at/all' }))).toBe(
+    expect(await codeOfLater(published().verify({ repositoryDir: '/nowhere/at/all' }))).toBe(
       'update.not_a_repository',
     );
   });
