@@ -10,12 +10,15 @@ import type { EngineCall, EngineEvent, EngineHandle, EngineReply } from './proto
 export class InlineEngine implements EngineHandle {
   readonly #engine: Engine;
   readonly #listeners = new Set<(events: EngineEvent[]) => void>();
+  #stopped = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
   call(call: EngineCall): Promise<EngineReply> {
+    // Its files are closed: it would take that for a failure and open them again, beside whoever has them by now.
+    if (this.#stopped) return Promise.reject(new Error('engine: it was stopped'));
     const { replies, events } = this.#engine.process([call]);
     if (events.length > 0) for (const listener of this.#listeners) listener(events);
     const [reply] = replies;
@@ -30,6 +33,8 @@ export class InlineEngine implements EngineHandle {
   }
 
   stop(reason: string): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    this.#stopped = true;
     this.#engine.stop(reason);
     return Promise.resolve();
   }
