@@ -1,5 +1,5 @@
 import type { Answer, HostServices } from '../api/dispatch.ts';
-import { trustOf } from '../commands/site.ts';
+import { trustOf } from '../commands/own-trust.ts';
 import type { Mentions } from '../core/evidence-mentions.ts';
 import { MENTIONS_MAX } from '../core/evidence-scope.ts';
 import type { EvidenceOfDecision } from '../engine/methods/evidence.ts';
