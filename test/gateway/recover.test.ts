@@ -94,6 +94,21 @@ describe('at the next start', () => {
     expect((await recover(world.gate, never)).unknown).toHaveLength(1);
   });
 
+  it('asks again within a second, however long the engine was away: after a restore the gateway may be up long before', async () => {
+    await crashed('before the start is journaled');
+    let failures = 500;
+    const list = world.engine.openPermits.bind(world.engine);
+    world.engine.openPermits = async () => {
+      if (failures-- > 0) throw unreachable(false);
+      return list();
+    };
+    const waited: number[] = [];
+    const wait = async (ms: number): Promise<void> => void waited.push(ms);
+    expect((await recover(world.gate, never, wait)).unknown).toHaveLength(1);
+    expect(waited).toHaveLength(500);
+    expect(Math.max(...waited)).toBe(1_000);
+  });
+
   it('leaves alone what is running now', async () => {
     let started = false;
     let finish: (run: ToolRun) => void = () => {};

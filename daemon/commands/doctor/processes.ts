@@ -67,7 +67,11 @@ function checkGateway({ unreported, unheard, recovered }: JsonObject): Check[] {
     );
   if (recovered === false)
     checks.push(
-      warn('gateway.recovering', 'it still closes what a crash left open', 'Wait; see that the daemon runs.'),
+      warn(
+        'gateway.recovering',
+        'it has not yet agreed with the daemon what a crash left open',
+        'It asks each second: see that the daemon runs. If it stays so, read the log of the gateway.',
+      ),
     );
   return checks.length > 0 ? checks : [pass('gateway.backlog', 'the gateway has nothing left to tell')];
 }

@@ -39,7 +39,7 @@ function gatewayLine(status: JsonObject): string {
     typeof unreported === 'number' && unreported > 0
       ? `${count(unreported, 'outcome')} not yet reported`
       : '',
-    recovered === false ? 'still closing what a crash left open' : '',
+    recovered === false ? 'not yet agreed with the daemon what a crash left open' : '',
   ];
   return plain(`up, ${notes.filter((note) => note !== '').join(', ')}`);
 }

@@ -97,7 +97,7 @@ function gatewayWords({ running, unreported, recovered }: JsonObject): string {
   const notes = [
     amount(running) > 0 ? `, ${count(amount(running), 'action')} under way` : '',
     amount(unreported) > 0 ? `, ${count(amount(unreported), 'outcome')} not yet reported` : '',
-    recovered === false ? ', still closing what a crash left open' : '',
+    recovered === false ? ', not yet agreed with the daemon what a crash left open' : '',
   ];
   return notes.join('');
 }
