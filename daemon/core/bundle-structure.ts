@@ -25,6 +25,8 @@ interface Schema {
 }
 
 const SHOWN_TEXT = 60;
+/** So many letters wrong, missing or too many are still a slip of the pen. */
+const NEAR = 2;
 
 /**
  * Says in an author's words where a value departs from the schema: the validator's own messages do not name what was
@@ -74,11 +76,25 @@ function explainUnion(options: Schema[], value: Json, pointer: string, out: Defe
     return;
   }
   const choices = options.map((option) => show(option.properties?.[tag]?.const ?? null)).join(' or ');
+  const misspelt = tagged === undefined ? misspellingOf(tag, options, value) : undefined;
+  if (misspelt !== undefined) {
+    const at = `${pointer}/${pointerToken(misspelt)}`;
+    const write_instead = `did you mean "${tag}"? It says ${choices}`;
+    out.push({ pointer: at, found: `the unknown key ${show(misspelt)}`, write_instead });
+    return;
+  }
   out.push({
     pointer,
     found: tagged === undefined ? show(value) : `${tag} ${show(tagged)}`,
     write_instead: `write an object with "${tag}": ${choices}`,
   });
+}
+
+/** A member that none of the options knows and whose name is nearly the one that tells them apart. */
+function misspellingOf(tag: string, options: Schema[], value: Json): string | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const isKnown = (key: string) => options.some(({ properties = {} }) => Object.hasOwn(properties, key));
+  return Object.keys(value).find((key) => !isKnown(key) && editDistance(key, tag) <= NEAR);
 }
 
 function explainObject(schema: Schema, value: { [key: string]: Json }, pointer: string, out: Defect[]): void {
@@ -178,12 +194,12 @@ function suggestion(key: string, known: string[]): string {
   const near = known
     .map((name) => ({ name, distance: editDistance(key, name) }))
     .sort((a, b) => a.distance - b.distance)[0];
-  if (near !== undefined && near.distance <= 2) return `did you mean "${near.name}"?`;
+  if (near !== undefined && near.distance <= NEAR) return `did you mean "${near.name}"?`;
   return known.length === 0 ? 'remove it' : `use one of ${known.join(', ')}`;
 }
 
 function editDistance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 2) return 3;
+  if (Math.abs(a.length - b.length) > NEAR) return NEAR + 1;
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
@@ -193,7 +209,7 @@ function editDistance(a: string, b: string): number {
     }
     row = next;
   }
-  return row[b.length] ?? 3;
+  return row[b.length] ?? NEAR + 1;
 }
 
 function show(value: Json): string {

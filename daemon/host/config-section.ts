@@ -11,7 +11,7 @@ export class Section {
     this.#path = path;
     this.#pointer = pointer;
     if (value === null || typeof value !== 'object' || Array.isArray(value))
-      throw this.#complain('config.wrong_type', pointer, 'is not a JSON object');
+      throw this.#complain('config.wrong_type', pointer, 'is not a JSON object.');
     this.#members = value;
   }
 
@@ -27,7 +27,7 @@ export class Section {
         'config.unknown_key',
         `${this.#pointer}/${key.slice(0, 64)}`,
         near === null
-          ? `is not a setting; known here: ${known.join(', ')}`
+          ? `is not a setting; known here: ${known.join(', ')}.`
           : `is not a setting; did you mean "${near}"?`,
       );
     }
@@ -87,13 +87,13 @@ export class Section {
 
   wrong(key: string, wanted: string): BoundaryError {
     const found = this.value(key) === undefined ? 'is missing' : 'is not valid';
-    return this.#complain('config.wrong_value', `${this.#pointer}/${key}`, `${found}; write ${wanted}`);
+    return this.#complain('config.wrong_value', `${this.#pointer}/${key}`, `${found}; write ${wanted}.`);
   }
 
   #complain(code: string, pointer: string, what: string): BoundaryError {
     return new BoundaryError(
       code,
-      `${this.#path}: ${pointer === '' ? 'the file' : pointer} ${what}. Nothing was started.`,
+      `${this.#path}: ${pointer === '' ? 'the file' : pointer} ${what} Nothing was started.`,
       { at: pointer },
     );
   }

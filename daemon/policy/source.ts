@@ -7,6 +7,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { canonicalBytes } from '../formats/canonical-json.ts';
 import { sha256Hex } from '../formats/digest.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
+import { nearest } from '../host/config-section.ts';
 import { errorCode, readBounded } from '../host/durable-file.ts';
 import { readYaml } from './yaml-value.ts';
 
@@ -106,9 +107,16 @@ function sectionNames(dir: string): string[] {
   const files = listDirectory(dir).filter((name) => /\.(?:ya?ml|json)$/i.test(name));
   const foreign = files.filter((name) => !known.some((section) => name === `${section}.yaml`));
   if (foreign.length > 0) {
-    const write_instead = `use one of ${known.map((section) => `${section}.yaml`).join(', ')}; table tests go to tests/`;
+    const names = known.map((section) => `${section}.yaml`);
     throw new BundleDefects(
-      foreign.map((file) => ({ pointer: '', file, found: 'a file that is no section', write_instead })),
+      foreign.map((file) => {
+        const near = nearest(file.replace(/\.[^.]*$/, ''), known);
+        const write_instead =
+          near === null || files.includes(`${near}.yaml`)
+            ? `use one of ${names.join(', ')}; table tests go to tests/`
+            : `did you mean ${near}.yaml?`;
+        return { pointer: '', file, found: 'a file that is no section', write_instead };
+      }),
     );
   }
   return known.filter((section) => files.includes(`${section}.yaml`));

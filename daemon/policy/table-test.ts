@@ -102,7 +102,20 @@ export function runTableTests(dir: string, bundle: CompiledBundle): CaseResult[]
 function testFiles(dir: string): string[] {
   const tests = join(dir, 'tests');
   if (lstatSync(tests, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
-  const names = readdirSync(tests).filter((name) => name.endsWith('.yaml'));
+  const names = readdirSync(tests).filter((name) => /\.(?:ya?ml|json)$/i.test(name));
+  // Cases that nobody runs would be believed to pass.
+  const foreign = names.filter((name) => !name.endsWith('.yaml'));
+  if (foreign.length > 0) {
+    const write_instead = 'call it NAME.yaml, or move it elsewhere';
+    throw new BundleDefects(
+      foreign.map((name) => ({
+        pointer: '',
+        file: `tests/${name}`,
+        found: 'a file that is not run',
+        write_instead,
+      })),
+    );
+  }
   if (names.length > FILES_MAX) {
     throw new BoundaryError('policy.too_many_tests', `${tests} holds more than ${FILES_MAX} test files.`, {
       at: tests,

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
+import type { Json, JsonObject } from '../../daemon/formats/json.ts';
 import { parseStrict } from '../../daemon/formats/strict-json.ts';
+import { nearest } from '../../daemon/host/config-section.ts';
 import { readBounded, writeDurable } from '../../daemon/host/durable-file.ts';
 import { ROLES } from './keys.ts';
 import type { Lifetimes } from './metadata.ts';
@@ -37,11 +39,35 @@ export function readSettings(dir: string): { lifetimes: Lifetimes } {
     );
   }
   const value = parseStrict(Buffer.from(bytes).toString('utf8'), { maxBytes: 8_192, maxDepth: 4 });
-  const lifetimes =
-    typeof value === 'object' && value !== null && !Array.isArray(value) && value.schema === SCHEMA
-      ? value.lifetimes
-      : null;
-  return { lifetimes: checked(lifetimes, path) };
+  const settings = membersOf(value, path, '', ['schema', 'lifetimes']);
+  if (settings.schema !== SCHEMA)
+    throw new BoundaryError(
+      'publisher.malformed',
+      `${path} does not say "schema": "${SCHEMA}"; nothing was done. It was made by another version of this program, or is something else.`,
+      { at: path },
+    );
+  return { lifetimes: checked(membersOf(settings.lifetimes ?? null, path, '/lifetimes', ROLES), path) };
+}
+
+/** The members of an object of the file. A misspelt one must not vanish: the default would count, and nobody would know. */
+function membersOf(value: Json, path: string, pointer: string, known: readonly string[]): JsonObject {
+  const wrong = (at: string, what: string): BoundaryError =>
+    new BoundaryError(
+      'publisher.malformed',
+      `${path}: ${at === '' ? 'the file' : at} ${what} Nothing was done.`,
+      {
+        at: path,
+      },
+    );
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw wrong(pointer, 'is not a JSON object.');
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown === undefined) return value;
+  const near = nearest(unknown, known);
+  throw wrong(
+    `${pointer}/${unknown.slice(0, 64)}`,
+    `is not a setting; ${near === null ? `known here: ${known.join(', ')}.` : `did you mean "${near}"?`}`,
+  );
 }
 
 function checked(value: unknown, at: string): Lifetimes {

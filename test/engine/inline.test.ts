@@ -28,16 +28,16 @@ function makeSite(): SitePaths {
 test('an engine that was stopped answers nothing and does not open the ledger again', async () => {
   const paths = makeSite();
   const engine = await openInlineEngine(paths.root);
-  expect((await engine.call(internal('status.get'))).status).toBe(200);
+  expect((await engine.call(internal('status.get', null))).status).toBe(200);
   await engine.stop('done');
 
-  await expect(engine.call(internal('status.get'))).rejects.toThrow('it was stopped');
+  await expect(engine.call(internal('status.get', null))).rejects.toThrow('it was stopped');
   await expect(engine.call(internal('policy.prepare', null))).rejects.toThrow('it was stopped');
   await engine.stop('again');
 
   // Another one may have it now.
   expect(existsSync(`${paths.ledger}-wal`)).toBe(false);
   const next = await openInlineEngine(paths.root);
-  expect((await next.call(internal('status.get'))).status).toBe(200);
+  expect((await next.call(internal('status.get', null))).status).toBe(200);
   await next.stop('done');
 });

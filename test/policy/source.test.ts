@@ -154,8 +154,9 @@ describe('defects', () => {
     expect(defects()).toEqual([
       expect.stringMatching(/^gate\.yaml: found a file that is no section; use one of metadata\.yaml/),
     ]);
-    unlinkSync(dir.file('gate.yaml'));
     unlinkSync(dir.file('gates.yaml'));
+    expect(defects()).toEqual(['gate.yaml: found a file that is no section; did you mean gates.yaml?']);
+    unlinkSync(dir.file('gate.yaml'));
     unlinkSync(dir.file('risk.yaml'));
     expect(defects()).toEqual([
       expect.stringMatching(/found no gates\.yaml/),

@@ -98,6 +98,13 @@ describe('table tests', () => {
     expect(runTableTests(dir.path, readPolicyDirectory(dir.path).compiled)).toEqual([]);
   });
 
+  it.each(['night.yml', 'night.json', 'NIGHT.YAML'])('are not left out by their name: %s', (name) => {
+    dir.write(`tests/${name}`, 'cases: []');
+    expect(() => runTableTests(dir.path, readPolicyDirectory(dir.path).compiled)).toThrow(
+      `tests/${name}: found a file that is not run; call it NAME.yaml`,
+    );
+  });
+
   it.each([
     [
       'an unknown respect',
