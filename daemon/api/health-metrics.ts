@@ -1,4 +1,5 @@
 import { Gauge, type Registry } from '@prometheus-io/client';
+import { COMPONENTS } from '../core/component.ts';
 import type { JsonObject } from '../formats/json.ts';
 
 /** What is read of a status document; anything may be missing while the ledger is. */
@@ -13,18 +14,6 @@ interface Status {
 
 /** How long one look at the status serves: a scrape reads many gauges. */
 const FRESH_MS = 1_000;
-const COMPONENTS = [
-  'ledger',
-  'policy',
-  'identity',
-  'time',
-  'disk',
-  'gateway',
-  'incident',
-  'breakglass',
-  'copy',
-  'backup',
-];
 
 /** Says at `/metrics` what `GET /v1/status` says: readiness, what is degraded, halts, the disk. */
 export function measureHealth(registry: Registry, read: () => Promise<JsonObject | null>): void {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { measureHealth } from '../../daemon/api/health-metrics.ts';
 import { Metrics } from '../../daemon/api/metrics.ts';
+import { COMPONENTS } from '../../daemon/core/component.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { exchange, openStream } from './exchange.ts';
 import { FakeEngine, json } from './fake-engine.ts';
@@ -59,7 +60,7 @@ test('health is told as status tells it, and silence as not ready', async () => 
   const metrics = new Metrics();
   let status: JsonObject | null = {
     ready: false,
-    degraded: [{ component: 'disk' }, { component: 'incident' }],
+    degraded: [{ component: 'disk' }, { component: 'incident' }, { component: 'siem' }],
     incidents: { open: 2, site_halted: true },
     disk: { free_bytes: 5_000, held_bytes: 300, level: 'low' },
     anomalies: { last_day: 4 },
@@ -74,8 +75,10 @@ test('health is told as status tells it, and silence as not ready', async () => 
   expect(series(body, 'holdfast_anomalies_last_day')).toBe(4);
   expect(series(body, 'holdfast_disk_free_bytes')).toBe(5_000);
   expect(series(body, 'holdfast_disk_reserve_bytes')).toBe(300);
-  expect(series(body, 'holdfast_degraded{component="disk"}')).toBe(1);
-  expect(series(body, 'holdfast_degraded{component="ledger"}')).toBe(0);
+  for (const component of COMPONENTS)
+    expect(series(body, `holdfast_degraded{component="${component}"}`), component).toBe(
+      ['disk', 'incident', 'siem'].includes(component) ? 1 : 0,
+    );
   status = null;
   const silent = new Metrics();
   measureHealth(silent.registry, async () => status);

@@ -1,4 +1,5 @@
-import type { Component, Degraded } from '../../engine/health/facts.ts';
+import type { Component } from '../../core/component.ts';
+import type { Degraded } from '../../engine/health/facts.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { type Check, fail, type Patient, pass, warn } from './check.ts';
 

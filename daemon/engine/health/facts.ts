@@ -1,3 +1,4 @@
+import type { Component } from '../../core/component.ts';
 import type { Profile } from '../../host/site.ts';
 import type { EngineState } from '../context.ts';
 import type { DiskReport } from '../disk-guard.ts';
@@ -20,26 +21,6 @@ export interface HealthFacts {
   startedAt: number;
   time: TimeReport;
 }
-
-/** What can be degraded. */
-export type Component =
-  | 'ledger'
-  | 'policy'
-  | 'identity'
-  | 'time'
-  | 'disk'
-  | 'gateway'
-  | 'incident'
-  | 'breakglass'
-  | 'keys'
-  | 'secrets'
-  | 'anchor'
-  | 'copy'
-  | 'backup'
-  | 'search'
-  | 'retention'
-  | 'integrity'
-  | 'siem';
 
 /** One thing that is wrong, what it does to decisions, and what a person can do about it. */
 export interface Degraded {
