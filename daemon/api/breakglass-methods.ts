@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { UUIDV7 } from '../formats/identifier.ts';
 import type { Method } from './method.ts';
 import * as reply from './replies.ts';
 import { Limit } from './schemas.ts';
@@ -9,9 +10,8 @@ import { Limit } from './schemas.ts';
  */
 
 const closed = { additionalProperties: false } as const;
-const uuidv7 = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
-const SessionId = Type.String({ pattern: `^bg_${uuidv7}$`, description: 'bg_ and a UUIDv7' });
-const GrantId = Type.String({ pattern: `^grant_${uuidv7}$`, description: 'grant_ and a UUIDv7' });
+const SessionId = Type.String({ pattern: `^bg_${UUIDV7}$`, description: 'bg_ and a UUIDv7' });
+const GrantId = Type.String({ pattern: `^grant_${UUIDV7}$`, description: 'grant_ and a UUIDv7' });
 const bySession = Type.Object({ id: SessionId }, closed);
 const byGrant = Type.Object({ id: GrantId }, closed);
 const document = (description: string) => Type.String({ maxLength: 16_384, description });

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { UUIDV7 } from '../formats/identifier.ts';
 import type { Method } from './method.ts';
 import * as reply from './replies.ts';
 import { Audience, DecisionId, Digest, Limit, SignedActBody, Target } from './schemas.ts';
@@ -9,7 +10,7 @@ import { Audience, DecisionId, Digest, Limit, SignedActBody, Target } from './sc
 
 const closed = { additionalProperties: false } as const;
 const IncidentId = Type.String({
-  pattern: '^inc_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$',
+  pattern: `^inc_${UUIDV7}$`,
   description: 'inc_ and a UUIDv7',
 });
 const byIncident = Type.Object({ id: IncidentId }, closed);

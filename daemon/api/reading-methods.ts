@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { UUIDV7 } from '../formats/identifier.ts';
 import { parseTilePath } from '../formats/tile.ts';
 import { Cosigned } from './cosignature-methods.ts';
 import type { Method } from './method.ts';
@@ -10,7 +11,6 @@ import { DecisionId, Environment, Index, Limit, Read } from './schemas.ts';
  */
 
 const closed = { additionalProperties: false } as const;
-const uuidv7 = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
 const position = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 /** C2SP tlog-tiles names a tile by its path, the engine by level, number and width. */
@@ -35,7 +35,7 @@ const DisclosureBody = Type.Object(
       closed,
     ),
     reason: Type.String({ minLength: 1, maxLength: 2_000, description: 'why, in words; it is recorded' }),
-    breakglass: Type.Optional(Type.String({ pattern: `^bg_${uuidv7}$`, description: 'an open session' })),
+    breakglass: Type.Optional(Type.String({ pattern: `^bg_${UUIDV7}$`, description: 'an open session' })),
     actor: Type.Optional(
       Type.Object(
         {

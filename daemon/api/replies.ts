@@ -1,4 +1,5 @@
 import { type TSchema, Type } from 'typebox';
+import { DECISION_STATUSES } from '../core/decision.ts';
 import { Audience, DecisionId, Digest, PermitId, Target } from './schemas.ts';
 
 /* What the sockets answer, as JSON Schema for the OpenAPI document. Replies are written by the engine and not checked here. */
@@ -81,17 +82,7 @@ const Exception = Type.Object({
 });
 const Labels = Type.Record(Type.String(), Type.String());
 
-export const Status = literals(
-  'draft',
-  'evaluated',
-  'pending_authority',
-  'authorized',
-  'executed',
-  'reviewed',
-  'denied',
-  'expired',
-  'cancelled',
-);
+export const Status = literals(...DECISION_STATUSES);
 
 const ShadowRuling = Type.Object({
   result: literals('allow', 'deny', 'queue', 'escalate'),

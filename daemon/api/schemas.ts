@@ -1,4 +1,5 @@
 import { type TSchema, Type } from 'typebox';
+import { UUIDV7 } from '../formats/identifier.ts';
 
 /*
  * What crosses the sockets, as JSON Schema: the server checks with it, and OpenAPI is generated from it. Request objects are closed: an
@@ -15,13 +16,12 @@ const audit = (maxLength: number, description: string) =>
 /** `[\s\S]`, because `.` does not match a line feed and a key that escapes the pattern would escape the check. */
 const anyKey = (maxLength: number) => Type.String({ pattern: `^[\\s\\S]{0,${maxLength}}$` });
 
-const uuidv7 = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
 export const DecisionId = Type.String({
-  pattern: `^dec_${uuidv7}$`,
+  pattern: `^dec_${UUIDV7}$`,
   description: 'dec_ and a UUIDv7 in lower case',
 });
 export const PermitId = Type.String({
-  pattern: `^prm_${uuidv7}$`,
+  pattern: `^prm_${UUIDV7}$`,
   description: 'prm_ and the UUIDv7 of its decision',
 });
 export const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'a SHA-256 in lower-case hex' });

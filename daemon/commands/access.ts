@@ -138,17 +138,6 @@ export function parseNamed(text: string, name: string, limits: { maxBytes: numbe
   }
 }
 
-const DECISION_ID = /^dec_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-
-/** An argument that names a decision. Throws BoundaryError `decision.malformed_id`; whether there is one is not known here. */
-export function parseDecisionId(text: string): string {
-  if (DECISION_ID.test(text)) return text;
-  throw new BoundaryError(
-    'decision.malformed_id',
-    `${JSON.stringify(text.slice(0, 80))} is not the id of a decision (dec_ and a UUID); nothing was done. See: holdfast decision list`,
-  );
-}
-
 /** `--wait`: what the socket accepts. Throws BoundaryError naming the option. */
 export function parseWait(text: string): string {
   try {

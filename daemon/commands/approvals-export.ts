@@ -10,8 +10,9 @@ import {
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { EntryType } from '../formats/entry.ts';
 import { parsePublicKeyLine } from '../formats/sshsig.ts';
-import { connect, openSite, parseDecisionId, type Site, type SiteOptions } from './access.ts';
+import { connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { assertOutlets, carry, hasOutlet, type Outlets, sayWritten } from './carry.ts';
+import { parseDecisionId } from './identifiers.ts';
 import { principalsOf } from './principals.ts';
 import { print, printJson } from './render/output.ts';
 import { assertOpen, assertShown } from './sign-act.ts';

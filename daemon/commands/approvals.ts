@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { DecisionReply } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseAct } from '../formats/signed-act.ts';
-import { connect, openSite, parseDecisionId, readText, type SiteOptions } from './access.ts';
+import { connect, openSite, readText, type SiteOptions } from './access.ts';
 import { exportCommand } from './approvals-export.ts';
 import { importActsCommand, packCommand, placeOf } from './approvals-import.ts';
 import { signCommand } from './approvals-sign.ts';
@@ -14,6 +14,7 @@ import {
   nonceCommand,
   withIdToken,
 } from './id-token.ts';
+import { parseDecisionId } from './identifiers.ts';
 import { actionLine, renderDecision } from './render/decision.ts';
 import { print, printJson } from './render/output.ts';
 import { fitted, instant, moment, paint, plain } from './render/text.ts';

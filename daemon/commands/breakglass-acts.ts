@@ -10,11 +10,11 @@ import {
   collectField,
   endingRoles,
   type PlaceOptions,
-  parseSessionId,
   placeOf,
   placeRows,
   sectionFor,
 } from './breakglass-place.ts';
+import { parseSessionId } from './identifiers.ts';
 import { renderSession } from './render/breakglass.ts';
 import { print, printJson } from './render/output.ts';
 import { count, moment, plain } from './render/text.ts';

@@ -17,6 +17,7 @@ import { placing, signing } from './breakglass-acts.ts';
 import { type PlaceOptions, placeOf, placeRows, seconds, sectionFor } from './breakglass-place.ts';
 import { redeemGrantCommand } from './breakglass-redeem.ts';
 import { assertOutlets, carry, hasOutlet, type Outlets } from './carry.ts';
+import { parseGrantId } from './identifiers.ts';
 import { renderGrant, renderGrants } from './render/breakglass.ts';
 import { print, printJson, say } from './render/output.ts';
 import { instant, paint, plain } from './render/text.ts';
@@ -165,16 +166,6 @@ async function readGrants(client: ApiClient): Promise<GrantRecord[]> {
     after = page.next ?? undefined;
   } while (after !== undefined);
   return found;
-}
-
-const GRANT_ID = /^grant_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-
-function parseGrantId(text: string): string {
-  if (GRANT_ID.test(text)) return text;
-  throw new BoundaryError(
-    'grant.malformed_id',
-    `${JSON.stringify(text.slice(0, 80))} is not the id of a grant (grant_ and a UUID); nothing was done. See: holdfast breakglass grants`,
-  );
 }
 
 function revokeCommand(): Command {

@@ -112,14 +112,3 @@ export async function endingRoles(client: ApiClient, session: BreakglassSession)
   const roles = [...(section?.roles ?? [session.role]), ...(section?.review ?? session.review).roles];
   return [...new Set(roles)];
 }
-
-const SESSION_ID = /^bg_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-
-/** An argument that names a session. Throws BoundaryError `breakglass.malformed_id`. */
-export function parseSessionId(text: string): string {
-  if (SESSION_ID.test(text)) return text;
-  throw new BoundaryError(
-    'breakglass.malformed_id',
-    `${JSON.stringify(text.slice(0, 80))} is not the id of a session (bg_ and a UUID); nothing was done. See: holdfast breakglass list`,
-  );
-}

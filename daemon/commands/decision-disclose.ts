@@ -5,8 +5,9 @@ import { formatDisclosure, type VerifiedDisclosure, verifyDisclosure } from '../
 import type { Json } from '../formats/json.ts';
 import type { LogTrust } from '../formats/tlog-policy.ts';
 import { writeSecretFile } from '../host/secret-file.ts';
-import { actorForRecord, connect, openSite, parseDecisionId, readText, type SiteOptions } from './access.ts';
+import { actorForRecord, connect, openSite, readText, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
+import { parseDecisionId } from './identifiers.ts';
 import { ownTrust } from './permit.ts';
 import { assertFree } from './permit-file.ts';
 import { print, printJson } from './render/output.ts';

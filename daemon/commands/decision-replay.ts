@@ -1,6 +1,7 @@
 import { Command } from 'commander';
-import { connect, openSite, parseDecisionId, type SiteOptions } from './access.ts';
+import { connect, openSite, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
+import { parseDecisionId } from './identifiers.ts';
 import { print, printJson } from './render/output.ts';
 import { paint, plain, rows } from './render/text.ts';
 

@@ -1,18 +1,12 @@
 import { Command, Option } from 'commander';
 import type { ApiClient, DecisionReply } from '../api/client.ts';
 import type { DecisionStatus } from '../core/decision.ts';
-import {
-  connect,
-  openSite,
-  parseDecisionId,
-  parseLimit,
-  parseWait,
-  requireActor,
-  type SiteOptions,
-} from './access.ts';
+import { DECISION_STATUSES } from '../core/decision.ts';
+import { connect, openSite, parseLimit, parseWait, requireActor, type SiteOptions } from './access.ts';
 import { checkDisclosureCommand, discloseCommand } from './decision-disclose.ts';
 import { shredCommand, withholdCommand } from './decision-envelope.ts';
 import { decisionReplayCommand } from './decision-replay.ts';
+import { parseDecisionId } from './identifiers.ts';
 import { assertFree, writePermitFile } from './permit-file.ts';
 import { type ReadOptions, recordRead } from './recorded-read.ts';
 import { renderDecision, renderDecisions, renderExplanation } from './render/decision.ts';
@@ -20,16 +14,8 @@ import { print, printJson, say } from './render/output.ts';
 import { count } from './render/text.ts';
 import { signAbout } from './sign-act.ts';
 
-const STATUSES = [
-  'evaluated',
-  'pending_authority',
-  'authorized',
-  'executed',
-  'reviewed',
-  'denied',
-  'expired',
-  'cancelled',
-];
+/** A draft is never kept, so none is found. */
+const STATUSES = DECISION_STATUSES.filter((status) => status !== 'draft');
 
 interface ActorOptions extends SiteOptions {
   actor?: string;

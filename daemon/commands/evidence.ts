@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { parseDecisionId } from './access.ts';
 import { withRootOption } from './countersignature.ts';
+import { parseDecisionId } from './identifiers.ts';
 
 /** `holdfast evidence …`: everything that proves one decision, in one file. */
 export function evidenceCommand(): Command {

@@ -9,17 +9,10 @@ import { sha256Hex } from '../formats/digest.ts';
 import { decodeEntry } from '../formats/entry.ts';
 import type { Json } from '../formats/json.ts';
 import { verifyProof } from '../formats/tlog-proof.ts';
-import {
-  connect,
-  openSite,
-  parseDecisionId,
-  parseTarget,
-  requireActor,
-  type Site,
-  type SiteOptions,
-} from './access.ts';
+import { connect, openSite, parseTarget, requireActor, type Site, type SiteOptions } from './access.ts';
 import { signing } from './breakglass-acts.ts';
 import { EXIT, endWith } from './exit.ts';
+import { parseDecisionId, parseIncidentId } from './identifiers.ts';
 import { incidentRows, renderIncident, renderIncidents } from './render/incident.ts';
 import { print, printJson } from './render/output.ts';
 import { fitted, paint, plain } from './render/text.ts';
@@ -251,14 +244,4 @@ function renderCanary(report: Awaited<ReturnType<ApiClient['runCanary']>>): stri
 function show(incident: Incident, options: SiteOptions): void {
   if (options.json) printJson(incident);
   else print(renderIncident(incident));
-}
-
-const INCIDENT_ID = /^inc_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-
-function parseIncidentId(text: string): string {
-  if (INCIDENT_ID.test(text)) return text;
-  throw new BoundaryError(
-    'incident.malformed_id',
-    `${JSON.stringify(text.slice(0, 80))} is not the id of an incident (inc_ and a UUID); nothing was done. See: holdfast incident list`,
-  );
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { actorForRecord, connect, openSite, parseDecisionId, type SiteOptions } from './access.ts';
+import { actorForRecord, connect, openSite, type SiteOptions } from './access.ts';
+import { parseDecisionId } from './identifiers.ts';
 import { print, printJson } from './render/output.ts';
 
 interface HoldOptions extends SiteOptions {

@@ -5,7 +5,6 @@ import {
   actorOf,
   connect,
   openSite,
-  parseDecisionId,
   parsePayload,
   parseTarget,
   parseWait,
@@ -13,6 +12,7 @@ import {
   type SiteOptions,
 } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
+import { parseDecisionId } from './identifiers.ts';
 import { assertFree, writePermitFile } from './permit-file.ts';
 import { renderDecision } from './render/decision.ts';
 import { print, printJson, say } from './render/output.ts';

@@ -6,16 +6,20 @@ import type { Target } from './request.ts';
 import type { RecordedShadow } from './shadow.ts';
 import type { AuthorityGroup, EnforcementResult, RecordedBreakglass, RecordedGate } from './verdict.ts';
 
-export type DecisionStatus =
-  | 'draft'
-  | 'evaluated'
-  | 'pending_authority'
-  | 'authorized'
-  | 'executed'
-  | 'reviewed'
-  | 'denied'
-  | 'expired'
-  | 'cancelled';
+/** From made to closed, in the order of the lifecycle; a decision may skip some. */
+export const DECISION_STATUSES = [
+  'draft',
+  'evaluated',
+  'pending_authority',
+  'authorized',
+  'executed',
+  'reviewed',
+  'denied',
+  'expired',
+  'cancelled',
+] as const;
+
+export type DecisionStatus = (typeof DECISION_STATUSES)[number];
 
 /** One accepted approval, as it counts towards a group of the route. */
 export interface ReceivedApproval {

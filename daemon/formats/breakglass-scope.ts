@@ -1,14 +1,13 @@
 import { BoundaryError } from './boundary-error.ts';
 import { assertCanonical, canonicalText } from './canonical-json.ts';
 import { sha256Hex } from './digest.ts';
+import { isIdentifier } from './identifier.ts';
 import type { Json, JsonObject } from './json.ts';
 
 const SCOPE_TYPE = 'holdfast/breakglass/v1';
 const MAX_SCOPE_BYTES = 16 * 1024;
 const MAX_REASON_FIELDS = 16;
 const MAX_SECONDS = 7 * 24 * 3600;
-const UUIDV7 = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
-const SESSION_ID = new RegExp(`^bg_${UUIDV7}$`);
 
 /** Where break-glass reaches: one class, on one target, in one environment, word for word, for so long. */
 export interface BreakglassPlace {
@@ -32,7 +31,7 @@ export interface BreakglassScope extends BreakglassPlace {
 
 /** Whether a text is the id of a break-glass session: `bg_` and a UUIDv7. */
 export function isSessionId(text: string): boolean {
-  return SESSION_ID.test(text);
+  return isIdentifier(text, 'bg');
 }
 
 /** The members of a place; `type` and the rest belong to the document that holds it. */

@@ -9,14 +9,13 @@ import {
 } from './breakglass-scope.ts';
 import { canonicalText } from './canonical-json.ts';
 import { isHexDigest, sha256Hex } from './digest.ts';
+import { isIdentifier } from './identifier.ts';
 import type { Json, JsonObject } from './json.ts';
 import { parseStrict } from './strict-json.ts';
 import { isTimestamp } from './timestamp.ts';
 
 const GRANT_TYPE = 'holdfast/grant/v1';
 const SEALED_TYPE = 'holdfast/sealed-grant/v1';
-const UUIDV7 = '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
-const GRANT_ID = new RegExp(`^grant_${UUIDV7}$`);
 const SEALED_MAX_BYTES = 65_536;
 /** 150 bits: nobody guesses it, and a hash of it gives nothing away. */
 const CODE_BYTES = 20;
@@ -55,7 +54,7 @@ export interface SealedGrant {
 
 /** Whether a text is the id of a grant: `grant_` and a UUIDv7. */
 export function isGrantId(text: string): boolean {
-  return GRANT_ID.test(text);
+  return isIdentifier(text, 'grant');
 }
 
 /** The exact text of a grant. Throws `BoundaryError` `grant.shape`. */

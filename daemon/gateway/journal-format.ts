@@ -1,5 +1,6 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { canonicalText } from '../formats/canonical-json.ts';
+import { isIdentifier } from '../formats/identifier.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
 import type { OutcomeDetail, RunResult } from './connectors/run.ts';
@@ -36,7 +37,6 @@ export interface JournalState {
 }
 
 const LINE_LIMITS = { maxBytes: 16_384, maxDepth: 4 };
-const PERMIT_ID = /^prm_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** A record as its line, newline included. */
 export function lineOf(record: JournalRecord): string {
@@ -155,7 +155,7 @@ function recordOf(line: string, number: number): JournalRecord {
 /** Every member means the same in every record; only the floor may name no permit. */
 function isSound(member: string, value: Json, event: string): boolean {
   if (member === 'permit')
-    return typeof value === 'string' && (PERMIT_ID.test(value) || (event === 'floor' && value === ''));
+    return typeof value === 'string' && (isIdentifier(value, 'prm') || (event === 'floor' && value === ''));
   if (member === 'result') return value === 'succeeded' || value === 'failed' || value === 'unknown';
   if (member === 'detail') return isObject(value);
   if (member === 'tree') return isTree(value) || (event === 'floor' && value === null);
