@@ -31,8 +31,12 @@ export interface LogVerdict {
   code: number;
   anchors: number;
   pile: PileJudgement;
-  /** Against the ledger; null when there is none of this log, or it cannot be opened. */
+  /** Against the ledger of this log; null when there is none, or it cannot be opened. */
   comparison: Comparison | null;
+  /** The ledger of this log that they were held against. */
+  heldAgainst: { path: string; entries: number } | null;
+  /** The log whose ledger is at hand instead of this one's; null where there is none, or the right one. */
+  beside: string | null;
   /** Of a log that another goes on for since a restore; null for all others. */
   closed: ClosedLog | null;
 }
@@ -46,6 +50,8 @@ export interface ClosedLog {
   lost: PileHead | null;
   /** Files that know another tree of that size. */
   other: string[];
+  /** Whether the anchors alone show that what it was closed with continues them all. */
+  linked: boolean;
 }
 
 export interface AnchorVerdict {
@@ -54,6 +60,8 @@ export interface AnchorVerdict {
   refused: RefusedAnchor[];
   /** The ledger that the anchors were held against; null when none was. */
   ledger: LedgerVerdict | null;
+  /** Ledgers of logs that were closed, for anchors of these. */
+  former: LedgerVerdict[];
 }
 
 export interface LedgerVerdict {
@@ -85,11 +93,12 @@ const WORST_FIRST: readonly number[] = [
   EXIT.done,
 ];
 
-/** Judges a pile: signatures first, then each log's anchors against each other, then against the ledger. */
+/** Judges a pile: signatures first, then each log's anchors against each other, then against that log's ledger. */
 export function judgeAnchors(
   { anchors, unreadable }: AnchorPile,
   trust: VerifiedFiles['trust'],
   ledger: LedgerAtHand | null,
+  former: readonly LedgerAtHand[] = [],
 ): AnchorVerdict {
   const refused: RefusedAnchor[] = unreadable.map(({ from, message }) => ({
     from,
@@ -102,14 +111,14 @@ export function judgeAnchors(
     return wrong === null;
   });
   const byLog = Map.groupBy(signed, ({ anchor }) => anchorHead(anchor).origin);
+  const atHand = [...(ledger === null ? [] : [ledger]), ...former];
   const logs = [...byLog].map(([origin, pile]) =>
-    judgeLog(origin, pile, {
-      tree: ledger?.origin === origin ? ledger.tree : null,
-      closed: closureOf(trust.logs, origin, pile),
-    }),
+    judgeLog(origin, pile, { atHand, closed: closureOf(trust.logs, origin, pile) }),
   );
   const codes = [...logs, ...refused].map(({ code }) => code);
   const ledgerVerdict = ledger === null ? null : ledgerVerdictOf(ledger);
+  const formerVerdicts = former.map(ledgerVerdictOf);
+  codes.push(...formerVerdicts.map(({ report }) => report.code));
   if (ledgerVerdict !== null) {
     codes.push(ledgerVerdict.report.code);
     if ((ledgerVerdict.difference?.index ?? null) !== null) codes.push(EXIT.tampered);
@@ -119,6 +128,7 @@ export function judgeAnchors(
     logs,
     refused,
     ledger: ledgerVerdict,
+    former: formerVerdicts,
   };
 }
 
@@ -160,12 +170,16 @@ function changedWords(ledger: LedgerAtHand | null): string {
 function judgeLog(
   origin: string,
   pile: readonly SignedAnchor[],
-  { tree, closed }: { tree: OpenedTree | null; closed: ClosedLog | null },
+  { atHand, closed }: { atHand: readonly LedgerAtHand[]; closed: ClosedLog | null },
 ): LogVerdict {
   const judged = judgePile(pile);
+  const own = atHand.find((ledger) => ledger.origin === origin);
+  const tree = own?.tree ?? null;
   const comparison = tree === null ? null : compareWith(tree, pile);
-  const code = codeOf(judged, comparison, closed);
-  return { origin, code, anchors: pile.length, pile: judged, comparison, closed };
+  const heldAgainst = tree === null ? null : { path: tree.path, entries: tree.size };
+  const beside = own === undefined ? (atHand[0]?.origin ?? null) : null;
+  const code = codeOf({ pile: judged, comparison, closed, beside });
+  return { origin, code, anchors: pile.length, pile: judged, comparison, closed, heldAgainst, beside };
 }
 
 /** What the lineage says of a log that was left behind by a restore. */
@@ -180,18 +194,22 @@ function closureOf(
   return { size, by: next.origin, ...compareWithClosed({ size, root: fromHex(root) }, pile) };
 }
 
-function codeOf(
-  { fork, unproven, unlinked }: PileJudgement,
-  comparison: Comparison | null,
-  closed: ClosedLog | null,
-): number {
+function codeOf({
+  pile: { fork, unproven, unlinked },
+  comparison,
+  closed,
+  beside,
+}: Pick<LogVerdict, 'pile' | 'comparison' | 'closed' | 'beside'>): number {
   const diverges = comparison !== null && comparison.diverges !== null;
   const other = closed !== null && closed.other.length > 0;
   if (fork !== null || unproven.length > 0 || diverges || other) return EXIT.tampered;
   const ahead = comparison !== null && comparison.ahead !== null;
   if (ahead || (closed !== null && closed.lost !== null)) return EXIT.rolledBack;
   // A ledger links what the pile itself does not.
-  return comparison === null && unlinked.length > 0 ? EXIT.uncovered : EXIT.done;
+  if (comparison !== null) return EXIT.done;
+  if (unlinked.length > 0 || closed?.linked === false) return EXIT.uncovered;
+  // What a closed log ended with is known; of any other, the ledger that was given is the wrong one.
+  return beside !== null && closed === null ? EXIT.uncovered : EXIT.done;
 }
 
 function ledgerVerdictOf({ path, origin, report, tree, against }: LedgerAtHand): LedgerVerdict {

@@ -1,3 +1,5 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { readAnchors } from './anchor-files.ts';
@@ -6,12 +8,13 @@ import {
   headDocument,
   judgeAnchors,
   type LedgerAtHand,
+  type LedgerVerdict,
   type LogVerdict,
 } from './anchor-judgement.ts';
 import { openTree, trustAfter, verifyFiles } from './anchor-ledger.ts';
 import { readJudgedTrust, withRootOption } from './countersignature.ts';
 import { endWith } from './exit.ts';
-import { filesOf, type VerifiedFiles, type VerifyOptions } from './ledger-verify.ts';
+import { assertThere, filesOf, type VerifiedFiles, type VerifyOptions } from './ledger-verify.ts';
 import { renderVerdict } from './render/anchor.ts';
 import { print, printJson } from './render/output.ts';
 import { count } from './render/text.ts';
@@ -19,6 +22,7 @@ import { logTrust } from './trust.ts';
 
 interface AnchorVerifyOptions extends VerifyOptions {
   against?: string;
+  former?: string[];
 }
 
 const HELP = `
@@ -26,6 +30,7 @@ FILE is an anchor, a directory of them (a stick, say), or QR codes as pictures o
 file or a receipt that somebody kept will do too: each carries a signed tree head.
 Without --trust the site at hand is believed, and its own ledger is what the anchors are held against. With --trust they
 are held against --ledger or --tiles, and against each other alone when neither is given.
+A log that was closed by a restore has a ledger of its own, --former: at the site those in state/former/ are looked at.
 
 Examples:
   holdfast anchor verify /media/stick/holdfast-anchors
@@ -33,7 +38,7 @@ Examples:
   holdfast anchor verify a --trust site-trust.json --tiles left --against right     the first entry in which two ledgers differ
 
 Exit codes: 0 one history · 10 two histories, or something was changed · 12 each anchor is good, but those in between that
-  would link them are missing · 13 signed by an unknown or retired key, or of another log · 14 the ledger ends before an anchor`;
+  would link them are missing, or the ledger that they are of · 13 signed by an unknown or retired key, or of another log · 14 the ledger ends before an anchor`;
 
 /** `holdfast anchor verify`: a pile of anchors against each other, and against a live or copied ledger. */
 export function verifyCommand(): Command {
@@ -45,6 +50,7 @@ export function verifyCommand(): Command {
     .option('--trust <file>', "the site's trust file, where there is no site at hand")
     .option('--ledger <file>', 'a copied ledger')
     .option('--tiles <dir>', 'a tile directory (ledger export --tiles)')
+    .option('--former <path...>', 'ledgers or tile directories of logs that were closed by a restore')
     .option('--against <path>', 'another ledger or tile directory, to find the first entry that differs');
   return withRootOption(command).addHelpText('after', HELP).action(runVerify);
 }
@@ -53,17 +59,52 @@ async function runVerify(paths: string[], options: AnchorVerifyOptions): Promise
   const pile = await readAnchors(paths);
   if (pile.anchors.length + pile.unreadable.length === 0) throw noAnchors(paths);
   const { trust, countersignature, files } = await believed(options);
-  const ledger = files === null ? null : await openAtHand(files, options);
+  const ledgers: LedgerAtHand[] = [];
   try {
-    const verdict = judgeAnchors(pile, ledger === null ? trust : trustAfter(trust, ledger.report), ledger);
+    const ledger = files === null ? null : await openAtHand(files, options);
+    if (ledger !== null) ledgers.push(ledger);
+    const former: LedgerAtHand[] = [];
+    for (const path of formerOf(options, files)) former.push(await openFormer(path, trust));
+    ledgers.push(...former);
+    const believing = ledgers.reduce(
+      (known, { report }) => ({ ...trustAfter(known, report), origin: trust.origin }),
+      trust,
+    );
+    const verdict = judgeAnchors(pile, believing, ledger, former);
     const about = countersignature === null ? {} : { countersignature };
     if (options.json) printJson({ ...document(verdict), ...about });
     else print(renderVerdict(verdict, countersignature));
     endWith(verdict.code);
   } finally {
-    ledger?.tree?.close();
-    ledger?.against?.close();
+    for (const { tree, against } of ledgers) {
+      tree?.close();
+      against?.close();
+    }
   }
+}
+
+/** Ledgers of closed logs: those that were named; at the site, those that its restores left behind. */
+function formerOf({ former }: AnchorVerifyOptions, files: VerifiedFiles | null): string[] {
+  for (const path of former ?? []) assertThere(path);
+  if (former !== undefined || files === null || !files.inPlace) return former ?? [];
+  const beside = join(dirname(files.ledgerPath), 'former');
+  if (!existsSync(beside)) return [];
+  return readdirSync(beside)
+    .map((name) => join(beside, name, basename(files.ledgerPath)))
+    .filter((path) => existsSync(path));
+}
+
+/** A closed log is no longer written: it is verified as a copy is. */
+async function openFormer(path: string, trust: VerifiedFiles['trust']): Promise<LedgerAtHand> {
+  const report = await verifyFiles(path, { trust, inPlace: false });
+  const believed = trustAfter(trust, report);
+  return {
+    path,
+    origin: report.origin ?? trust.origin,
+    report,
+    tree: tryOpen(path, believed),
+    against: null,
+  };
 }
 
 /** Whose signatures count, and the ledger to hold the anchors against; with a trust file alone there is none. */
@@ -100,27 +141,30 @@ function tryOpen(path: string, trust: VerifiedFiles['trust']) {
 }
 
 function document(verdict: AnchorVerdict) {
-  const { code, logs, refused, ledger } = verdict;
+  const { code, logs, refused, ledger, former } = verdict;
   return {
     code,
     logs: logs.map(logDocument),
     refused,
-    ledger:
-      ledger === null
-        ? null
-        : {
-            path: ledger.path,
-            origin: ledger.origin,
-            entries: ledger.entries,
-            code: ledger.report.code,
-            findings: ledger.report.findings,
-            ...(ledger.report.followed === undefined ? {} : { followed: ledger.report.followed }),
-            ...(ledger.difference === undefined ? {} : { against: ledger.difference }),
-          },
+    ledger: ledger === null ? null : ledgerDocument(ledger),
+    ...(former.length === 0 ? {} : { former: former.map(ledgerDocument) }),
   };
 }
 
-function logDocument({ origin, code, anchors, pile, comparison, closed }: LogVerdict) {
+function ledgerDocument({ path, origin, entries, report, difference }: LedgerVerdict) {
+  const { code, findings, followed } = report;
+  return {
+    path,
+    origin,
+    entries,
+    code,
+    findings,
+    ...(followed === undefined ? {} : { followed }),
+    ...(difference === undefined ? {} : { against: difference }),
+  };
+}
+
+function logDocument({ origin, code, anchors, pile, comparison, heldAgainst, closed }: LogVerdict) {
   const { newest, heads, fork, unproven, unlinked } = pile;
   return {
     origin,
@@ -131,6 +175,7 @@ function logDocument({ origin, code, anchors, pile, comparison, closed }: LogVer
     fork,
     unproven,
     unlinked: unlinked.map(headDocument),
+    held_against: heldAgainst,
     comparison:
       comparison === null
         ? null

@@ -112,7 +112,7 @@ function siteOf(options: VerifyOptions): Site {
 }
 
 /** A file that was named and is not there is a slip of the pen, not a finding. */
-function assertThere(path: string): void {
+export function assertThere(path: string): void {
   if (!existsSync(path)) {
     throw new BoundaryError('file.missing', `${path} does not exist; nothing was verified.`, { at: path });
   }

@@ -49,12 +49,7 @@ interface Node extends PileHead {
 
 /** Judges anchors of one log that are signed by it. Throws `RangeError` for an empty pile. */
 export function judgePile(pile: readonly SignedAnchor[]): PileJudgement {
-  const nodes = new Nodes();
-  for (const { from, anchor } of pile) {
-    const { size, root } = anchorHead(anchor);
-    nodes.at(size, root).signed.push(from);
-  }
-  const unproven = pile.filter((one) => !link(nodes, one)).map(({ from }) => from);
+  const { nodes, unproven } = nodesOf(pile);
   const heads = nodes.all().filter(({ signed }) => signed.length > 0);
   const newest = heads.at(-1);
   if (newest === undefined) throw new RangeError('a pile has at least one anchor');
@@ -66,6 +61,16 @@ export function judgePile(pile: readonly SignedAnchor[]): PileJudgement {
     unproven,
     unlinked: heads.filter((head) => head !== newest && !known.has(head)),
   };
+}
+
+/** The heads of a pile, and which of them continue which; with the files whose proofs do not add up. */
+function nodesOf(pile: readonly SignedAnchor[]): { nodes: Nodes; unproven: string[] } {
+  const nodes = new Nodes();
+  for (const { from, anchor } of pile) {
+    const { size, root } = anchorHead(anchor);
+    nodes.at(size, root).signed.push(from);
+  }
+  return { nodes, unproven: pile.filter((one) => !link(nodes, one)).map(({ from }) => from) };
 }
 
 /** The heads that are known, signed or implied, by size and root. */
@@ -134,8 +139,7 @@ function forkIn(nodes: Nodes, pile: readonly SignedAnchor[]): Fork | null {
   const [one, other] = first ?? [];
   if (one === undefined || other === undefined) return null;
   const both = ancestors(other);
-  const common = [...ancestors(one)].filter((head) => both.has(head)).map(({ size }) => size);
-  const agree = Math.max(0, ...common);
+  const agree = largest([...ancestors(one)].filter((head) => both.has(head)));
   return {
     ...narrowedFork(pile, [one, other], { agree, differ: one.size }),
     one: witnesses(one),
@@ -149,25 +153,38 @@ function narrowedFork(
   [one, other]: readonly [Node, Node],
   { agree, differ }: Pick<Fork, 'agree' | 'differ'>,
 ): Pick<Fork, 'agree' | 'differ'> {
-  const proving = (node: Node) =>
-    pile
-      .filter(({ from }) => node.signed.includes(from))
-      .map(({ anchor }) => anchor)
-      .filter(({ old, proof }) => addsUp(old, proof, node));
-  for (const { old, proof } of proving(one)) {
-    const twin = proving(other).find((anchor) => anchor.old === old);
+  const twins = proofsOf(other, pile);
+  for (const [old, proof] of proofsOf(one, pile)) {
+    const twin = twins.get(old);
+    if (twin === undefined) continue;
     const [part] = consistencyRanges(old, one.size)
-      .filter((_, index) => toHex(proof[index] ?? EMPTY_ROOT) !== toHex(twin?.proof[index] ?? EMPTY_ROOT))
+      .filter((_, index) => toHex(proof[index] ?? EMPTY_ROOT) !== toHex(twin[index] ?? EMPTY_ROOT))
       .sort((a, b) => a.start - b.start);
-    if (twin === undefined || part === undefined) continue;
+    if (part === undefined) continue;
     return { agree: Math.max(agree, part.start), differ: Math.min(differ, part.end) };
   }
   return { agree, differ };
 }
 
+/** Proofs that add up to a head, one for each size that they start from: a pile may hold each of them thousands of times. */
+function proofsOf(node: Node, pile: readonly SignedAnchor[]): Map<number, readonly Uint8Array[]> {
+  const signed = new Set(node.signed);
+  const found = new Map<number, readonly Uint8Array[]>();
+  for (const { from, anchor } of pile) {
+    const { old, proof } = anchor;
+    if (signed.has(from) && !found.has(old) && addsUp(old, proof, node)) found.set(old, proof);
+  }
+  return found;
+}
+
 function addsUp(old: number, proof: readonly Uint8Array[], { size, root }: PileHead): boolean {
   const roots = consistencyRoots(old, size, proof, null);
   return roots !== null && equalBytes(roots.second, root);
+}
+
+/** A pile can be larger than a call may have arguments. */
+function largest(heads: readonly { size: number }[]): number {
+  return heads.reduce((most, { size }) => Math.max(most, size), 0);
 }
 
 function witnesses({ signed, implied }: Node): string[] {
@@ -205,7 +222,7 @@ export function compareWith(tree: ComparedTree, pile: readonly SignedAnchor[]): 
   const wrong = within.filter((claim) => !isSame(claim)).sort((a, b) => a.size - b.size);
   const [first] = wrong;
   const limit = first?.size ?? Number.POSITIVE_INFINITY;
-  const agree = Math.max(0, ...within.filter(({ size }) => size < limit).map(({ size }) => size));
+  const agree = largest(within.filter(({ size }) => size < limit));
   const ahead = claims.filter(({ size }) => size > tree.size).sort((a, b) => b.size - a.size)[0];
   return {
     agree,
@@ -220,18 +237,30 @@ export interface ClosedHead {
   root: Uint8Array;
 }
 
-/** How a pile stands to a log that was closed: anchors of more than that, and of another tree of that size. */
+/**
+ * How a pile stands to a log that was closed: anchors of more than that, and of another tree of that size; and whether the
+ * pile itself shows that what the log was closed with continues all of its heads. Throws `RangeError` for an empty pile.
+ */
 export function compareWithClosed(
   closed: ClosedHead,
   pile: readonly SignedAnchor[],
-): { lost: PileHead | null; other: string[] } {
+): { lost: PileHead | null; other: string[]; linked: boolean } {
   const claims = pile.flatMap((one) => claimsOf(one));
   const behind = claims.filter(({ size }) => size > closed.size).sort((a, b) => b.size - a.size)[0];
   const other = claims.filter(({ size, root }) => size === closed.size && !equalBytes(root, closed.root));
   return {
     lost: behind === undefined ? null : { size: behind.size, root: behind.root, signed: [behind.from] },
     other: other.map(({ from }) => from),
+    linked: isLinkedTo(closed, pile),
   };
+}
+
+/** Every head of the pile that is not behind it is the closed one, or is proven to be a beginning of it. */
+function isLinkedTo({ size, root }: ClosedHead, pile: readonly SignedAnchor[]): boolean {
+  const nodes = nodesOf(pile).nodes;
+  const end = nodes.at(size, root);
+  const known = ancestors(end).add(end);
+  return nodes.all().every((head) => head.signed.length === 0 || head.size > size || known.has(head));
 }
 
 interface Claim {

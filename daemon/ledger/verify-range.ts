@@ -2,7 +2,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { isUnknownSigner, openCheckpoint } from '../formats/checkpoint.ts';
 import { equalBytes, sha256Hex } from '../formats/digest.ts';
 import { decodeEntry, ENTRY_TYPES, type Entry, encodeEntry } from '../formats/entry.ts';
-import { type LogVkey, parseLogVkey } from '../formats/log-keys.ts';
+import { type LogLineage, type LogVkey, parseLogVkey } from '../formats/log-keys.ts';
 import { nodeHash } from '../formats/merkle.ts';
 import type { Vkey } from '../formats/signed-note.ts';
 import { TILE_WIDTH } from '../formats/tile.ts';
@@ -19,6 +19,8 @@ export interface LedgerTrust {
   origin: string;
   /** C2SP vkeys, current and former, of this log and of those that it goes on for, each with its sizes where it has any. */
   vkeys: readonly LogVkey[];
+  /** The site's logs as its trust file has them: where one was closed, and with which tree. */
+  logs?: readonly LogLineage[];
 }
 
 /** Entries `[from, to)`; `from` is a multiple of 256, and so is `to` unless it is the end. */

@@ -13,6 +13,7 @@ import { followedInTiles } from './tile-keys.ts';
 import { HASH_BYTES, TILE_HEIGHT, TileNodes } from './tile-nodes.ts';
 import { claimedOrigin, readTileHead, type TileHead, TileReader } from './tile-reader.ts';
 import type { VerifyReport } from './verify.ts';
+import { closedOtherwise } from './verify-closed.ts';
 import { readHead, verifyHead } from './verify-head.ts';
 import { cutBack } from './verify-keys.ts';
 import { borderOf, type LedgerTrust } from './verify-range.ts';
@@ -55,8 +56,11 @@ export async function verifyTileDirectory(options: VerifyTilesOptions): Promise<
   verifier.finish();
   const cut = cutBack(trust, head.origin, verifier.entries);
   if (cut !== null) findings.add(cut);
+  const rootAt = (size: number): Uint8Array | null => verifier.rootAt(size);
+  const otherwise = closedOtherwise(options.trust, head.origin, rootAt, verifier.entries);
+  if (otherwise !== null) findings.add(otherwise);
   if (stored !== null) {
-    verifyHead(stored, { entries: verifier.entries, rootAt: (size) => verifier.rootAt(size) }, scope);
+    verifyHead(stored, { entries: verifier.entries, rootAt }, scope);
   }
   const { origin, size, root, note } = head;
   const found = report(findings, verifier.entries, { size, root: toHex(root), note });

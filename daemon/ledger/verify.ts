@@ -8,6 +8,7 @@ import { readSegments } from './segments.ts';
 import { StreamMarks } from './stream-marks.ts';
 import { type ArchiveReport, EntryRows, verifySegments } from './verify-archive.ts';
 import { blame } from './verify-blame.ts';
+import { closedOtherwise } from './verify-closed.ts';
 import {
   damageOf,
   type Files,
@@ -192,6 +193,8 @@ async function verifySnapshot(
   if (cut !== null) findings.add(cut);
   const rootAt = (size: number): Uint8Array | null => tree.root(database, size);
   if (head !== null) verifyHead(head, { entries, rootAt }, { ...headScope, trust });
+  const otherwise = closedOtherwise(options.trust, origin, rootAt, entries);
+  if (otherwise !== null) findings.add(otherwise);
   findings.addAll(await projections);
   return {
     entries,

@@ -61,6 +61,54 @@ describe('anchors of a log that was left behind by a restore', () => {
     expect(words(verdict)).toContain(`closed at 25 entries and goes on as ${NEXT}`);
   });
 
+  it('are not linked while nothing shows that it was closed with their history', () => {
+    const other = log.fork();
+    other.entries[12] = 'another story';
+    for (const root of [log.rootAt(25), other.rootAt(25)]) {
+      const verdict = judgeAnchors(pile(log, [10, 19]), closedAt(25, toHex(root)), null);
+      expect(verdict).toMatchObject({
+        code: 12,
+        logs: [{ closed: { lost: null, other: [], linked: false } }],
+      });
+      expect(words(verdict)).toMatch(/^NOT LINKED.* with which it was closed continues these/);
+    }
+  });
+
+  it('are linked by a later one that proves it', () => {
+    // The proof from 25 on says what the first 25 entries hash to, and that from 10 on what these continue.
+    const linking = [...pile(log, [10, 25, 33]).anchors, ...log.chain([19, 25], 'b')];
+    const verdict = judgeAnchors({ anchors: linking, unreadable: [] }, closedAt(25), null);
+    expect(verdict).toMatchObject({ code: 14, logs: [{ closed: { linked: true, lost: { size: 33 } } }] });
+  });
+
+  it('are held against the ledger of that log, and of no other', () => {
+    const other = log.fork();
+    other.entries[12] = 'another story';
+    const report = { code: 0 as const, entries: 25, checkpoint: null, findings: [], total: 0 };
+    const atHand = (origin: string, of: MutableLog, size: number) => ({
+      ...{ path: `${origin}.sqlite`, origin, report, against: null },
+      tree: {
+        ...{ path: `${origin}.sqlite`, size, close: () => {} },
+        rootAt: (at: number) => of.rootAt(at),
+        proofBetween: (old: number, at: number) => of.proofBetween(old, at),
+      },
+    });
+    const newer = atHand(NEXT, stranger.fork().grow(5), 5);
+    const old = pile(log, [10, 19]);
+    expect(judgeAnchors(old, closedAt(25), newer)).toMatchObject({ code: 12, logs: [{ comparison: null }] });
+    const good = judgeAnchors(old, closedAt(25), newer, [atHand(ORIGIN, log, 25)]);
+    expect(good).toMatchObject({
+      code: 0,
+      logs: [{ heldAgainst: { path: `${ORIGIN}.sqlite`, entries: 25 } }],
+    });
+    const bad = judgeAnchors(old, closedAt(25), newer, [atHand(ORIGIN, other, 25)]);
+    expect(bad).toMatchObject({ code: 10, logs: [{ comparison: { agree: 10, diverges: { from: 12 } } }] });
+    expect(words(bad)).toContain('DIVERGES');
+    const wrong = judgeAnchors(old, one(log), newer);
+    expect(wrong).toMatchObject({ code: 12, logs: [{ beside: NEXT, heldAgainst: null }] });
+    expect(words(wrong)).toContain(`held against no ledger: the one at hand is of ${NEXT}`);
+  });
+
   it('say what was lost', () => {
     const verdict = judgeAnchors(pile(log, [10, 33]), closedAt(25), null);
     expect(verdict).toMatchObject({ code: 14, logs: [{ closed: { lost: { size: 33 } } }] });

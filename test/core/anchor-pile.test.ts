@@ -146,6 +146,35 @@ describe('two histories', () => {
   });
 });
 
+describe('a pile of very many', () => {
+  const copies = (anchors: SignedAnchor[], times: number) =>
+    Array.from({ length: times }, (_, n) =>
+      anchors.map((one) => ({ ...one, from: `${n}/${one.from}` })),
+    ).flat();
+
+  it('is held against a ledger', () => {
+    const log = MutableLog.of(9);
+    const known = new Map([5, 9].map((size) => [size, log.rootAt(size)]));
+    const tree = {
+      size: 9,
+      rootAt: (size: number) => known.get(size) ?? log.rootAt(size),
+      proofBetween: () => [],
+    };
+    expect(compareWith(tree, copies(log.chain([5, 9]), 45_000))).toEqual({
+      agree: 9,
+      diverges: null,
+      ahead: null,
+    });
+  });
+
+  it('of two histories is told so', () => {
+    const [log, other] = [MutableLog.of(40), MutableLog.of(40)];
+    other.entries[30] = 'another story';
+    const pile = copies([...log.chain([9, 40], 'one'), ...other.chain([10, 40], 'other')], 4_000);
+    expect(judgePile(pile).fork).toMatchObject({ differ: 40 });
+  });
+});
+
 describe('a proof', () => {
   it('that does not add up is told, whatever was changed of it', () => {
     fc.assert(

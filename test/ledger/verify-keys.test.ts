@@ -179,6 +179,29 @@ describe('a log that another goes on for', () => {
     expect(cut).toMatchObject({ code: 14, findings: [{ detail: expect.stringContaining('had 25') }] });
   });
 
+  test('is changed where it is not the one that was closed, whoever has its key', async () => {
+    const ledger = create(first);
+    grow(ledger, 25, 5);
+    ledger.close();
+    const root = '5c'.repeat(32);
+    const logs = succeeded([firstLineage(ORIGIN, first.vkey)], {
+      origin: NEXT,
+      vkey: successor.vkey,
+      size: 25,
+      root,
+    });
+    const trust = { origin: NEXT, vkeys: keysOfLogs(logs), logs };
+    const finding = { what: 'checkpoint', where: 'size 25', detail: expect.stringContaining('was closed') };
+    const expected = { code: 10, origin: ORIGIN, findings: [finding] };
+    expect(await verifyLedger({ ledgerPath: files.ledger, trust })).toMatchObject(expected);
+    const directory = join(temporaryDir(), 'tiles');
+    const own = { origin: ORIGIN, vkeys: [first.vkey] };
+    const view = viewLedger(files.ledger, own);
+    extendTileDirectory(view, directory, { trust: own });
+    view.close();
+    expect(await verifyTileDirectory({ directory, trust })).toMatchObject(expected);
+  });
+
   test('does not stand for the new one, nor the new one for it', async () => {
     const trust = closed(25, 25);
     files = filesIn(temporaryDir());

@@ -16,17 +16,19 @@ const FILES_SHOWN = 3;
 
 /** The verdict in words: one headline, then what each log's anchors say, then what counted for nothing. */
 export function renderVerdict(verdict: AnchorVerdict, countersignature: Countersignature | null): string {
-  const { logs, refused, ledger } = verdict;
+  const { logs, refused, ledger, former } = verdict;
   const [word, style] = headline(verdict);
   const about = [
     ['ledger', ledger === null ? '' : `${plain(ledger.path)}, ${entries(ledger.entries)}`],
+    ['former', former.map(({ path, entries: n }) => `${plain(path)}, ${entries(n)}`).join('\n')],
     ['keys', ledger === null ? '' : followedWords(ledger.report)],
     ['trust', countersignature === null ? '' : countersignatureWords(countersignature)],
   ] as const;
   return [
     paint(style, paint('bold', word)),
-    ...logs.flatMap((log) => ['', paint('bold', plain(log.origin)), ...sayLog(log, ledger)]),
+    ...logs.flatMap((log) => ['', paint('bold', plain(log.origin)), ...sayLog(log)]),
     ...(ledger === null ? [] : sayLedger(ledger)),
+    ...former.flatMap(sayLedger),
     ...(refused.length === 0 ? [] : ['', ...sayRefused(refused)]),
     '',
     fitted(about),
@@ -44,18 +46,19 @@ const HEADLINES: Readonly<Record<number, [string, Style]>> = {
   14: ['ROLLED BACK', 'red'],
 };
 
-function headline({ code, logs, ledger }: AnchorVerdict): [string, Style] {
-  if (logs.length === 0 && code === 10 && ledger?.report.code !== 10) return ['NO ANCHOR THAT COUNTS', 'red'];
+function headline({ code, logs, ledger, former }: AnchorVerdict): [string, Style] {
+  const tampered = [ledger, ...former].some((one) => one?.report.code === 10);
+  if (logs.length === 0 && code === 10 && !tampered) return ['NO ANCHOR THAT COUNTS', 'red'];
   if (logs.some(({ pile }) => pile.fork !== null)) return ['TWO HISTORIES', 'red'];
   const diverges =
     logs.some(({ comparison }) => (comparison?.diverges ?? null) !== null) ||
     (ledger?.difference?.index ?? null) !== null;
   if (diverges) return ['DIVERGES', 'red'];
-  if (code === 10 && ledger?.report.code === 10) return ['TAMPERED', 'red'];
+  if (code === 10 && tampered) return ['TAMPERED', 'red'];
   return HEADLINES[code] ?? ['UNEXPECTED', 'red'];
 }
 
-function sayLog(log: LogVerdict, ledger: LedgerVerdict | null): string[] {
+function sayLog(log: LogVerdict): string[] {
   const { pile, comparison, anchors } = log;
   const sentences = [`${count(anchors, 'anchor')}, the newest of ${entries(pile.newest.size)}.`];
   if (pile.fork !== null) sentences.push(forkWords(log));
@@ -64,7 +67,7 @@ function sayLog(log: LogVerdict, ledger: LedgerVerdict | null): string[] {
       `The proof in ${files(pile.unproven)} does not add up: the file was damaged on its way, or the site signed two histories.`,
     );
   if (log.closed !== null) sentences.push(...closedWords(log.closed));
-  if (comparison !== null) sentences.push(...comparisonWords(log, ledger));
+  if (comparison !== null) sentences.push(...comparisonWords(log));
   else if (pile.fork === null && pile.unlinked.length === 0 && pile.unproven.length === 0)
     sentences.push(`All belong to the same history, up to ${entries(pile.newest.size)}.`);
   else if (pile.fork === null && pile.unlinked.length > 0)
@@ -76,7 +79,22 @@ function sayLog(log: LogVerdict, ledger: LedgerVerdict | null): string[] {
           ', ',
         )} entries) to the newest: those in between are missing. Bring them, or a copy of the ledger.`,
     );
+  sentences.push(...unheldWords(log));
   return sentences.map((sentence) => folded(sentence));
+}
+
+/** What a reader could take for compared, and was not. */
+function unheldWords({ origin, comparison, closed, beside }: LogVerdict): string[] {
+  if (comparison !== null) return [];
+  if (closed !== null && closed.other.length === 0 && closed.lost === null && !closed.linked)
+    return [
+      `Nothing here shows that the tree with which it was closed continues these. Bring the ledger of that log: --former FILE (at the site: state/former/).`,
+    ];
+  return beside === null || closed !== null
+    ? []
+    : [
+        `They were held against no ledger: the one at hand is of ${plain(beside)}. Bring that of ${plain(origin)}.`,
+      ];
 }
 
 function closedWords({ size, by, lost, other }: ClosedLog): string[] {
@@ -95,7 +113,7 @@ function forkWords({ origin, pile: { fork } }: LogVerdict): string {
   return `THE SITE SIGNED TWO HISTORIES. ${plain(origin)} is the same up to ${entries(fork.agree)}, and by ${entries(fork.differ)} there are two: one in ${files(fork.one)}, the other in ${files(fork.other)}. Both are signed with its key, so this proves it to anybody. The first entry that differs is one of ${fork.agree} to ${fork.differ - 1}.`;
 }
 
-function comparisonWords({ pile, comparison }: LogVerdict, ledger: LedgerVerdict | null): string[] {
+function comparisonWords({ pile, comparison, heldAgainst: ledger }: LogVerdict): string[] {
   if (comparison === null || ledger === null) return [];
   const { agree, diverges, ahead } = comparison;
   const words: string[] = [];
