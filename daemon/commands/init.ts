@@ -8,6 +8,7 @@ import type { SiteOptions } from './access.ts';
 import { assertOutlets, carry, type Outlets, sayWritten } from './carry.ts';
 import { type InitReport, initSite } from './init/site.ts';
 import type { OpenedProvisioning } from './provision/read.ts';
+import { leftoverWords } from './render/leftovers.ts';
 import { print, printJson, say } from './render/output.ts';
 import { moment, paint, plain, rows } from './render/text.ts';
 import { fingerprintWords } from './trust.ts';
@@ -168,7 +169,8 @@ function renderReport(report: InitReport): string {
       : publisher === null
         ? [`holdfast import PATH --dir ${report.dir}`, `holdfast daemon --dir ${report.dir}`]
         : [`holdfast daemon --dir ${report.dir}`, `holdfast gateway --dir ${report.dir}`];
-  return `${paint('bold', 'A site was made.')}\n${made}\n\nNext:\n${next.map((line) => `  ${line}`).join('\n')}`;
+  const notes = leftoverWords(report).map((line) => `\n${line}`);
+  return `${paint('bold', 'A site was made.')}\n${made}${notes.join('')}\n\nNext:\n${next.map((line) => `  ${line}`).join('\n')}`;
 }
 
 function policyLine(policy: NonNullable<InitReport['provisioned']>['policy']): string {

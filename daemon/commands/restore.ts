@@ -6,6 +6,7 @@ import { parseIdentities } from '../host/age.ts';
 import { siteDir } from '../host/config.ts';
 import { readText, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
+import { leftoverWords } from './render/leftovers.ts';
 import { print, printJson } from './render/output.ts';
 import { count, paint, plain, rows } from './render/text.ts';
 import type { RestoreReport } from './restore/report.ts';
@@ -155,6 +156,7 @@ function render(report: RestoreReport): string {
     `${paint('green', paint('bold', 'RESTORED'))}  ${plain(site)}`,
     about,
     ...missingWords(report),
+    ...leftoverWords(report),
     '',
     ...nextWords(report),
   ].join('\n');

@@ -1,21 +1,12 @@
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { chmodSync, existsSync, lstatSync, readdirSync, realpathSync, renameSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { createDevPublisher, publishFrom, repositoryDir } from '../../../sync/repository/publisher.ts';
 import { openInlineEngine } from '../../engine/inline.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { PROVISIONED_CONFIG } from '../../formats/provisioning.ts';
 import { type Clock, systemClock } from '../../host/clock.ts';
 import { parseConfig, siteOrigin } from '../../host/config.ts';
-import { errorCode, makeDir, readBounded, syncDir } from '../../host/durable-file.ts';
+import { makeDir, readBounded, syncDir } from '../../host/durable-file.ts';
 import { findKek } from '../../host/kek.ts';
 import { NO_SECRETS, type SecretsConfig } from '../../host/secrets-config.ts';
 import { type Profile, type SitePaths, sitePaths } from '../../host/site.ts';
@@ -25,6 +16,7 @@ import { readPolicyDirectory } from '../../policy/source.ts';
 import { PolicyStore } from '../../policy/store.ts';
 import { profileOfRoot, ROOT_MAX_BYTES, readRoot } from '../../policy/update-root.ts';
 import type { OpenedProvisioning } from '../provision/read.ts';
+import { openBuilding } from './building.ts';
 import { enrolPeople } from './people.ts';
 import { beginAsProvisioned, type SiteEnrolment } from './provisioned.ts';
 import { makeDirectories, makeSite } from './skeleton.ts';
@@ -57,6 +49,9 @@ export interface InitReport {
   publisher: { dir: string; people: string[]; policy: ImportResult } | null;
   /** What headquarters needs to take it into its books, and the policy that it begins with; null without a provisioning folder. */
   provisioned: { digest: string; policy: ImportResult; enrolment: SiteEnrolment } | null;
+  /** What killed processes left beside `dir`: removed, or still there. */
+  cleared: string[];
+  left: string[];
 }
 
 /**
@@ -71,9 +66,9 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
   const pinned = rootToPin(options);
   assertPolicy(options.policyDir);
   const kek = findKek(secretsOf(options));
-  const building = buildingDirectory(dir);
+  const building = openBuilding(dir);
   try {
-    const paths = sitePaths(building);
+    const paths = sitePaths(building.dir);
     makeDirectories(paths);
     const publisher =
       pinned === null ? makePublisher(paths, site, clock.now(), options.policyDir ?? STARTER_POLICY) : null;
@@ -94,10 +89,10 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
       publisher === null ? null : await firstPolicy(paths, site, clock, publisher.people[0] ?? null);
     const provisioned =
       options.provisioned === undefined ? null : await beginAsProvisioned(paths, options.provisioned, clock);
-    chmodSync(building, 0o755);
-    syncDir(building);
+    chmodSync(building.dir, 0o755);
+    syncDir(building.dir);
     // The point of no return: the site exists from here on.
-    renameSync(building, dir);
+    renameSync(building.dir, dir);
     syncDir(dirname(dir));
     return {
       dir,
@@ -111,10 +106,11 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
           ? null
           : { dir: sitePaths(dir).publisher, people: publisher.people, policy },
       provisioned,
+      cleared: building.cleared,
+      left: building.left,
     };
-  } catch (error) {
-    rmSync(building, { recursive: true, force: true });
-    throw error;
+  } finally {
+    building.close();
   }
 }
 
@@ -133,6 +129,12 @@ export function freeDirectory(wanted: string): string {
       { at: dir },
     );
   }
+  if (stat !== undefined && statSync(dirname(dir)).dev !== stat.dev)
+    throw new BoundaryError(
+      'init.mount_point',
+      `A disk is mounted at ${dir}, and a site is built beside its place and moved there; nothing was changed. Name a directory on that disk: --dir ${join(dir, 'site')}.`,
+      { at: dir },
+    );
   if (!existsSync(dirname(dir)))
     throw new BoundaryError(
       'init.no_parent',
@@ -140,19 +142,6 @@ export function freeDirectory(wanted: string): string {
       { at: dirname(dir) },
     );
   return dir;
-}
-
-/** Beside the final place, so that the move at the end is a rename. */
-export function buildingDirectory(dir: string): string {
-  try {
-    return mkdtempSync(join(dirname(dir), `.${basename(dir)}.init-`));
-  } catch (cause) {
-    throw new BoundaryError(
-      'init.not_writable',
-      `Nothing can be made in ${dirname(dir)} (${errorCode(cause) ?? 'unknown cause'}); no site was made. Check its owner and mode, or name another directory with --dir.`,
-      { at: dirname(dir), cause },
-    );
-  }
 }
 
 /** Named here by the path that was given; what is copied has a temporary one. */

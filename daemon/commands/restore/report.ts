@@ -36,4 +36,7 @@ export interface RestoreReport {
   trusted_by: 'trust file' | 'backup';
   /** Where the old log lies in the site; null when it goes on. */
   former: string | null;
+  /** What killed processes left beside `dir`: removed, or still there. */
+  cleared: string[];
+  left: string[];
 }

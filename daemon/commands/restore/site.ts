@@ -20,12 +20,16 @@ import { openHeadStore } from '../../ledger/head-store.ts';
 import { viewLedger } from '../../ledger/open.ts';
 import type { LedgerReader } from '../../ledger/read.ts';
 import { verifyLedger } from '../../ledger/verify.ts';
-import { buildingDirectory, freeDirectory } from '../init/site.ts';
+import { openBuilding } from '../init/building.ts';
+import { freeDirectory } from '../init/site.ts';
 import { makeDirectories } from '../init/skeleton.ts';
 import { logsOf, readTrustFile } from '../trust.ts';
 import { assertAtHead, judgeHeads, lostTail } from './heads.ts';
 import type { RestoreOptions, RestoreReport } from './report.ts';
 import { goOn } from './successor.ts';
+
+/** What is known before the site is in its place. */
+type BuiltReport = Omit<RestoreReport, 'cleared' | 'left'>;
 
 /** Where the old log is built before it is known what becomes of it, under `state`. */
 const UNPACKED = 'unpacked';
@@ -39,19 +43,20 @@ const ROOT_MAX_BYTES = 512 * 1024;
  */
 export async function restoreSite(options: RestoreOptions): Promise<RestoreReport> {
   const dir = freeDirectory(options.dir);
-  const building = buildingDirectory(dir);
+  const building = openBuilding(dir);
   try {
-    const report = await build(sitePaths(building), options);
-    chmodSync(building, 0o755);
-    syncDir(building);
+    const report = await build(sitePaths(building.dir), options);
+    chmodSync(building.dir, 0o755);
+    syncDir(building.dir);
     // The point of no return: the site exists from here on.
-    renameSync(building, dir);
+    renameSync(building.dir, dir);
     syncDir(dirname(dir));
     const former = report.former === null ? null : join(dir, report.former);
-    return { ...report, dir, former };
+    return { ...report, dir, former, cleared: building.cleared, left: building.left };
   } catch (error) {
-    rmSync(building, { recursive: true, force: true });
     throw storageFailure(error, dir) ?? error;
+  } finally {
+    building.close();
   }
 }
 
@@ -68,7 +73,7 @@ function storageFailure(error: unknown, dir: string): BoundaryError | null {
   );
 }
 
-async function build(paths: SitePaths, options: RestoreOptions): Promise<RestoreReport> {
+async function build(paths: SitePaths, options: RestoreOptions): Promise<BuiltReport> {
   makeDirectories(paths);
   const unpacked = join(paths.state, UNPACKED);
   mkdirSync(unpacked, { mode: 0o700 });
