@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { closeSync, constants, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress, constants as zlib } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { ageEncryption } from '../host/age.ts';
-import { syncDir } from '../host/durable-file.ts';
-import { randomBytes } from '../host/random.ts';
 import { type BackupSource, backupContents, type Member } from './contents.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -28,11 +25,6 @@ const COMPRESSION = {
   params: { [zlib.ZSTD_c_compressionLevel]: 3, [zlib.ZSTD_c_checksumFlag]: 1 },
   chunkSize: 1024 * 1024,
 };
-
-/** Where a backup lies until it is on record: beside its place, so that the move is a rename. */
-export function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${Buffer.from(randomBytes(6)).toString('hex')}.tmp`);
-}
 
 /**
  * Writes a backup of a site to `path`, which must not exist: contents → tar → zstd → age → file, synced. Nothing of it is
@@ -60,12 +52,6 @@ export async function writeBackup(
     unlinkSync(path);
     throw error;
   }
-}
-
-/** The written file under its name, durably. */
-export function adoptBackup(temporary: string, path: string): void {
-  renameSync(temporary, path);
-  syncDir(dirname(path));
 }
 
 async function feed(

@@ -1,7 +1,7 @@
 import type { CheckedIdToken } from '../core/id-token.ts';
 import { type EngineCall, type EngineHandle, textOf } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
-import { type IdTokenRules, verifyIdToken } from './id-token.ts';
+import type { IdTokenRules } from './id-token.ts';
 
 /**
  * The engine, with ID tokens beside approvals verified on the way to it: it has one thread for everything, and looking at a
@@ -40,5 +40,7 @@ async function check(
   });
   // Without a decision there is nothing to judge it by; the engine says so itself.
   if (answer.status !== 200) return { failed: 'there is nothing to hold it against.' };
+  // Most sites have no provider of tokens; those that have begin to pay for it here.
+  const { verifyIdToken } = await import('./id-token.ts');
   return verifyIdToken(token, act, JSON.parse(textOf(answer)) as IdTokenRules);
 }

@@ -1,8 +1,8 @@
 import { unlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { backupAside } from '../backup/aside.ts';
+import { adoptBackup, temporaryName } from '../backup/place.ts';
 import { backupName, rotate } from '../backup/rotation.ts';
-import { adoptBackup, temporaryName } from '../backup/write.ts';
 import type { Degraded } from '../engine/health/facts.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';

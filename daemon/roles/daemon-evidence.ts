@@ -4,7 +4,6 @@ import type { Mentions } from '../core/evidence-mentions.ts';
 import { MENTIONS_MAX } from '../core/evidence-scope.ts';
 import type { EvidenceOfDecision } from '../engine/methods/evidence.ts';
 import { type EngineCall, type EngineHandle, internal, type Peer, textOf } from '../engine/protocol.ts';
-import { composeEvidence, policyNeeded, unpackUpdate } from '../evidence/compose.ts';
 import type { NoteSigner } from '../formats/signed-note.ts';
 import type { SiteConfig } from '../host/config.ts';
 import type { SitePaths } from '../host/site.ts';
@@ -104,6 +103,8 @@ async function compose(
   { gathered, shown }: EvidenceOfDecision,
   record: number,
 ): Promise<Uint8Array> {
+  // Seldom asked for, and a good part of the program comes with it.
+  const { composeEvidence, policyNeeded, unpackUpdate } = await import('../evidence/compose.ts');
   const needed = policyNeeded(gathered);
   const stored =
     needed === null ? null : store.readUpdate(needed.digest, needed.update_id, needed.environment);

@@ -17,8 +17,7 @@ import { createLogger, type Logger } from '../host/log.ts';
 import { openServiceManager } from '../host/notify.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
 import { withIdTokens } from '../identity/check-id-tokens.ts';
-import { importUpdate } from '../policy/import.ts';
-import { judgeAside } from '../policy/judge-aside.ts';
+import type { ImportRequest, ImportResult } from '../policy/import.ts';
 import { hasReceipt, ReceiptBook } from '../policy/receipts.ts';
 import { clearStaging } from '../policy/staging.ts';
 import { PolicyStore } from '../policy/store.ts';
@@ -64,18 +63,7 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
     policyUpdate: async (digest, environment) =>
       store.readUpdate(digest, await activeUpdate(engine), environment),
     importPolicy: (path, actor) =>
-      importUpdate({
-        path,
-        engine,
-        store,
-        clock: systemClock,
-        site: config.site,
-        paths,
-        receipts,
-        simulate: true,
-        judge: judgeAside,
-        who: actor ?? 'operator',
-      }),
+      importAside(path, actor ?? 'operator', { engine, store, site: config.site, paths, receipts }),
     extraStatus: () => ({
       uptime_ms: Math.round(systemClock.monotonic() - startedAt),
       pid: process.pid,
@@ -127,6 +115,17 @@ function followOutcomes(engine: EngineHandle, receipts: ReceiptBook, log: Logger
     if (events.some(({ stream, type }) => stream === 'policy' && hasReceipt(type))) make();
   });
   make();
+}
+
+/** Imports are rare; what they take is loaded with the first one. */
+async function importAside(
+  path: string,
+  who: string,
+  parts: Pick<ImportRequest, 'engine' | 'store' | 'site' | 'paths'> & { receipts: ReceiptBook },
+): Promise<ImportResult> {
+  const { importUpdate } = await import('../policy/import.ts');
+  const { judgeAside } = await import('../policy/judge-aside.ts');
+  return importUpdate({ path, who, ...parts, clock: systemClock, simulate: true, judge: judgeAside });
 }
 
 /** Id of the update in force, as the ledger has it; null when there is none. */
