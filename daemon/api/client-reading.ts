@@ -8,7 +8,7 @@ export type { SearchHit, SearchParameters };
 /** A search and the page of it that is wanted; `after` is `next` of the page before. */
 export type SearchCall = SearchParameters & { order?: 'newest' | 'oldest'; limit?: number; after?: string };
 
-/** A page of a search. `indexed` below `size`: the index is being made, and later entries are not found yet. */
+/** A page of a search. `indexed` below `size`: the index is behind, and of later entries not all are found yet. */
 export interface FoundPage {
   entries: SearchHit[];
   next: string | null;

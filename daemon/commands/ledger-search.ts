@@ -187,7 +187,7 @@ function report({ entries, next, size, indexed, unread }: FoundPage): void {
   }
   if (indexed < size) {
     say(
-      `The index is being made: entries from ${indexed} on (of ${size}) may be missing. Search again later.`,
+      `The index is behind: entries from ${indexed} on (of ${size}) may be missing. It catches up when decisions leave it the time; search again later.`,
     );
   }
 }

@@ -62,7 +62,7 @@ export async function openCompanions(parts: Surroundings): Promise<Companions> {
     watch: openWatch(config, paths, engine, log),
     copies: openCopies(config, paths, engine, log),
     siem: openSiem(config, paths, origin, log),
-    search: openSearch(config, paths, origin, log),
+    search: openSearch(config, paths, engine, origin, log),
     retention: openRetention(config, paths, engine, log),
     integrity: openIntegrity(config, paths, engine, log),
   };

@@ -2,6 +2,7 @@ import { problem, problemReply } from '../api/problem.ts';
 import type { Answer, HostCall, HostServices } from '../api/server.ts';
 import { formatCursor, parseCursor, parseSearch, type SearchParameters } from '../core/search-request.ts';
 import type { Degraded } from '../engine/health/facts.ts';
+import type { EngineHandle } from '../engine/protocol.ts';
 import { type LedgerSearch, SearchUnavailable, startSearch } from '../engine/search/aside.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { SiteConfig } from '../host/config.ts';
@@ -18,10 +19,20 @@ export interface DaemonSearch {
 
 const DEFAULT_LIMIT = 50;
 
-/** Starts the search over the ledger of `origin`. */
-export function openSearch(config: SiteConfig, paths: SitePaths, origin: string, log: Logger): DaemonSearch {
+/** Search over the ledger of `origin`. */
+export function openSearch(
+  config: SiteConfig,
+  paths: SitePaths,
+  engine: EngineHandle,
+  origin: string,
+  log: Logger,
+): DaemonSearch {
   const { low_bytes } = config.disk;
   const search = startSearch({ ledger: paths.ledger, origin, index: paths.search, low_bytes }, log);
+  engine.onEvents((events) => {
+    const newest = events.at(-1);
+    if (newest !== undefined) search.recorded(newest.index + 1);
+  });
   return {
     services: { 'ledger.search': (call) => answer(search, call) },
     status: () => {

@@ -25,11 +25,14 @@ function shortened(text: string): string {
   return text.length <= TEXT_SHOWN ? text : `${text.slice(0, TEXT_SHOWN - 1)}…`;
 }
 
-/** Entries that lag behind while nobody would notice: the round of the index takes half a second. */
+/** Entries that lag behind while nobody would notice: a search reads so many one by one. */
 const BEHIND = 1_000;
 
 /** How far the search index has come, as status has it; empty while it keeps up. */
-export function searchLine({ behind, size }: JsonObject): string {
+export function searchLine({ behind, size, paused }: JsonObject): string {
   if (typeof behind !== 'number' || typeof size !== 'number' || behind < BEHIND) return '';
-  return `the index is being made: ${count(behind, 'entry', 'entries')} of ${size.toLocaleString('en-US')} cannot be found yet`;
+  const words = `the index lacks ${count(behind, 'entry', 'entries')} of ${size.toLocaleString('en-US')}`;
+  return paused === true
+    ? `${words}: it waits while decisions need the CPU; the newest are found`
+    : `${words} and catches up; the newest are found`;
 }

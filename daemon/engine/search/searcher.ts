@@ -51,7 +51,7 @@ const STEP = 1_000;
 const READ_MAX = 4_000;
 /** Entries tried one by one where an archive is not at hand. */
 const BLIND = 256;
-/** Entries behind the index up to which they are read one by one. */
+/** Entries that the index lacks that are read one by one. */
 const REST_MAX = 2_000;
 /** Proposals taken from the index at a time. */
 const PROPOSED = 256;
@@ -67,8 +67,8 @@ export class Searcher {
   readonly #source: SearchSource;
   readonly #index: SearchIndex;
   readonly #origins = new Map<string, SearchOrigin>();
-  /** Up to where the beginnings of decisions were taken up that are not filed yet. */
-  #learned = 0;
+  /** Where the beginnings of decisions were taken up that are not filed yet. */
+  #learned: Range = { from: 0, until: 0 };
 
   /** Opens the index at `path`, or begins a new one. */
   constructor(source: SearchSource, path: string) {
@@ -150,7 +150,7 @@ export class Searcher {
     const timed = query.since !== undefined || query.until !== undefined;
     const spans = timed ? this.#index.between(since, until) : { from: 0, until: indexed };
     const filed = both(range, { from: spans.from, until: Math.min(spans.until, indexed) });
-    const rest = both(range, { from: indexed, until: this.#learnRest(range.until) });
+    const rest = both(range, this.#learnRest(range.until, newestFirst));
     const terms = queryTerms(query);
     if (newestFirst) {
       for (let index = rest.until - 1; index >= rest.from; index--) yield index;
@@ -162,18 +162,24 @@ export class Searcher {
   }
 
   /**
-   * Takes up the decisions that begin in what is not filed yet; returns how far entries can be read one by one. While a
-   * new index is far behind that is not at all: what it has not filed is not found yet, and the result says so.
+   * What is not filed yet and is read one by one; takes up the decisions that begin there. While the index is far behind that
+   * is the newest part of it, for whoever looks for what he just did, and nothing for those who begin with the oldest: there
+   * would be a hole before it. The result says how far the index is.
    */
-  #learnRest(size: number): number {
-    const from = Math.max(this.indexed, this.#learned);
-    if (size - this.indexed > REST_MAX) return this.indexed;
+  #learnRest(size: number, newestFirst: boolean): Range {
+    const none = { from: this.indexed, until: this.indexed };
+    const far = size - this.indexed > REST_MAX;
+    if (far && !newestFirst) return none;
+    const rest = { from: far ? size - REST_MAX : this.indexed, until: size };
+    const known = rest.from >= this.#learned.from && rest.from <= this.#learned.until;
+    const from = known ? this.#learned.until : rest.from;
+    if (from >= size) return rest;
     for (const { index, bytes } of this.#read(from, size - from) ?? []) {
       const entry = readEntry(bytes);
       if (entry !== null && entry.seq === 0) this.#originFor(index, entry);
     }
-    this.#learned = Math.max(size, from);
-    return size;
+    this.#learned = { from: known ? this.#learned.from : rest.from, until: size };
+    return rest;
   }
 
   *#proposed(terms: readonly string[], { from, until }: Range, newestFirst: boolean): Generator<number> {

@@ -5,11 +5,12 @@ import { DiskReserve } from '../../host/disk-reserve.ts';
 import { isCorruption } from '../../ledger/database.ts';
 import { followLedger } from '../../ledger/follow.ts';
 import { deleteSearchIndex } from '../../ledger/search-index.ts';
+import { Pace } from './pace.ts';
 import { Searcher, type SearchPage, type SearchResult } from './searcher.ts';
 
 /*
  * Thread of `startSearch`: follows the ledger by a connection of its own that only reads, files what is new, and answers
- * queries between two steps. The writer knows nothing of it.
+ * queries between two steps. The writer knows nothing of it. While decisions need the CPUs it waits.
  */
 
 /** What the thread is started with. */
@@ -28,11 +29,16 @@ export interface SearchCall {
   page: SearchPage;
 }
 
+/** Main → thread: a search, or the word that it is not needed for now. */
+export type ToSearch = SearchCall | 'end';
+
 /** How far the index has come, and why it stands still; null while it does not. */
 export interface SearchProgress {
   indexed: number;
   size: number;
   trouble: string | null;
+  /** It leaves the CPUs to decisions, and goes on when they need them less. */
+  paused: boolean;
 }
 
 export type FromSearch =
@@ -49,8 +55,10 @@ class SearchThread {
   readonly #job: SearchJob;
   readonly #source: ReturnType<typeof followLedger>;
   readonly #disk: DiskReserve;
+  readonly #pace = new Pace();
   #searcher: Searcher;
   #said = '';
+  #timer: NodeJS.Timeout | null = null;
 
   constructor(port: MessagePort, job: SearchJob) {
     this.#port = port;
@@ -58,7 +66,7 @@ class SearchThread {
     this.#disk = new DiskReserve(job.index);
     this.#source = followLedger(job.ledger, job.origin);
     this.#searcher = new Searcher(this.#source, job.index);
-    port.on('message', (call: SearchCall) => this.#answer(call));
+    port.on('message', (message: ToSearch) => (message === 'end' ? this.#end() : this.#answer(message)));
     this.#round();
   }
 
@@ -73,23 +81,44 @@ class SearchThread {
 
   /** One step, then the queries that came meanwhile have their turn. */
   #round(): void {
-    const { more, trouble } = this.#file();
+    const size = this.#source.size();
+    this.#pace.look(size, performance.now());
+    const { more, trouble, paused } = this.#file(size);
     const { indexed } = this.#searcher;
-    this.#report({ indexed, size: this.#source.size(), trouble });
+    this.#report({ indexed, size: this.#source.size(), trouble, paused });
     const wait = trouble !== null ? PAUSE_MS : more ? 0 : ROUND_MS;
-    setTimeout(() => this.#round(), wait);
+    this.#timer = setTimeout(() => this.#round(), wait);
   }
 
-  #file(): { more: boolean; trouble: string | null } {
+  #file(size: number): { more: boolean; trouble: string | null; paused: boolean } {
+    const still = { more: false, trouble: null, paused: false };
     const free = this.#disk.free();
     if (free !== null && free < this.#job.low_bytes)
-      return { more: false, trouble: `the disk is low (${free} bytes are free)` };
+      return { ...still, trouble: `the disk is low (${free} bytes are free)` };
     try {
-      return { more: this.#searcher.step(), trouble: null };
+      if (!this.#pace.mayFollow(size - this.#searcher.indexed)) return { ...still, paused: true };
+      return { ...still, more: this.#step() };
     } catch (error) {
       this.#reopen(error);
-      return { more: false, trouble: wordsOf(error) };
+      return { ...still, trouble: wordsOf(error) };
     }
+  }
+
+  #step(): boolean {
+    const { indexed } = this.#searcher;
+    const before = process.threadCpuUsage();
+    const more = this.#searcher.step();
+    const { user, system } = process.threadCpuUsage(before);
+    this.#pace.filed(this.#searcher.indexed - indexed, user + system);
+    return more;
+  }
+
+  /** Nothing keeps the thread then. */
+  #end(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#searcher.close();
+    this.#source.close();
+    this.#port.close();
   }
 
   /** An index that cannot be read is no reason to fail for ever: it begins anew. */
