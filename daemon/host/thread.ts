@@ -1,3 +1,5 @@
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { embedding } from './embedded.ts';
 
@@ -7,10 +9,17 @@ import { embedding } from './embedded.ts';
  */
 export function startThread(module: URL, options: WorkerOptions): Worker {
   const inside = embedding();
-  if (inside === null) return new Worker(module, options);
+  if (inside === null) return new Worker(module, withCompileCache(options));
   return new Worker(inside.threadCode, {
     ...options,
     eval: true,
     argv: [module.pathname.replace(/^\//, '')],
   });
+}
+
+/** Threads look for the process's compile cache in the environment only; without it each strips all types anew: 10 MB and more. */
+function withCompileCache(options: WorkerOptions): WorkerOptions {
+  const cache = getCompileCacheDir();
+  if (cache === undefined) return options;
+  return { env: { ...process.env, NODE_COMPILE_CACHE: dirname(cache) }, ...options };
 }
