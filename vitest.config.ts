@@ -7,7 +7,8 @@ export default defineConfig({
     pool: 'forks',
     // Checkouts and development builds play appliances here.
     env: { HOLDFAST_UNSIGNED: 'accept' },
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Only what hangs gets there: the machine may be slow, and busy with something else.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
   },
 });

@@ -15,7 +15,8 @@ import { ROOT } from './structure/sources.ts';
 
 export const SITE = 'outpost-7.example';
 export const ORIGIN = `${SITE}/ledger`;
-const GIVE_UP_MS = 30_000;
+const GIVE_UP_MS = 120_000;
+const REPLY_MS = 60_000;
 
 /** How a command of ours ended. */
 export interface Ran {
@@ -122,7 +123,7 @@ export class World {
   }
 
   /** A client of its own, to be closed by the caller. */
-  newClient(socket: Socket, timeoutMs = GIVE_UP_MS): ApiClient {
+  newClient(socket: Socket, timeoutMs = REPLY_MS): ApiClient {
     return new ApiClient({ socketPath: this.socket(socket), timeoutMs });
   }
 
@@ -224,7 +225,7 @@ export function ask(actionClass: string, mark: string, payload: JsonObject = {})
   };
 }
 
-/** Asks until it holds. Throws with `what` after half a minute, which no working machine needs. */
+/** Asks until it holds. Throws with `what` after two minutes, which no working machine needs. */
 export async function until(what: string, holds: () => Promise<boolean>, everyMs = 10): Promise<void> {
   const deadline = performance.now() + GIVE_UP_MS;
   while (!(await holds())) {
@@ -249,8 +250,9 @@ function start(command: readonly string[], env: NodeJS.ProcessEnv): Role {
       children.delete(child);
       const end = () => resolve({ code, signal, ...output });
       child.once('close', end);
-      // Whatever inherited the pipes must not keep the end from being seen.
-      setTimeout(end, 1_000).unref();
+      // Whatever inherited the pipes must not keep the end from being seen. Twice, so that after a standstill of this
+      // process what waits in the pipes is read first.
+      setTimeout(() => setTimeout(end, 100).unref(), 1_000).unref();
     });
   });
   const kill = (signal: NodeJS.Signals = 'SIGKILL'): Promise<Ran> => {

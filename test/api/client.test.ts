@@ -225,7 +225,7 @@ describe('no answer', () => {
     expect(await failure(missing.status())).toMatchObject({ reason: 'missing', sent: false });
 
     serving.engine.script = () => new Promise(() => {});
-    const impatient = new ApiClient({ socketPath: serving.path, timeoutMs: 50 });
+    const impatient = new ApiClient({ socketPath: serving.path, timeoutMs: 500 });
     const timeout = await failure(impatient.createDecision({}));
     expect(timeout).toBeInstanceOf(ApiUnreachable);
     expect(timeout).toMatchObject({ reason: 'timeout', sent: true });

@@ -28,7 +28,7 @@ describe('a client that stalls', () => {
     ['within the body', `${HEAD}Content-Length: 100\r\n\r\n{"action":`],
     ['within a chunk', `${HEAD}Transfer-Encoding: chunked\r\n\r\n40\r\n{"action":`],
   ])('%s is told 408 or cut off, and costs the others nothing', async (_where, bytes) => {
-    await using serving = await serve({ patience: { headers: 150, request: 300 } });
+    await using serving = await serve({ patience: { headers: 400, request: 800 } });
     const stalled = exchangeRaw(serving.path, bytes, true);
     expect((await exchange(serving.path, '/v1/health')).status).toBe(200);
     expect(await stalled).toMatch(/^(HTTP\/1\.1 408 |$)/);
@@ -58,7 +58,7 @@ describe('a client that stalls', () => {
   });
 
   test('but reads slowly is served', async () => {
-    await using serving = await serve({ patience: { stall: 200 } });
+    await using serving = await serve({ patience: { stall: 2_000 } });
     const body = JSON.stringify({ pad: 'x'.repeat(2_000_000) });
     serving.engine.script = () => ({ status: 200, body });
     const socket = connect(serving.path);
@@ -66,7 +66,7 @@ describe('a client that stalls', () => {
     let received = 0;
     for await (const chunk of socket as AsyncIterable<Buffer>) {
       received += chunk.length;
-      await setTimeout(10);
+      await setTimeout(100);
     }
     expect(received).toBeGreaterThan(body.length);
   });
@@ -154,7 +154,7 @@ describe('a flood', () => {
   });
 
   test('of one client is 429 beyond its rate, on its own connection only', async () => {
-    await using serving = await serve({ limits: { requests_per_second_per_client: 20 } });
+    await using serving = await serve({ limits: { requests_per_second_per_client: 4 } });
     const text = await exchangeRaw(
       serving.path,
       'GET /v1/policy HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(30),

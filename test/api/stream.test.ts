@@ -290,7 +290,7 @@ describe('subscribe', () => {
 
 describe('the connection', () => {
   test('is cut off when its peer does not answer the heartbeat', async () => {
-    await using serving = await serve({ patience: { heartbeat: 50 } });
+    await using serving = await serve({ patience: { heartbeat: 1_000 } });
     const lively = await openStream(serving.path);
     const handshake =
       'GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n';

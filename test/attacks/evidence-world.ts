@@ -269,7 +269,7 @@ export async function onDaemon(
       resolve();
     }),
   );
-  const client = new ApiClient({ socketPath: join(paths.run, 'request.sock'), timeoutMs: 30_000 });
+  const client = new ApiClient({ socketPath: join(paths.run, 'request.sock'), timeoutMs: 60_000 });
   try {
     await until(
       'the daemon to start or end',

@@ -17,7 +17,7 @@ let year: Year;
 beforeAll(async () => {
   year = await Year.make();
 }, 300_000);
-afterAll(() => year?.world.close(), 60_000);
+afterAll(() => year?.world.close());
 
 describe('whoever has root', () => {
   it.each(ATTACKS.map((attack) => [attack.what, attack] as const))(

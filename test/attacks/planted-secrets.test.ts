@@ -215,7 +215,7 @@ beforeAll(async () => {
   daemon = await world.daemon();
   gateway = await world.gateway({ env: { CREDENTIALS_DIRECTORY: credentials } });
 }, 120_000);
-afterAll(() => world.close(), 60_000);
+afterAll(() => world.close());
 
 describe('secrets where they belong', () => {
   it('reach the tool, all three kinds, and it alone', async () => {

@@ -79,7 +79,7 @@ export async function startDaemon(
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const clients: ApiClient[] = [];
   const client = (socket: Socket): ApiClient => {
-    const made = new ApiClient({ socketPath: join(sitePaths(dir).run, `${socket}.sock`), timeoutMs: 30_000 });
+    const made = new ApiClient({ socketPath: join(sitePaths(dir).run, `${socket}.sock`), timeoutMs: 60_000 });
     clients.push(made);
     return made;
   };

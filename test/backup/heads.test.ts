@@ -127,7 +127,7 @@ describe('the second copy', () => {
       }),
       { numRuns: 8 },
     );
-  }, 60_000);
+  });
 
   test('of another history completes nothing', () => {
     const restored = filesIn(temporaryDir());

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { runHttpLoad } from '../bench/load/http.ts';
@@ -77,14 +78,15 @@ describe('the paced load', () => {
 
   it('charges a standstill to everyone who came meanwhile', async () => {
     let resumed = 0;
-    const again = new Promise<void>((resume) => {
-      setTimeout(() => {
-        resumed = performance.timeOrigin + performance.now();
-        resume();
-      }, 150);
-    });
+    // From the first request on, which comes after the load began: longer than it lasts.
+    const standstill = async () => {
+      await pause(150);
+      resumed = performance.timeOrigin + performance.now();
+    };
+    let again: Promise<void> | null = null;
     const server = createServer(async (request, response) => {
       request.resume();
+      again ??= standstill();
       await again;
       response.writeHead(200, { 'content-length': 13 });
       response.end('{"permit":{}}');

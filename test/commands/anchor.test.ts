@@ -51,7 +51,7 @@ beforeAll(async () => {
   }
 }, 120_000);
 
-afterAll(async () => expect(await stage.clear()).toEqual([]), 60_000);
+afterAll(async () => expect(await stage.clear()).toEqual([]));
 
 describe('a site as it should be', () => {
   it('is one history, live and by the anchors alone', async () => {

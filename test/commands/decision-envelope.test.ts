@@ -32,7 +32,7 @@ beforeAll(async () => {
   mkdirSync(elsewhere);
   expect((await world.holdfast('site', 'export-trust', join(elsewhere, 'trust.json'))).code).toBe(0);
 }, 120_000);
-afterAll(() => world?.close(), 60_000);
+afterAll(() => world?.close());
 
 const disclose = (...more: string[]) =>
   world.holdfast(

@@ -33,7 +33,7 @@ describe('a stick, step by step, as the units take it', () => {
     world = await World.make();
     await world.daemon();
   }, 120_000);
-  afterAll(async () => world?.close(), 60_000);
+  afterAll(async () => world?.close());
 
   test('brings an update, takes home what waits, and what came of it is said', {
     timeout: 120_000,
@@ -64,7 +64,7 @@ describe('a stick, step by step, as the units take it', () => {
   });
 
   test('with a broken update is refused, and is asked for its export all the same', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const stick = join(dir, 'sdc1');
     mkdirSync(join(stick, 'holdfast-export'), { recursive: true });

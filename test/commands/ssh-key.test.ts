@@ -62,7 +62,7 @@ describe.skipIf(!hasOpenssh)('keys that people sign with', () => {
     try {
       process.env.SSH_AUTH_SOCK = at('agent.sock');
       for (const name of names) {
-        for (let left = 200; left > 0; left -= 1) {
+        for (let left = 2_000; left > 0; left -= 1) {
           if (spawnSync('ssh-add', ['-q', at(name)], { env: process.env }).status === 0) break;
           await new Promise((resolve) => setTimeout(resolve, 25));
         }

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ApiClient } from '../../daemon/api/client.ts';
 import { composeEngine } from '../../daemon/engine/compose.ts';
 import { Engine } from '../../daemon/engine/engine.ts';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
@@ -50,18 +51,7 @@ beforeAll(async () => {
   for (let n = 0; n < 5; n++) await client.createDecision(ask('mark', `early-${n}`));
   await orderly.kill('SIGTERM');
   early = world.copySite();
-  const killed = await world.daemon();
-  const started = performance.now();
-  let newest = 0;
-  // One entry in each commit. The second copy follows twice a second: the end comes soon after it did, with some commits
-  // ahead of it already and the next copy far off.
-  for (let n = 0; ; n++) {
-    const { ledger } = await client.createDecision(ask('mark', `m-${n}`));
-    newest = ledger.record_id ?? 0;
-    const ahead = newest + 1 - copied(world.paths);
-    if (performance.now() - started > 800 && ahead >= 6 && ahead <= 30) break;
-  }
-  await killed.kill();
+  const newest = await killedAhead(client);
   crashed = world.copySite();
   commits = commitsOf(`${crashed.ledger}-wal`, newest + 1);
   headSize = copied(crashed);
@@ -69,6 +59,30 @@ beforeAll(async () => {
   late = world.copySite();
 });
 afterAll(() => Promise.all([world?.close(), other?.close()]));
+
+/**
+ * Kills a daemon soon after the second copy followed, which it does twice a second: with some commits of one entry each
+ * ahead of it. Again where it caught up before the daemon was dead. Resolves with the index of the newest entry.
+ */
+async function killedAhead(client: ApiClient): Promise<number> {
+  for (let round = 0; ; round++) {
+    const daemon = await world.daemon();
+    const started = performance.now();
+    let newest = 0;
+    for (let n = 0; ; n++) {
+      const { ledger } = await client.createDecision(ask('mark', `m-${round}-${n}`));
+      newest = ledger.record_id ?? 0;
+      if (performance.now() - started > 800 && isSomeAhead(newest)) break;
+    }
+    await daemon.kill();
+    if (isSomeAhead(newest)) return newest;
+  }
+}
+
+function isSomeAhead(newest: number): boolean {
+  const ahead = newest + 1 - copied(world.paths);
+  return ahead >= 3 && ahead <= 30;
+}
 
 /** How many entries the second copy covers. */
 function copied({ head }: SitePaths): number {
@@ -139,7 +153,7 @@ describe('a log that was cut or garbled', () => {
   it('was ahead of the second copy when it was left', () => {
     const above = commits.filter(({ size }) => size > headSize);
     const below = commits.filter(({ size }) => size < headSize);
-    expect(above.length).toBeGreaterThan(3);
+    expect(above.length).toBeGreaterThan(2);
     expect(below.length).toBeGreaterThan(3);
     expect(commits.at(-1)?.size).toBeGreaterThan(headSize);
   });

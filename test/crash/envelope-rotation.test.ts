@@ -27,7 +27,7 @@ beforeAll(async () => {
   expect(wrapped.code, wrapped.stderr).toBe(0);
   daemon = await world.daemon({ env });
 }, 120_000);
-afterAll(() => world?.close(), 60_000);
+afterAll(() => world?.close());
 
 const joining = (number: number) => ({
   action: {
@@ -92,7 +92,7 @@ describe(`a daemon that is killed while the envelope key is rotated (CRASH_SEED=
   });
 
   it('leaves every key wrapped, and does not start without the key-encryption key or with another', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const keys = readdirSync(world.paths.keys).filter((name) => name.endsWith('.key'));
     for (const name of keys)

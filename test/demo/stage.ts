@@ -211,7 +211,7 @@ export class Stage {
     for (const name of [...this.#running.keys()])
       await this.end(name, name === 'daemon' || name === 'gateway' ? 'SIGTERM' : 'SIGKILL');
     for (const { pid } of this.#ours()) process.kill(pid, 'SIGKILL');
-    for (let i = 0; i < 200 && this.#ours().length > 0; i++) await pause(10);
+    for (let i = 0; i < 600 && this.#ours().length > 0; i++) await pause(50);
     const left = this.#ours().map(({ pid, command }) => `${pid}: ${command}`);
     rmSync(this.dir, { recursive: true, force: true });
     return left;

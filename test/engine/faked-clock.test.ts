@@ -24,7 +24,7 @@ describe.skipIf(LIBFAKETIME === null)('with libfaketime (skipped where it is not
     world = await World.make(policyIn(join(base, 'policy')));
     clock = new FakedClock(base);
     daemon = await world.daemon({ env: clock.env });
-  }, 60_000);
+  });
 
   afterEach(async () => {
     await world.close();
@@ -62,7 +62,7 @@ describe.skipIf(LIBFAKETIME === null)('with libfaketime (skipped where it is not
     expect((await world.client('request').getDecision(waiting.decision_id)).status).toBe('pending_authority');
     expect((await world.sign(waiting, 'approve')).code).toBe(0);
     await closed();
-  }, 90_000);
+  });
 
   it('a machine that comes back in 1970 is told what is wrong, and needs its clock set and no restart', async () => {
     const permit = await create('mark');
@@ -80,7 +80,7 @@ describe.skipIf(LIBFAKETIME === null)('with libfaketime (skipped where it is not
     await trustIs('trusted');
     expect((await create('careful_mark')).status).toBe('pending_authority');
     await closed();
-  }, 90_000);
+  });
 
   it('a clock that was wrong and was corrected is believed by a statement, over a restart too', async () => {
     clock.set('+3h');
@@ -113,7 +113,7 @@ describe.skipIf(LIBFAKETIME === null)('with libfaketime (skipped where it is not
     daemon = await world.daemon({ env: clock.env });
     expect((await time()).trust).toBe('trusted');
     await closed();
-  }, 90_000);
+  });
 
   it('an import explains a clock that was set to when it was issued', async () => {
     clock.set('+40d');
@@ -136,7 +136,7 @@ describe.skipIf(LIBFAKETIME === null)('with libfaketime (skipped where it is not
     await trustIs('floor');
     expect((await create('careful_mark')).status).toBe('pending_authority');
     await closed();
-  }, 90_000);
+  });
 
   /** Ends in order; what is on disk is whole. */
   async function closed(): Promise<void> {

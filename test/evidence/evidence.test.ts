@@ -83,7 +83,7 @@ describe('every kind of decision', () => {
     const record = index.entries.find((entry) => entry.index === index.export?.record);
     expect(record).toMatchObject({ type: 'ledger.read', role: 'mention' });
     expect(index.export).toMatchObject({ by: 'carol', reason: 'audit 7' });
-  }, 60_000);
+  });
 });
 
 describe('sensitive values', () => {
@@ -93,13 +93,13 @@ describe('sensitive values', () => {
     const { replay, unproved } = await verified(file);
     expect(replay.hidden).toEqual(['the value of payload.psk (withheld)']);
     expect(unproved.join(' ')).toContain('payload.psk');
-  }, 60_000);
+  });
 
   it('open their commitments when they are shown', async () => {
     const { bytes, file } = await world.export(id('network'), '--show', 'psk');
     expect(bytes.includes(world.psk)).toBe(true);
     expect(await verified(file)).toMatchObject({ exit: 0, replay: { verdict: 'same', hidden: [] } });
-  }, 60_000);
+  });
 
   it('are shown to nobody who may not read them, and nothing is written', async () => {
     const out = join(world.stage.dir, 'not-written.tar');
@@ -108,7 +108,7 @@ describe('sensitive values', () => {
     expect({ code: ran.code, words: ran.stderr }).toMatchObject({ code: 3 });
     expect(ran.stderr).toContain('reading.not_permitted');
     expect(readdirSync(world.stage.dir)).not.toContain('not-written.tar');
-  }, 60_000);
+  });
 });
 
 describe('from copied files', () => {
@@ -137,7 +137,7 @@ describe('from copied files', () => {
     const again = join(copy, 'again.tar');
     await stage.holdfast('evidence', 'export', id('firmware'), '-o', again, ...places);
     expect(readFileSync(again).equals(readFileSync(file))).toBe(true);
-  }, 60_000);
+  });
 });
 
 describe('whom the verifier believes', () => {
@@ -149,7 +149,7 @@ describe('whom the verifier believes', () => {
     await world.stage.holdfast('site', 'export-trust', trust, '--dir', other);
     const ran = await world.stage.holdfast('evidence', 'verify', file, '--trust', trust);
     expect({ code: ran.code, word: ran.stdout.split('  ')[0] }).toEqual({ code: 13, word: 'UNKNOWN KEY' });
-  }, 60_000);
+  });
 
   it('a tlog-policy says whose log, and needs a root for whose policy', async () => {
     const { file } = await world.export(id('failed'));
@@ -159,7 +159,7 @@ describe('whom the verifier believes', () => {
     const root = ['--root', join(world.stage.paths.trust, 'root.json')];
     const whole = await world.stage.holdfast('evidence', 'verify', file, ...policy, ...root);
     expect(whole.stdout + whole.code).toMatch(/^HOLDS[\s\S]*0$/);
-  }, 60_000);
+  });
 });
 
 describe('the report', () => {
@@ -185,7 +185,7 @@ describe('the report', () => {
       '2.4.1',
     ])
       expect(page).toContain(words);
-  }, 60_000);
+  });
 });
 
 const has = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
@@ -224,7 +224,7 @@ describe.skipIf(!has('tar') || !has('sha256sum'))('by hand, with tar and sha256s
     }
     writeFileSync(join(dir, 'evidence.json'), 'changed');
     expect(spawnSync('sha256sum', ['--strict', '-c', 'SHA256SUMS'], { cwd: dir }).status).not.toBe(0);
-  }, 60_000);
+  });
 });
 
 describe('later on', () => {
@@ -283,7 +283,7 @@ describe('later on', () => {
     expect(found).toMatchObject({ exit: 0, findings: [], replay: { verdict: 'as_far_as_disclosed' } });
     expect(found.replay.hidden).toEqual(['the value of payload.psk (destroyed)']);
     expect(found.evidence.entries.map(({ type }) => type)).toContain('envelope.shredded');
-  }, 60_000);
+  });
 
   it('the ledger has another key, and an old trust file leads to it', async () => {
     const { file: old } = await world.export(id('firmware'));
@@ -299,5 +299,5 @@ describe('later on', () => {
       expect(ran.stdout + ran.code).toMatch(/^HOLDS[\s\S]*0$/);
       expect(ran.stdout).not.toContain('older than the key');
     }
-  }, 60_000);
+  });
 });

@@ -233,7 +233,7 @@ describe('with the real ssh-keygen', () => {
       cwd: home,
       input,
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 120_000,
     });
     return { status, stdout };
   }

@@ -55,7 +55,7 @@ describe('a campaign', () => {
       seed: 3,
       only: ['hangs', 'grows', 'throws'],
       groups: { planted: PLANTED },
-      hangMs: 3_000,
+      hangMs: 10_000,
     });
     const told = found.map(({ target, what }) => `${target} ${what.slice(0, 16)}`);
     expect(told).toContain('hangs does not end');

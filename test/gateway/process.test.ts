@@ -31,7 +31,7 @@ const TOOL = `import { appendFileSync } from 'node:fs';
   const word = process.argv[2] ?? '';
   appendFileSync(${JSON.stringify(marks)}, word + '\\n');
   if (word === 'kill') process.kill(process.ppid, 'SIGKILL');
-  if (word === 'slow') await new Promise((done) => setTimeout(done, 400));
+  if (word === 'slow') await new Promise((done) => setTimeout(done, 1_500));
   if (word === 'binary') process.stdout.write(Buffer.from([0xff, 0x00]));
   if (word === 'fail') process.exit(3);
   for await (const chunk of process.stdin) process.stdout.write(chunk);

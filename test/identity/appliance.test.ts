@@ -53,7 +53,7 @@ it('knows its callers or does not answer', async () => {
   const operator = client();
   await until('the daemon', async () => (await operator.status().catch(() => null)) !== null);
   // In the clear there is nobody to talk to.
-  const plain = new ApiClient({ socketPath: join(sitePaths(dir()).run, 'operator.sock'), timeoutMs: 5_000 });
+  const plain = new ApiClient({ socketPath: join(sitePaths(dir()).run, 'operator.sock'), timeoutMs: 60_000 });
   await expect(plain.status()).rejects.toBeInstanceOf(ApiUnreachable);
 
   headquarters.propose(1);

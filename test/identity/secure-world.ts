@@ -111,7 +111,7 @@ export class SecureWorld {
 
   client(socket: Socket, identity: TlsIdentity | null): ApiClient {
     const tls = identity === null ? null : clientTlsFor(SITE, socket, identity);
-    const client = new ApiClient({ socketPath: this.world.socket(socket), timeoutMs: 20_000, tls });
+    const client = new ApiClient({ socketPath: this.world.socket(socket), timeoutMs: 60_000, tls });
     this.#clients.push(client);
     return client;
   }

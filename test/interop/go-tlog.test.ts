@@ -49,7 +49,7 @@ describe.skipIf(!isHere)('golang.org/x/mod/sumdb (Go)', () => {
   }
 
   it('accepts every entry of our directories, written at once or by pieces', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, (context) => {
     if (built === null) return context.skip(`${MODULE} cannot be had here`);
     for (const pieces of [[1], [255], [256], [300, 1, 400], [512, 200]]) {
@@ -66,7 +66,7 @@ describe.skipIf(!isHere)('golang.org/x/mod/sumdb (Go)', () => {
     }
   });
 
-  it('refuses one in which a byte of an entry was changed', { timeout: 60_000 }, (context) => {
+  it('refuses one in which a byte of an entry was changed', { timeout: 180_000 }, (context) => {
     if (built === null) return context.skip(`${MODULE} cannot be had here`);
     const ledger = create(filesIn(temporaryDir()));
     const directory = join(temporaryDir(), 'tiles');

@@ -159,7 +159,7 @@ describe.skipIf(!isHere)(`litewitness${isHere ? '' : ` (skipped: ${PROGRAM} is n
   afterAll(async () => {
     await witness.stop();
     expect(await stage.clear()).toEqual([]);
-  }, 60_000);
+  });
 
   async function done(...args: string[]): Promise<string> {
     const ran = await stage.holdfast(...args);
@@ -220,7 +220,7 @@ describe.skipIf(!isHere)(`litewitness${isHere ? '' : ` (skipped: ${PROGRAM} is n
     const { checkpoint, index } = verifyProof(readFileSync(file, 'utf8'), { policy });
     expect(index).toBe(1);
     expect(checkpoint.verified.map(({ name }) => name).sort()).toEqual([`${SITE}/ledger`, NAME]);
-  }, 60_000);
+  });
 
   it('tells where it stands when sync has forgotten, and is followed from there', async () => {
     rmSync(join(stage.paths.sync, 'witnesses'), { recursive: true });
@@ -228,5 +228,5 @@ describe.skipIf(!isHere)(`litewitness${isHere ? '' : ` (skipped: ${PROGRAM} is n
     await done('anchor', 'export', '--json');
     const [first] = await ask();
     expect(first?.outcome).toBe('cosigned');
-  }, 60_000);
+  });
 });

@@ -70,7 +70,7 @@ describe('an archived segment', () => {
       ),
       { numRuns: 3, endOnFailure: true },
     );
-  }, 60_000);
+  });
 
   test('verifies when the first entries of the log are among them', async () => {
     const ledger = create(files);

@@ -125,7 +125,7 @@ describe('the background check', () => {
     const check = checker();
     expect(pass(check).map(({ where }) => where)).toContain('tile/1/0');
     check.close();
-  }, 60_000);
+  });
 
   test('finds a trigger that is gone, an archive file that is gone, a key that nobody vouches for', () => {
     ledgerOf(600);

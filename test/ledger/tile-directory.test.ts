@@ -88,7 +88,7 @@ describe('a tile directory', () => {
       }),
       { numRuns: 12 },
     );
-  }, 60_000);
+  });
 
   test('is left alone when there is nothing new', () => {
     const { files, directory } = made(300);
@@ -210,7 +210,7 @@ describe('verification of a tile directory', () => {
       }),
       { numRuns: 40 },
     );
-  }, 60_000);
+  });
 
   test('one that ends before the stored head was rolled back', async () => {
     const { files: later, directory } = made(300);

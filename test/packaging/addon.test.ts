@@ -21,7 +21,7 @@ const executable = packagedFile('holdfast-linux-x64');
 
 describe.skipIf(executable === null || process.arch !== 'x64')(
   'native addons of an executable',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   () => {
     let root: string;
     let native: string;

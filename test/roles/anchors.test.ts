@@ -16,7 +16,7 @@ afterEach(() => {
 });
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let n = 0; n < 400 && !holds(); n++) await pause(25);
+  for (let n = 0; n < 4_000 && !holds(); n++) await pause(25);
   expect(holds()).toBe(true);
 }
 

@@ -39,7 +39,7 @@ describe('a site with a witness', () => {
   afterAll(async () => {
     await witness.stop();
     expect(await stage.clear()).toEqual([]);
-  }, 60_000);
+  });
 
   async function done(...args: string[]): Promise<string> {
     const ran = await stage.holdfast(...args);
@@ -137,5 +137,5 @@ describe('a site with a witness', () => {
     const { daemon } = JSON.parse(stdout) as { daemon: { witnesses: unknown; time: unknown } };
     expect(daemon.witnesses).toMatchObject({ quorum: 'w1', newest: { by: ['witness.example/w1'] } });
     expect(daemon.time).toMatchObject({ trust: 'trusted' });
-  }, 60_000);
+  });
 });

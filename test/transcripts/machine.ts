@@ -36,7 +36,7 @@ export class Machine {
     const { child, output, ended } = this.#spawn(line);
     this.#roles.set(line, { child, ended, log: output });
     const socket = line.includes('gateway') ? 'gateway.sock' : 'request.sock';
-    const client = new ApiClient({ socketPath: join(this.dir, '.holdfast/run', socket), timeoutMs: 2_000 });
+    const client = new ApiClient({ socketPath: join(this.dir, '.holdfast/run', socket), timeoutMs: 10_000 });
     let alive = true;
     void ended.then(() => (alive = false));
     while (alive) {

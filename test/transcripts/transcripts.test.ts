@@ -9,7 +9,7 @@ import { fill, mismatch, readTranscript, type Step, words } from './transcript.t
 const HERE = import.meta.dirname;
 const DAY_MS = 86_400_000;
 /** For what a process does by itself. */
-const WAIT = { timeout: 30_000, interval: 500 };
+const WAIT = { timeout: 120_000, interval: 500 };
 
 /** Whether this machine has what the transcript needs. */
 function canRun(name: string): boolean {

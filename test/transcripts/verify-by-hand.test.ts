@@ -22,7 +22,7 @@ const MARK = '----- next block';
 /** Runs the whole page in one shell; the output of each block. It does not stop at what fails: nor would a reader. */
 function run(dir: string): string[] {
   const script = blocks.map(({ commands }) => `${commands}\necho '${MARK}'`).join('\n');
-  const { stdout } = spawnSync('bash', ['-c', script], { cwd: dir, encoding: 'utf8', timeout: 60_000 });
+  const { stdout } = spawnSync('bash', ['-c', script], { cwd: dir, encoding: 'utf8', timeout: 180_000 });
   return stdout.split(`${MARK}\n`).slice(0, -1);
 }
 
