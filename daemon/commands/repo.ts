@@ -5,6 +5,7 @@ import { discardCommand, finishCommand, refreshCommand } from './repo/finish.ts'
 import { repoInitCommand } from './repo/init.ts';
 import { addKeyCommand, newKeyCommand, renewCommand, revokeCommand, rotateCommand } from './repo/keys.ts';
 import { lockPublisher } from './repo/lock.ts';
+import { pruneCommand } from './repo/prune.ts';
 import { delegateCommand, publishCommand, undelegateCommand } from './repo/publish.ts';
 import { showCommand } from './repo/show.ts';
 import { mergeCommand, signCommand } from './repo/sign.ts';
@@ -35,6 +36,7 @@ export function repoCommand(): Command {
     signTrustCommand(),
     showCommand(),
     discardCommand(),
+    pruneCommand(),
   ];
   const repo = new Command('repo')
     .description("The publisher's side: sign policy bundles for sites.")

@@ -19,7 +19,7 @@ export function assertReadable(name: string, bytes: Uint8Array): void {
   if (isWithin(value, DEPTH_MAX)) return;
   throw notAccepted(
     'update.endless_metadata',
-    `${name} lists more than ${MEMBERS_MAX} things, or nests deeper than ${DEPTH_MAX} levels, which no repository for a site does. If it is headquarters' own, old bundles must be taken off its list`,
+    `${name} lists more than ${MEMBERS_MAX} things, or nests deeper than ${DEPTH_MAX} levels, which no repository for a site does. If it is headquarters' own, old bundles must be taken off its list there (holdfast repo prune)`,
     undefined,
     name,
   );

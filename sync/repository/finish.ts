@@ -3,10 +3,16 @@ import { join } from 'node:path';
 import { type Metadata, MetadataKind, type Root, type Targets } from '@tufjs/models';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { NoteSigner } from '../../daemon/formats/signed-note.ts';
+import {
+  bundlesNamed,
+  isTargetName,
+  parseSiteTarget,
+  type SiteTarget,
+} from '../../daemon/formats/site-target.ts';
 import { makeDir, writeDurable } from '../../daemon/host/durable-file.ts';
 import { type Chain, currentChain, signChain } from './chain.ts';
 import { repositoryDir } from './publisher.ts';
-import { keyName } from './roles.ts';
+import { keyName, regionsOf } from './roles.ts';
 import { readSettings, stagingDir } from './settings.ts';
 import { isMet, type Progress, progressOf, signedText } from './signatures.ts';
 import {
@@ -18,7 +24,7 @@ import {
   type Staging,
   stagedFiles,
 } from './staging.ts';
-import { formatMetadata, type RepositoryState, readState, targetPath } from './state.ts';
+import { formatMetadata, type RepositoryState, readSiteFile, readState, targetPath } from './state.ts';
 
 /** What a finished ceremony adds to the repository, in the order in which it is written. */
 export interface Publication {
@@ -47,6 +53,7 @@ export function composePublication(
   const fresh = notYetPublished(staging, state);
   const root = staging.root ?? state?.root ?? missing();
   const targets = staging.targets ?? state?.targets ?? missing();
+  assertUnused(staging, repository, state, targets);
   const chain = signChain({
     root,
     targets: fresh.targets,
@@ -173,11 +180,53 @@ function inForce(state: RepositoryState, role: string): Metadata<Root> | Metadat
   return state.regions.get(role) ?? null;
 }
 
+/**
+ * Whoever made the staging area chose what leaves the list. A site whose bundle is gone would refuse this and everything
+ * after it. Throws BoundaryError `finish.bundle_in_use`.
+ */
+function assertUnused(
+  staging: Staging,
+  repository: string,
+  state: RepositoryState | null,
+  targets: Metadata<Targets>,
+): void {
+  const before = Object.keys(state?.targets.signed.targets ?? {});
+  const gone = new Set(before.filter((name) => !Object.hasOwn(targets.signed.targets, name)));
+  if (state === null || gone.size === 0) return;
+  const regions = regionsOf(targets.signed).map(
+    ({ name }) => staging.regions.get(name) ?? state.regions.get(name),
+  );
+  for (const { signed } of [targets, ...regions.filter((region) => region !== undefined)]) {
+    for (const name of Object.keys(signed.targets).filter((one) => one.startsWith('sites/'))) {
+      const site = siteFile(staging, repository, signed, name);
+      const used = site === null ? undefined : bundlesNamed(site).find(([, { path }]) => gone.has(path));
+      if (used === undefined) continue;
+      const [environment, { path }] = used;
+      throw new BoundaryError(
+        'finish.bundle_in_use',
+        `${path} is no longer listed, and ${environment} of ${site?.site} has it; nothing was published. Drop the staging area with "repo discard", and ask whoever made it why.`,
+      );
+    }
+  }
+}
+
+function siteFile(staging: Staging, repository: string, list: Targets, name: string): SiteTarget | null {
+  const info = list.targets[name];
+  const staged = info === undefined ? null : readStagedTarget(staging.dir, name, info);
+  return staged === null ? readSiteFile(repository, list, name) : parseSiteTarget(staged);
+}
+
 /** New target files, each checked against the list that names it. */
 function targetFiles(staging: string, repository: string, fresh: SignedParts): Map<string, Uint8Array> {
   const files = new Map<string, Uint8Array>();
   for (const list of [fresh.targets, ...fresh.regions.values()]) {
     for (const [name, info] of Object.entries(list?.signed.targets ?? {})) {
+      // The name becomes a path.
+      if (!isTargetName(name))
+        throw new BoundaryError(
+          'finish.bad_name',
+          `A list names ${JSON.stringify(name.slice(0, 200))}, which no repository of ours holds; nothing was published. Drop the staging area with "repo discard", and ask whoever made it why.`,
+        );
       const path = targetPath('', name, info.hashes.sha256 ?? '');
       if (existsSync(join(repository, path))) continue;
       const bytes = readStagedTarget(staging, name, info);

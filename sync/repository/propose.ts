@@ -16,6 +16,7 @@ import {
   putTargets,
   saveDraft,
 } from './draft.ts';
+import { assertNotDropped } from './dropped.ts';
 import { ROLES, type RoleName } from './keys.ts';
 import type { Lifetimes } from './metadata.ts';
 import { keyName, type Region, type RoleKeys, regionsOf, rolesOf } from './roles.ts';
@@ -82,6 +83,7 @@ export function proposePublication(
   for (const file of [bundle, ...(shadow === undefined ? [] : [shadow.bundle])]) {
     const path = bundleTargetName(file.name, file.version);
     assertVersionFree(file, draftTargets(draft).targets[path]);
+    assertNotDropped(dir, file);
     if (!Object.hasOwn(draftTargets(draft).targets, path)) addTarget(draft, null, path, file.bytes);
   }
   const name = siteTargetName(site);

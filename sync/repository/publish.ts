@@ -136,6 +136,17 @@ export function publish(dir: string, publication: Publication): Published {
   return { digest, serial: siteTarget.serial, versions };
 }
 
+/** Publishes another list of targets, whose files are all there. */
+export function publishList(dir: string, targets: Record<string, TargetFile>, finishing: Finishing): void {
+  const { targets: list, snapshot, timestamp } = readState(dir);
+  const versions = {
+    targets: list.signed.version + 1,
+    snapshot: snapshot.signed.version + 1,
+    timestamp: timestamp.signed.version + 1,
+  };
+  writeRepository(dir, targets, versions, finishing);
+}
+
 /** Adds a target's file to a repository or staging area, durably. */
 export function writeTarget(dir: string, name: string, bytes: Uint8Array): TargetFile {
   const digest = sha256Hex(bytes);

@@ -1,11 +1,13 @@
 import { join } from 'node:path';
+import type { TargetFile } from '@tufjs/models';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { NoteSigner } from '../../daemon/formats/signed-note.ts';
 import { makeDir } from '../../daemon/host/durable-file.ts';
 import { createSigningKey, loadSigner } from '../../daemon/host/signer.ts';
+import { assertNotDropped } from './dropped.ts';
 import { ROLES, type RoleName, type RoleSigners } from './keys.ts';
 import type { Lifetimes } from './metadata.ts';
-import { createRepository, type Publication, type Published, publish } from './publish.ts';
+import { createRepository, type Publication, type Published, publish, publishList } from './publish.ts';
 
 /*
  * A publisher's directory: `keys/ROLE.key` (0600) and `repository/`, which is what travels. This one holds all keys at one
@@ -39,7 +41,14 @@ export function createDevPublisher(
 
 /** `publish` with the publisher's own keys. Throws BoundaryError `publish.*`, `repository.*`, or `secret.*` for its keys. */
 export function publishFrom(dir: string, publication: Omit<Publication, 'signers' | 'lifetimes'>): Published {
+  const { bundle, shadow } = publication;
+  for (const file of [bundle, ...(shadow === undefined ? [] : [shadow.bundle])]) assertNotDropped(dir, file);
   return publish(repositoryDir(dir), { ...publication, signers: loadSigners(dir), lifetimes: DEV_LIFETIMES });
+}
+
+/** Publishes a shorter list with the publisher's own keys. Throws as `publishFrom`. */
+export function publishListFrom(dir: string, targets: Record<string, TargetFile>, now: number): void {
+  publishList(repositoryDir(dir), targets, { signers: loadSigners(dir), lifetimes: DEV_LIFETIMES, now });
 }
 
 function loadSigners(dir: string): RoleSigners {

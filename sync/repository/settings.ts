@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { Json, JsonObject } from '../../daemon/formats/json.ts';
@@ -16,6 +17,11 @@ const MAX_DAYS = 3_650;
 /** Where a publisher by ceremony keeps what is to be signed. */
 export function stagingDir(dir: string): string {
   return join(dir, 'staging');
+}
+
+/** A publisher of several people has settings; a dev site's has all keys instead. */
+export function isByCeremony(dir: string): boolean {
+  return existsSync(join(dir, 'publisher.json'));
 }
 
 /** Writes a publisher's settings: how long what it signs is good for. */

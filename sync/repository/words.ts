@@ -4,7 +4,9 @@ import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { canonicalText } from '../../daemon/formats/canonical-json.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import {
+  bundleTargetName,
   type EnvironmentTarget,
+  isTargetName,
   parseSiteTarget,
   type SiteTarget,
   siteTargetName,
@@ -12,6 +14,7 @@ import {
 import { ROLES } from './keys.ts';
 import { buildRoot, buildTargets, keyIdOf, keyName, type RoleKeys, regionsOf, rolesOf } from './roles.ts';
 import { readStagedTarget, type StagedFile, type Staging } from './staging.ts';
+import { droppedWords, isDropped } from './words-dropped.ts';
 
 /** Puts a policy's change into sentences. */
 export type DescribeBundles = (before: Bundle | null, after: Bundle) => string[];
@@ -137,18 +140,26 @@ function targetWords(
   describe: DescribeBundles,
 ): string[] {
   const names = [...new Set([...Object.keys(before?.targets ?? {}), ...Object.keys(after.targets)])].sort();
-  return names.flatMap((name) => {
-    const old = own(before, name);
-    const now = own(after, name);
-    if (old?.hashes.sha256 === now?.hashes.sha256) return [];
-    if (now === undefined) return [`  ${name} is no longer listed here`];
-    if (name.startsWith('sites/')) return siteWords(staging, name, now, describe);
-    const { metadata } = bundleOf(staging, name, now);
-    return [
-      `  new bundle ${metadata.name} version ${metadata.version} (${now.length} bytes, SHA-256 ${now.hashes.sha256})`,
-      `    for ${metadata.sites.join(', ')}`,
-    ];
-  });
+  const dropped = names.filter((name) => isDropped(name, after));
+  const told = names
+    .filter((name) => !dropped.includes(name))
+    .flatMap((name) => {
+      const old = own(before, name);
+      const now = own(after, name);
+      if (old?.hashes.sha256 === now?.hashes.sha256) return [];
+      if (now === undefined) return [`  ${name} is no longer listed here`];
+      if (!isTargetName(name))
+        throw notShown(`${JSON.stringify(name.slice(0, 200))} is no name for a file of ours`);
+      if (name.startsWith('sites/')) return siteWords(staging, name, now, describe);
+      const { metadata } = bundleOf(staging, name, now);
+      if (bundleTargetName(metadata.name, metadata.version) !== name)
+        throw notShown(`${name} is the bundle ${metadata.name}@${metadata.version}`);
+      return [
+        `  new bundle ${metadata.name} version ${metadata.version} (${now.length} bytes, SHA-256 ${now.hashes.sha256})`,
+        `    for ${metadata.sites.join(', ')}`,
+      ];
+    });
+  return [...told, ...droppedWords(dropped)];
 }
 
 function siteWords(staging: Staging, name: string, now: TargetFile, describe: DescribeBundles): string[] {

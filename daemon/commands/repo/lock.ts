@@ -17,6 +17,7 @@ const WRITERS: ReadonlySet<string> = new Set([
   'finish',
   'refresh',
   'discard',
+  'prune',
 ]);
 
 const held = new Map<string, WriterLock>();

@@ -1,10 +1,11 @@
-import { existsSync, lstatSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { lstatSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { readPublicKey } from '../../../sync/repository/key-file.ts';
 import { proposeDelegation, proposePublication, proposeReturn } from '../../../sync/repository/propose.ts';
 import { publishFrom, repositoryDir } from '../../../sync/repository/publisher.ts';
 import { namedKey } from '../../../sync/repository/roles.ts';
+import { isByCeremony } from '../../../sync/repository/settings.ts';
 import type { EffectiveAt, ShadowFile } from '../../../sync/repository/site-file.ts';
 import { type Bundle, parseBundle } from '../../core/bundle.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
@@ -205,11 +206,6 @@ function parseEffectiveAt(text: string | undefined): EffectiveAt {
     'Write --effective-at as a time in UTC, such as 2026-12-01T06:00:00Z, or as now; nothing was published.',
     { at: '--effective-at' },
   );
-}
-
-/** A publisher of `repo init` has settings; a dev site's has all keys instead. */
-function isByCeremony(dir: string): boolean {
-  return existsSync(join(dir, 'publisher.json'));
 }
 
 function readBundle(path: string): { bundle: Bundle; bytes: Uint8Array } {
