@@ -9,6 +9,7 @@ export const REFUSALS = {
   'decision.not_requester': 403,
   'decision.link_not_found': 409,
   'idempotency.mismatch': 409,
+  'idempotency.former_log': 409,
   'approval.malformed': 422,
   'approval.wrong_kind': 422,
   'approval.wrong_site': 422,

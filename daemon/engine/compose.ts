@@ -10,6 +10,7 @@ import { randomBytes, uuidv7 } from '../host/random.ts';
 import { loadSealer } from '../host/sealer.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
 import type { EngineOptions } from './engine.ts';
+import { openFormerLogs } from './former-logs.ts';
 
 /** File names of the daemon's keys under `state/keys`. */
 export const LEDGER_KEY = 'ledger.key';
@@ -22,6 +23,7 @@ export function composeEngine({ dir }: { dir: string }): EngineOptions {
   const kek = findKek(config.secrets);
   const log = createLogger('engine', config.log.level);
   const keyFiles = new LedgerKeyFiles(join(paths.keys, LEDGER_KEY), kek);
+  const report = (message: string, error: unknown): void => log.error({ err: error }, message);
   return {
     paths,
     site: config.site,
@@ -32,10 +34,11 @@ export function composeEngine({ dir }: { dir: string }): EngineOptions {
     keyFiles,
     keyMaxAgeMs: config.keys.ledgerMaxAgeMs,
     sealer: loadSealer(join(paths.keys, SEALING_KEY), kek),
+    former: openFormerLogs(join(paths.state, 'former'), SEALING_KEY, kek, report),
     peers: { required: config.peers.require_identity, own_uid: process.geteuid?.() ?? null },
     heartbeatMs: config.watch.heartbeatMs,
     disk: { disk: new DiskReserve(paths.reserve), settings: config.disk },
-    report: (message, error) => log.error({ err: error }, message),
+    report,
   };
 }
 

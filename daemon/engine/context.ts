@@ -21,6 +21,7 @@ import type { ActorLimits } from './actor-limits.ts';
 import type { BreakglassSessions } from './breakglass-sessions.ts';
 import type { DiskGuard } from './disk-guard.ts';
 import type { EnvelopeKeeper } from './envelope-keeper.ts';
+import type { FormerLogs } from './former-logs.ts';
 import type { Halts } from './halts.ts';
 import type { Holds } from './holds.ts';
 import type { LedgerKeys } from './ledger-keys.ts';
@@ -43,6 +44,8 @@ export interface EngineState {
   readonly witnesses: Pick<TlogPolicyFile, 'usable'>;
   /** What is known about the time. */
   readonly time: TimeKeeper;
+  /** The logs of this site that ended with a restore. */
+  readonly former: FormerLogs;
   /** The key that signs the ledger, and its rotation. */
   readonly keys: LedgerKeys;
   /** The keys and principals that were suspended at this site. */

@@ -10,6 +10,7 @@ import { AnchorChain, type AnchorRow } from './anchor-rows.ts';
 import { checkEnvelopes } from './envelope-check.ts';
 import { PROJECTION_OBJECTS, REBUILT } from './projection-tables.ts';
 import {
+  carriedCounters,
   type DecisionRow,
   idempotencyOf,
   keyCounterOf,
@@ -48,8 +49,7 @@ export function beginCheck(database: Database, archive: string, entries: number)
   const tables = countTables(database);
   // A site that never had a daemon has none of them, and no decision that could miss its row.
   if (tables === 0 && !anyDecision(database)) return () => [];
-  checkSchema(database, findings);
-  if (tables < REBUILT.length) return () => findings.all;
+  if (!checkSchema(database, findings)) return () => findings.all;
   for (const table of REBUILT) checkIndexes(database, table, findings);
   const check = new RowCheck(database, findings, new EntryRows(database, archive));
   const grants = entries === 0 ? null : check.decisionsBut(new UnusedGrants(database, entries));
@@ -86,16 +86,21 @@ function anyDecision(database: Database): boolean {
   return database.prepare(any).get('dec_', AFTER_DECISIONS) !== undefined;
 }
 
-/** A foreign trigger or an altered index would make the tables lie from the next write on. */
-function checkSchema(database: Database, findings: Found): void {
+/**
+ * A foreign trigger or an altered index would make the tables lie from the next write on. False when a table is not there as
+ * we made it: then its rows cannot be asked for.
+ */
+function checkSchema(database: Database, findings: Found): boolean {
   const rows = database
     .prepare<{ name: string; tbl_name: string; sql: string | null }>(
       'SELECT name, tbl_name, sql FROM sqlite_schema',
     )
     .all();
   const ours = new Set(PROJECTION_OBJECTS.map(({ name }) => name));
+  let readable = true;
   for (const { type, name, sql } of PROJECTION_OBJECTS) {
     const row = rows.find((candidate) => candidate.name === name);
+    if (type === 'table' && row?.sql !== sql) readable = false;
     if (row === undefined) findings.add('sqlite_schema', `${type} ${name} is missing`);
     else if (row.sql !== sql) findings.add('sqlite_schema', `${type} ${name} was altered`);
   }
@@ -104,6 +109,7 @@ function checkSchema(database: Database, findings: Found): void {
     if (sql === null || ours.has(name) || !ours.has(table)) continue;
     findings.add('sqlite_schema', `${name} does not belong to ${table}`);
   }
+  return readable;
 }
 
 /** The ledger's own look at the pages (`quick_check`) does not compare indexes with their tables. */
@@ -116,9 +122,9 @@ function checkIndexes(database: Database, table: string, findings: Found): void 
 const OTHERS = `
 WITH RECURSIVE chain (idx) AS (
   SELECT last_idx FROM streams WHERE stream < ?
-  UNION ALL
+  UNION
   SELECT last_idx FROM streams WHERE stream >= ?
-  UNION ALL
+  UNION
   SELECT prev_idx FROM entries JOIN chain USING (idx) WHERE prev_idx IS NOT NULL AND prev_idx < entries.idx
 )
 SELECT entries.idx, CAST(bytes AS TEXT) FROM chain JOIN entries USING (idx) ORDER BY entries.idx`;
@@ -213,6 +219,7 @@ class RowCheck {
         const entry = JSON.parse(text) as Entry;
         this.#nonce(entry, index);
         this.#watch(entry, index);
+        for (const carried of carriedCounters(entry)) this.#counted(carried);
         this.#follow(entry, index);
         this.#anchors.follow(index, entry);
       } catch (error) {
@@ -342,14 +349,16 @@ class RowCheck {
     }
   }
 
+  #counted({ key, counter }: { key: string; counter: number }): void {
+    this.#counters.set(key, Math.max(counter, this.#counters.get(key) ?? 0));
+  }
+
   #nonce(entry: Entry, index: number): void {
     const nonce = nonceOf(entry);
     if (nonce === null) return;
     this.#expected.nonces++;
     const used = keyCounterOf(entry);
-    if (used !== null) {
-      this.#counters.set(used.key, Math.max(used.counter, this.#counters.get(used.key) ?? 0));
-    }
+    if (used !== null) this.#counted(used);
     if (this.#burnt.get(nonce) === index) return;
     this.#findings.add(`nonces[${nonce}]`, 'it does not name the entry that used it', index);
   }

@@ -82,6 +82,7 @@ export class Projections {
   }
 
   #stand(index: number, entry: Entry): void {
+    for (const { key, counter } of carriedCounters(entry)) this.#sql.count.run(key, counter);
     for (const { kind, id, state } of standingAfter(entry)) {
       this.#sql.stand.run(kind, id, state, index, index);
     }
@@ -343,6 +344,12 @@ export function keyCounterOf(entry: Entry): { key: string; counter: number } | n
   if (nonceOf(entry) === null) return null;
   const { key, security_key: use } = entry.data as unknown as SignedData;
   return use === undefined || use === null ? null : { key, counter: use.counter };
+}
+
+/** Where the counters of security keys stood in a log that ended, in the first entry of the one that goes on for it. */
+export function carriedCounters(entry: Entry): readonly { key: string; counter: number }[] {
+  if (entry.type !== 'backup.restored') return [];
+  return (entry.data as { counters?: { key: string; counter: number }[] }).counters ?? [];
 }
 
 interface SignedData {

@@ -20,6 +20,7 @@ import { BreakglassSessions } from './breakglass-sessions.ts';
 import { Batch, type EngineState } from './context.ts';
 import { DiskGuard } from './disk-guard.ts';
 import { EnvelopeKeeper } from './envelope-keeper.ts';
+import { type FormerLogs, NO_FORMER_LOGS } from './former-logs.ts';
 import { readHalts } from './halts.ts';
 import type { LedgerTrouble } from './health/facts.ts';
 import { Holds } from './holds.ts';
@@ -46,6 +47,8 @@ export interface EngineOptions {
   /** Age at which it is due for rotation, in ms; absent or null: never. */
   keyMaxAgeMs?: number | null;
   sealer: Sealer;
+  /** The logs that ended with a restore; absent: there are none. */
+  former?: FormerLogs;
   /** How callers must be known; absent: they need not be. */
   peers?: PeerSettings;
   /** Between two heartbeats, in ms; absent: none. */
@@ -210,6 +213,7 @@ export class LedgerKeeper {
       halts: readHalts(ledger, projections),
       disk: this.disk,
       keys: this.#keys,
+      former: this.#options.former ?? NO_FORMER_LOGS,
       breakglass: new BreakglassSessions(policies, this.time),
       limits: new ActorLimits(),
       sealer,

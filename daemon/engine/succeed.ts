@@ -12,14 +12,17 @@ import { rebuildProjections } from './rebuild.ts';
 /*
  * A log that goes on for another one (docs/decisions/0035). A ledger that is restored behind what may have been signed must
  * not be continued: the log would show two histories. So a new log begins, whose first entry names the head of the old one,
- * and takes over what narrows: the policy in force, suspended keys, open incidents. What widens ends with the old log:
- * permits, pending decisions, break-glass, grants, and every signature that was made for it.
+ * and takes over what narrows: the policy in force, suspended keys, open incidents, how far security keys have counted. What
+ * widens ends with the old log: permits, pending decisions, break-glass, grants, held updates, and every signature that was
+ * made for it.
  */
 
 /** Stream of the first entry. */
 const STREAM = 'backup';
 /** Suspensions and incidents are bounded where they are made. */
 const CARRIED_MAX = 20_000;
+/** Security keys whose counters fit into the first entry with everything else; no site has as many people. */
+const COUNTERS_MAX = 400;
 
 /** What the first entry of the new log says, beside what this adds. */
 export interface Succession {
@@ -53,7 +56,19 @@ export interface CarriedOver {
   policy: boolean;
   suspended: number;
   incidents: number;
-  ended: { decisions: number; permits: number; running: number; breakglass: number; grants: number };
+  /** Security keys whose counter must go on from where it was. */
+  counters: number;
+  ended: {
+    decisions: number;
+    permits: number;
+    running: number;
+    breakglass: number;
+    grants: number;
+    /** Updates that waited for people of the site. */
+    held: number;
+    /** Idempotency keys that were answered. */
+    idempotency: number;
+  };
 }
 
 /**
@@ -71,6 +86,7 @@ export function initializeSuccessor(at: SuccessorSite, old: LedgerReader, what: 
       ...aboutSite(at),
       ...(what as unknown as JsonObject),
       carried: over as unknown as JsonObject,
+      counters: countersOf(old) as unknown as JsonObject[],
     };
     ledger.begin();
     append(ledger, at, { stream: STREAM, type: 'backup.restored', actor: by, data: first });
@@ -136,7 +152,17 @@ function standing(old: LedgerReader, kind: string, which: 'first_idx' | 'last_id
   });
 }
 
-function countOver({ database }: LedgerReader, carried: readonly Carried[]): CarriedOver {
+/** A security key that counts from the beginning again would let its copy sign. */
+function countersOf({ database }: LedgerReader): { key: string; counter: number }[] {
+  return database
+    .prepare<{ key: string; counter: number }>(
+      'SELECT key, counter FROM key_counters ORDER BY counter DESC, key LIMIT ?',
+    )
+    .all(COUNTERS_MAX);
+}
+
+function countOver(view: LedgerReader, carried: readonly Carried[]): CarriedOver {
+  const { database } = view;
   const count = (sql: string): number =>
     database.prepareColumn<number>(`SELECT count(*) FROM ${sql}`).get() ?? 0;
   const of = (type: EntryType): number => carried.filter(({ entry }) => entry.type === type).length;
@@ -145,19 +171,22 @@ function countOver({ database }: LedgerReader, carried: readonly Carried[]): Car
     policy: of('policy.applied') > 0,
     suspended: of('key.suspended'),
     incidents: of('incident.opened'),
+    counters: countersOf(view).length,
     ended: {
       decisions: count(`decisions WHERE status IN ('evaluated', 'pending_authority')`),
       permits: count(`decisions WHERE permit = 'issued'`),
       running: count(`decisions WHERE permit IN ('redeemed', 'unknown')`),
       breakglass: open('breakglass'),
       grants: open('grant'),
+      held: open('hold'),
+      idempotency: count('idempotency'),
     },
   };
 }
 
 /**
  * Whether a signed act was made for a log that this one goes on for: its nonce may have been spent in entries that are
- * lost. It was made for this log if it names a checkpoint of it, or was issued after it began.
+ * lost. It was made for this log if it names a checkpoint of it; or names none, and was issued after it began.
  */
 export function isOfFormerLog(
   { issued_at, seen_checkpoint }: SignedAct,
@@ -165,5 +194,7 @@ export function isOfFormerLog(
 ): boolean {
   if (seen_checkpoint?.startsWith(`${ledger.origin}\n`) === true) return false;
   const bytes = /\/ledger\/[0-9]+$/.test(ledger.origin) ? ledger.entry(0) : null;
-  return bytes !== null && Date.parse(issued_at) < Date.parse(decodeEntry(bytes).at);
+  if (bytes === null) return false;
+  // The clock of whoever signed it may be ahead: the log that was seen tells more than the time.
+  return seen_checkpoint !== null || Date.parse(issued_at) < Date.parse(decodeEntry(bytes).at);
 }

@@ -18,6 +18,7 @@ import type { Batch } from '../context.ts';
 import { diskFull } from '../disk-routine.ts';
 import { sealEnvelope } from '../envelopes.ts';
 import { firstReply } from '../first-reply.ts';
+import type { FormerDecision } from '../former-logs.ts';
 import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
@@ -37,6 +38,8 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
   if (idempotency !== null) {
     const answered = batch.state.projections.answered(idempotency.key);
     if (answered !== null) return repeat(batch, answered, idempotency.request);
+    const before = batch.state.former.answered(() => scopeOf(call.key, request));
+    if (before !== null) return ofFormerLog(before);
   }
   if (request.linked_to !== null && batch.state.projections.row(request.linked_to) === null) {
     const refusal = refuse(
@@ -228,9 +231,21 @@ function noteOverride(
 /** The key belongs to the actor; the request is remembered as a keyed digest, since a bare one would leak a PIN. */
 function idempotencyOf(batch: Batch, key: string | null, request: DecisionRequest, body: string) {
   if (key === null) return null;
-  const scope = JSON.stringify([request.context.actor.id, key]);
   const { sealer } = batch.state;
-  return { key: sealer.mac(Buffer.from(scope)), request: sealer.mac(Buffer.from(body)) };
+  return { key: sealer.mac(scopeOf(key, request)), request: sealer.mac(Buffer.from(body)) };
+}
+
+function scopeOf(key: string | null, request: DecisionRequest): Uint8Array {
+  return Buffer.from(JSON.stringify([request.context.actor.id, key]));
+}
+
+/** Its action may have run before the site was lost: whoever repeats a request must not have it run again unknowingly. */
+function ofFormerLog({ decision, origin, place }: FormerDecision): AfterCommit {
+  const refusal = refuse(
+    'idempotency.former_log',
+    `This Idempotency-Key was used for ${decision} in the log ${origin}, which ended when this site was restored. Its permit is void, and whether its action ran is told there (${place}) or by the machine itself. Nothing was decided or recorded. If it is to run (again), ask with a new key.`,
+  );
+  return () => problem(refusal);
 }
 
 /** The first answer again: the decision as its first entry recorded it, whatever happened to it since. */

@@ -6,12 +6,12 @@ import {
   type FieldState,
   judgeEnvelopeAct,
 } from '../../core/envelope-act.ts';
-import { noDecision } from '../../core/lifecycle.ts';
 import { isRefusal, refuse } from '../../core/refusal.ts';
 import type { ExpectedAct } from '../../core/site-act.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { type Batch, type EngineState, loadDecision, proofOf } from '../context.ts';
 import { ENVELOPE_STREAM, fieldStates, openEnvelope, shredEnvelopes } from '../envelopes.ts';
+import { unknownDecision } from '../former-logs.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, problem, reply } from '../reply.ts';
 import { countSiteAct, sitePolicy } from '../site-acts.ts';
@@ -25,7 +25,7 @@ const ANSWERS: readonly EnvelopeAnswer[] = ['shred', 'withhold', 'release'];
 /** `envelopes.get`: which fields of a decision are sensitive, and how each stands. No value. */
 export function getEnvelope(state: EngineState, { args }: EngineCall): EngineReply {
   const record = loadDecision(state, args.id ?? '');
-  if (record === null) return problem(noDecision(args.id));
+  if (record === null) return problem(unknownDecision(state.former, args.id));
   const { decision } = record;
   const fields = [...fieldStates(state, decision)].map(([field, stands]) => ({ field, state: stands }));
   const { privacy } = sitePolicy(state.policies)?.compiled.bundle ?? {};

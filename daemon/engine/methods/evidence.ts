@@ -1,9 +1,9 @@
 import { findMentions, type Mentions } from '../../core/evidence-mentions.ts';
 import { type Gathered, gatherEvidence } from '../../core/evidence-scope.ts';
-import { noDecision } from '../../core/lifecycle.ts';
 import type { SealedValues } from '../../core/sensitive.ts';
 import type { EngineState } from '../context.ts';
 import { openEnvelope, withheldFields } from '../envelopes.ts';
+import { unknownDecision } from '../former-logs.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { problem, reply } from '../reply.ts';
 
@@ -34,7 +34,7 @@ export function gatherForExport(state: EngineState, { args, body }: EngineCall):
     show: string[];
   };
   const gathered = gatherEvidence(state.ledger, id, mentions);
-  if (gathered === null) return problem(noDecision(id));
+  if (gathered === null) return problem(unknownDecision(state.former, id));
   const sealed = openEnvelope(state, id) ?? {};
   const held = new Set(withheldFields(state, id));
   const shown = Object.entries(sealed).filter(([field]) => show.includes(field) && !held.has(field));

@@ -1,10 +1,10 @@
 import type { AcceptedAct } from '../../core/approve.ts';
 import type { DecisionRecord } from '../../core/fold.ts';
 import { type CheckedIdToken, judgeIdToken } from '../../core/id-token.ts';
-import { noDecision } from '../../core/lifecycle.ts';
 import { isRefusal, type Refusal } from '../../core/refusal.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { type Batch, type EngineState, loadDecision } from '../context.ts';
+import { unknownDecision } from '../former-logs.ts';
 import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { problem, reply } from '../reply.ts';
@@ -48,7 +48,7 @@ export function idTokenData({ id_token }: AcceptedAct): JsonObject {
 export function tokenRules(state: EngineState, { args }: EngineCall, time: Reading): EngineReply {
   const record = loadDecision(state, args.id ?? '');
   if (record === null) {
-    return problem(noDecision(args.id));
+    return problem(unknownDecision(state.former, args.id));
   }
   const policy = state.policies.active(record.decision.context.environment);
   const { oidc = null } = policy?.compiled.bundle ?? {};

@@ -1,11 +1,12 @@
 import type { DecisionRecord } from '../../core/fold.ts';
-import { assertTransition, checkLifecycle, noDecision } from '../../core/lifecycle.ts';
+import { assertTransition, checkLifecycle } from '../../core/lifecycle.ts';
 import { type Refusal, refuse } from '../../core/refusal.ts';
 import { recordableText } from '../../core/scrub.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import type { Batch } from '../context.ts';
 import { OverdueJudge } from '../expiry.ts';
+import { unknownDecision } from '../former-logs.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
 import { makeDueAnchor, recordOverdue } from './anchor-clock.ts';
@@ -19,7 +20,7 @@ const SYSTEM: EntryActor = { id: null, role: 'system' };
 /** The decision that a call names; a refusal when there is none. */
 export function findDecision(batch: Batch, id: string | undefined): DecisionRecord | Refusal {
   const record = id === undefined ? null : batch.decision(id);
-  return record ?? noDecision(id);
+  return record ?? unknownDecision(batch.state.former, id);
 }
 
 /** Re-reads a decision after an entry was appended to it; the reply is rendered after the commit. */

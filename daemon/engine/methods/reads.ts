@@ -1,5 +1,4 @@
 import type { DecisionRecord } from '../../core/fold.ts';
-import { noDecision } from '../../core/lifecycle.ts';
 import { maskDecision, maskEntry } from '../../core/masked.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/refusal.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
@@ -7,6 +6,7 @@ import { toBase64 } from '../../formats/digest.ts';
 import { decodeEntry, type Entry } from '../../formats/entry.ts';
 import { encodeEntryBundle, TILE_WIDTH } from '../../formats/tile.ts';
 import { type EngineState, loadDecision, proofOf } from '../context.ts';
+import { unknownDecision } from '../former-logs.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { notOpened, type View, viewOf, viewOfDecision } from '../reading-view.ts';
 import { decisionReply, problem, reply, statusOf } from '../reply.ts';
@@ -20,7 +20,7 @@ const ENTRIES_LIMIT = 256;
 export function getDecision(state: EngineState, call: EngineCall, time: Reading): EngineReply {
   const id = call.args.id ?? '';
   const record = loadDecision(state, id);
-  if (record === null) return problem(noDecision(id));
+  if (record === null) return problem(unknownDecision(state.former, id));
   const view = viewOfDecision(state, call, time, record);
   if (isRefusal(view)) return problem(view);
   if (view.opens(record.first_index, id)) return decisionReply(state, record);
@@ -38,7 +38,7 @@ export function getDecisionEntries(state: EngineState, call: EngineCall, time: R
   const { ledger } = state;
   const stream = ledger.stream(id);
   const checkpoint = ledger.checkpoint();
-  if (stream.length === 0 || checkpoint === null) return problem(noDecision(id));
+  if (stream.length === 0 || checkpoint === null) return problem(unknownDecision(state.former, id));
   const decoder = new TextDecoder();
   const entries = stream.map(({ index, bytes }) => {
     const proof = JSON.stringify(ledger.inclusionProof(index).map(toBase64));

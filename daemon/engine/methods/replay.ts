@@ -1,7 +1,6 @@
 import type { CompiledBundle } from '../../core/compile.ts';
 import type { FirstData } from '../../core/create.ts';
 import type { FieldState } from '../../core/envelope-act.ts';
-import { noDecision } from '../../core/lifecycle.ts';
 import { refuse } from '../../core/refusal.ts';
 import { differences, replayDecision } from '../../core/replay.ts';
 import { candidateDifferences } from '../../core/shadow-candidate.ts';
@@ -9,6 +8,7 @@ import { BoundaryError } from '../../formats/boundary-error.ts';
 import { decodeEntry, type Entry } from '../../formats/entry.ts';
 import { type EngineState, loadDecision } from '../context.ts';
 import { fieldStates } from '../envelopes.ts';
+import { unknownDecision } from '../former-logs.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { problem, reply } from '../reply.ts';
 
@@ -20,7 +20,7 @@ export function replayRecorded(state: EngineState, call: EngineCall): EngineRepl
   const id = call.args.id ?? '';
   const [first] = state.ledger.stream(id);
   if (first === undefined) {
-    return problem(noDecision(id));
+    return problem(unknownDecision(state.former, id));
   }
   const entry = decodeEntry(first.bytes);
   const { policy } = entry.data as unknown as FirstData;
