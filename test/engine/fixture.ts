@@ -5,7 +5,13 @@ import type { Bundle } from '../../daemon/core/bundle.ts';
 import { completeReply } from '../../daemon/engine/complete.ts';
 import { Engine, type EngineOptions } from '../../daemon/engine/engine.ts';
 import { initializeLedger } from '../../daemon/engine/initialize.ts';
-import { type EngineCall, type EngineMethod, internal, textOf } from '../../daemon/engine/protocol.ts';
+import {
+  type EngineCall,
+  type EngineHandle,
+  type EngineMethod,
+  internal,
+  textOf,
+} from '../../daemon/engine/protocol.ts';
 import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
 import { publicKeyOf } from '../../daemon/formats/ed25519.ts';
@@ -162,6 +168,19 @@ export class EngineFixture {
     if (draft === undefined) throw new Error('no reply');
     const reply = completeReply(draft);
     return { status: reply.status, body: JSON.parse(textOf(reply)) as JsonObject };
+  }
+
+  /** The engine as the daemon's main thread has it. */
+  handle(): EngineHandle {
+    return {
+      call: async (call) => {
+        const [draft] = this.engine.process([call]).replies;
+        if (draft === undefined) throw new Error('no reply');
+        return completeReply(draft);
+      },
+      onEvents: () => () => {},
+      stop: async () => {},
+    };
   }
 
   /** Puts a bundle in force for the environments named (default: all that it knows). */

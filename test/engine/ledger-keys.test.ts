@@ -260,14 +260,6 @@ BEGIN SELECT RAISE(ABORT, 'checkpoints: append-only'); END`;
 
 describe('the age of the ledger key', () => {
   const log = createLogger('daemon', 'silent', {});
-  const handle = (fixture: EngineFixture) => ({
-    call: (call: Parameters<EngineFixture['engine']['process']>[0][number]) => {
-      const [reply] = fixture.engine.process([call]).replies;
-      return reply === undefined ? Promise.reject(new Error('no reply')) : Promise.resolve(reply);
-    },
-    onEvents: () => () => {},
-    stop: () => Promise.resolve(),
-  });
   const degraded = (fixture: EngineFixture) =>
     (fixture.engine.status() as { degraded: JsonObject[] }).degraded.filter(
       ({ component }) => component === 'keys',
@@ -278,7 +270,7 @@ describe('the age of the ledger key', () => {
     const made = fixture.clock.now();
     fixture.clock.wall += 29 * DAY_MS;
     fixture.clock.mono += 29 * DAY_MS;
-    await rotateIfDue(handle(fixture), log);
+    await rotateIfDue(fixture.handle(), log);
     expect(keysOf(fixture)).toMatchObject({
       vkey: fixture.vkey,
       due: false,
@@ -289,7 +281,7 @@ describe('the age of the ledger key', () => {
     fixture.clock.mono += DAY_MS;
     expect(keysOf(fixture)).toMatchObject({ due: true });
     expect(degraded(fixture)).toMatchObject([{ cause: expect.stringContaining('30 days') }]);
-    await rotateIfDue(handle(fixture), log);
+    await rotateIfDue(fixture.handle(), log);
     expect(degraded(fixture)).toEqual([]);
     const { vkey, due, since } = keysOf(fixture);
     expect({ due, since }).toEqual({ due: false, since: new Date(fixture.clock.now()).toISOString() });
@@ -302,7 +294,7 @@ describe('the age of the ledger key', () => {
     const fixture = site();
     fixture.clock.wall += 9_999 * DAY_MS;
     fixture.clock.mono += 9_999 * DAY_MS;
-    await rotateIfDue(handle(fixture), log);
+    await rotateIfDue(fixture.handle(), log);
     expect(keysOf(fixture)).toMatchObject({ vkey: fixture.vkey, due: false });
     expect(degraded(fixture)).toEqual([]);
   });

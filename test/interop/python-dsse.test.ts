@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,31 +14,13 @@ import {
 import { signStatement } from '../../daemon/formats/in-toto.ts';
 import { formatVkey, parseVkey } from '../../daemon/formats/signed-note.ts';
 import { temporaryDir } from '../host/temporary.ts';
+import { pythonWith } from './python.ts';
 import { run } from './run.ts';
 
 const venv = mkdtempSync(join(tmpdir(), 'holdfast-python-dsse-'));
-const python = await install();
+const python = await pythonWith(venv, ['securesystemslib[crypto]==1.4.0', 'in-toto-attestation==0.9.3']);
 
 afterAll(() => rmSync(venv, { recursive: true, force: true }));
-
-/** A Python that knows DSSE and in-toto, in an environment of its own; null where there is no Python or no registry. */
-async function install(): Promise<string | null> {
-  const bin = join(venv, 'bin', 'python3');
-  const made = await run('python3', ['-m', 'venv', venv]).catch(() => null);
-  if (made?.code !== 0 || !existsSync(bin)) return null;
-  const options = [
-    '--quiet',
-    '--no-input',
-    '--disable-pip-version-check',
-    '--timeout',
-    '10',
-    '--retries',
-    '0',
-  ];
-  const packages = ['securesystemslib[crypto]==1.4.0', 'in-toto-attestation==0.9.3'];
-  const pip = await run(bin, ['-m', 'pip', 'install', ...options, ...packages]);
-  return pip.code === 0 ? bin : null;
-}
 
 const NAME = 'outpost-7.example/ledger';
 const { publicKey, sign } = ed25519Signer(new Uint8Array(32).fill(7));

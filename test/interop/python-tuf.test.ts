@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,39 +12,15 @@ import { refresh } from '../../sync/repository/refresh.ts';
 import { temporaryDir } from '../host/temporary.ts';
 import { bundleBytes, SITE } from '../policy/publisher-world.ts';
 import { CeremonyWorld } from '../sync/ceremony-world.ts';
+import { pythonWith } from './python.ts';
 import { run } from './run.ts';
 import { serve } from './serve.ts';
 
 const VERSION = '7.0.0';
 const venv = mkdtempSync(join(tmpdir(), 'holdfast-python-tuf-'));
-const python = await install();
+const python = await pythonWith(venv, [`tuf==${VERSION}`, 'securesystemslib[crypto]==1.4.0']);
 
 afterAll(() => rmSync(venv, { recursive: true, force: true }));
-
-/** A Python that can import tuf, in an environment of its own; null where there is no Python or no registry. */
-async function install(): Promise<string | null> {
-  const bin = join(venv, 'bin', 'python3');
-  const made = await run('python3', ['-m', 'venv', venv]).catch(() => null);
-  if (made?.code !== 0 || !existsSync(bin)) return null;
-  const options = [
-    '--quiet',
-    '--no-input',
-    '--disable-pip-version-check',
-    '--timeout',
-    '10',
-    '--retries',
-    '0',
-  ];
-  const pip = await run(bin, [
-    '-m',
-    'pip',
-    'install',
-    ...options,
-    `tuf==${VERSION}`,
-    'securesystemslib[crypto]==1.4.0',
-  ]);
-  return pip.code === 0 ? bin : null;
-}
 
 const script = (name: string): string => fileURLToPath(new URL(`./python/${name}`, import.meta.url));
 

@@ -8,12 +8,10 @@ import { decodeEntry, type Entry, encodeEntry } from '../../daemon/formats/entry
 import { innerContradiction } from '../../daemon/formats/entry-contradiction.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { actionDigest } from '../../daemon/formats/permit.ts';
-import { type Database, openDatabase } from '../../daemon/ledger/database.ts';
 import type { Finding } from '../../daemon/ledger/finding.ts';
-import { LEDGER_KIND, LEDGER_OBJECTS } from '../../daemon/ledger/schema.ts';
 import { verifyLedger } from '../../daemon/ledger/verify.ts';
 import { temporaryDir } from '../host/temporary.ts';
-import { copyFiles, create, type Files, filesIn, ORIGIN, SITE, TRUST } from './fixture.ts';
+import { attack, copyFiles, create, type Files, filesIn, ORIGIN, SITE, TRUST } from './fixture.ts';
 
 /* Which entry was changed, and which member of it, for every member there is. */
 
@@ -75,18 +73,9 @@ function grow(fresh: Files, batch: number): void {
   ledger.close();
 }
 
-function attack(change: (database: Database) => void): void {
-  const database = openDatabase(files.ledger, { kind: LEDGER_KIND });
-  const triggers = LEDGER_OBJECTS.filter((object) => object.type === 'trigger');
-  for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`);
-  change(database);
-  for (const { sql } of triggers) database.exec(sql);
-  database.close();
-}
-
 /** Changes an entry in place, in a form that is still an entry's. */
 function change(index: number, edit: (entry: Entry) => unknown): void {
-  attack((database) => {
+  attack(files, (database) => {
     const bytes = database.prepareColumn<Uint8Array>('SELECT bytes FROM entries WHERE idx = ?').get(index);
     const changed = edit(decodeEntry(bytes ?? new Uint8Array(0))) as Entry;
     const canonical = Buffer.from(canonicalText(changed as unknown as JsonObject), 'utf8');
@@ -169,7 +158,7 @@ describe('an entry that was changed', () => {
 
   test('is not blamed for a tile that was changed', async () => {
     grown(1);
-    attack((database) => {
+    attack(files, (database) => {
       const hashes = database.prepareColumn<Uint8Array>('SELECT hashes FROM tiles WHERE id = 0').get();
       const changed = Uint8Array.from(hashes ?? []);
       changed[40 * 32] = (changed[40 * 32] ?? 0) ^ 1;

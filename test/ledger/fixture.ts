@@ -4,9 +4,11 @@ import { publicKeyOf, signEd25519 } from '../../daemon/formats/ed25519.ts';
 import { type EntryType, encodeEntry } from '../../daemon/formats/entry.ts';
 import { formatVkey } from '../../daemon/formats/signed-note.ts';
 import type { LedgerWriter } from '../../daemon/ledger/append.ts';
+import { type Database, openDatabase } from '../../daemon/ledger/database.ts';
 import { openHeadStore, saveHead } from '../../daemon/ledger/head-store.ts';
 import type { NoteSigner } from '../../daemon/ledger/ledger.ts';
 import { createLedger, openLedger } from '../../daemon/ledger/open.ts';
+import { LEDGER_KIND, LEDGER_OBJECTS } from '../../daemon/ledger/schema.ts';
 import { checkLedger, type Truth } from '../oracle.ts';
 
 export const SITE = 'outpost-7.example';
@@ -96,4 +98,14 @@ export function copyFiles(from: Files, to: Files): void {
     copyFileSync(from[name], to[name]);
     if (existsSync(`${from[name]}-wal`)) copyFileSync(`${from[name]}-wal`, `${to[name]}-wal`);
   }
+}
+
+/** Someone who can write the file: drops the triggers, changes rows, puts the triggers back. */
+export function attack(files: Files, change: (database: Database) => void): void {
+  const database = openDatabase(files.ledger, { kind: LEDGER_KIND });
+  const triggers = LEDGER_OBJECTS.filter((object) => object.type === 'trigger');
+  for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`);
+  change(database);
+  for (const { sql } of triggers) database.exec(sql);
+  database.close();
 }

@@ -2,14 +2,14 @@ import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { archiveDir } from '../../daemon/ledger/archive.ts';
-import { type Database, openDatabase } from '../../daemon/ledger/database.ts';
+import { openDatabase } from '../../daemon/ledger/database.ts';
 import type { Finding } from '../../daemon/ledger/finding.ts';
 import { IntegrityChecker } from '../../daemon/ledger/integrity.ts';
 import { readProgress, writeProgress } from '../../daemon/ledger/integrity-progress.ts';
-import { LEDGER_KIND, LEDGER_OBJECTS, TILE_LEVEL_STEP } from '../../daemon/ledger/schema.ts';
+import { LEDGER_KIND, TILE_LEVEL_STEP } from '../../daemon/ledger/schema.ts';
 import { temporaryDir } from '../host/temporary.ts';
 import { archive, carry, commitStreams } from './archive-world.ts';
-import { create, type Files, filesIn, grow, ORIGIN, SIGNER, signerOf, TRUST } from './fixture.ts';
+import { attack, create, type Files, filesIn, grow, ORIGIN, SIGNER, signerOf, TRUST } from './fixture.ts';
 
 let files: Files;
 
@@ -33,15 +33,6 @@ function pass(of: IntegrityChecker): Finding[] {
     findings.push(...looked.findings);
     next = looked.next;
   }
-}
-
-function attack(change: (database: Database) => void): void {
-  const database = openDatabase(files.ledger, { kind: LEDGER_KIND });
-  const triggers = LEDGER_OBJECTS.filter((object) => object.type === 'trigger');
-  for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`);
-  change(database);
-  for (const { sql } of triggers) database.exec(sql);
-  database.close();
 }
 
 /** 66,000 entries would be a level-2 tile; 3,000 are enough for full tiles, an unfinished one and several pieces. */
@@ -108,7 +99,7 @@ describe('the background check', () => {
     ledgerOf(2_300);
     const check = checker();
     expect(pass(check)).toEqual([]);
-    attack((database) => database.exec(sql));
+    attack(files, (database) => database.exec(sql));
     const found = pass(check).map((finding) => finding.where);
     expect(found.length).toBeGreaterThan(0);
     if (where !== '') expect(found).toContain(where);
@@ -119,7 +110,7 @@ describe('the background check', () => {
     const ledger = create(files);
     grow(ledger, 66_000, 2_000);
     ledger.close();
-    attack((database) =>
+    attack(files, (database) =>
       database.exec(`UPDATE tiles SET hashes = zeroblob(8192) WHERE id = ${TILE_LEVEL_STEP}`),
     );
     const check = checker();

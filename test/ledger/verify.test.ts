@@ -3,12 +3,13 @@ import { dirname } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { entryHash } from '../../daemon/formats/entry.ts';
 import type { LedgerWriter } from '../../daemon/ledger/append.ts';
-import { type Database, openDatabase } from '../../daemon/ledger/database.ts';
+import { openDatabase } from '../../daemon/ledger/database.ts';
 import { tampered } from '../../daemon/ledger/finding.ts';
-import { HEAD_KIND, LEDGER_KIND, LEDGER_OBJECTS, TILE_LEVEL_STEP } from '../../daemon/ledger/schema.ts';
+import { HEAD_KIND, LEDGER_KIND, TILE_LEVEL_STEP } from '../../daemon/ledger/schema.ts';
 import { type VerifyOptions, type VerifyReport, verifyLedger } from '../../daemon/ledger/verify.ts';
 import { temporaryDir } from '../host/temporary.ts';
 import {
+  attack,
   check,
   commitBatch,
   copyFiles,
@@ -35,16 +36,6 @@ function atRest(entries = 600, batch = 50): void {
   grow(ledger, entries, batch);
   storeHead(files, ledger);
   ledger.close();
-}
-
-/** Someone who can write the file: drops the triggers, changes rows, puts the triggers back. */
-function attack(change: (database: Database) => void): void {
-  const database = openDatabase(files.ledger, { kind: LEDGER_KIND });
-  const triggers = LEDGER_OBJECTS.filter((object) => object.type === 'trigger');
-  for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`);
-  change(database);
-  for (const { sql } of triggers) database.exec(sql);
-  database.close();
 }
 
 function append(ledger: LedgerWriter, stream: string, bytes: Uint8Array): void {
@@ -191,7 +182,7 @@ describe('changed rows are tampering', () => {
 
   test.each(CHANGES)('%s', async (_, sql) => {
     atRest();
-    attack((database) => database.exec(sql));
+    attack(files, (database) => database.exec(sql));
     const report = await verify();
     expect(report.code).toBe(10);
     expect(report.findings.length).toBeGreaterThan(0);
@@ -208,7 +199,7 @@ describe('changed rows are tampering', () => {
 
   test('a tile of the second level', async () => {
     atRest(65_536 + 10, 4_096);
-    attack((database) =>
+    attack(files, (database) =>
       database.exec(`UPDATE tiles SET hashes = zeroblob(8192) WHERE id = ${TILE_LEVEL_STEP}`),
     );
     const report = await verify({ threads: 2 });
@@ -217,7 +208,7 @@ describe('changed rows are tampering', () => {
 
   test('a thousand findings are counted and the first are kept', async () => {
     atRest();
-    attack((database) => database.exec('UPDATE entries SET prev_idx = 0'));
+    attack(files, (database) => database.exec('UPDATE entries SET prev_idx = 0'));
     const report = await verify();
     expect(report.total).toBeGreaterThanOrEqual(590);
     expect(report.findings).toHaveLength(100);
@@ -276,7 +267,7 @@ describe('entries that the writer should not have signed', () => {
     append(ledger, 'dec_1', one);
     append(ledger, 'dec_1', two);
     ledger.close();
-    attack((database) => {
+    attack(files, (database) => {
       database.exec('UPDATE entries SET prev_idx = 0 WHERE idx = 2');
       database.exec('UPDATE streams SET seq = 1');
     });
@@ -302,7 +293,7 @@ describe('an end that is not what it should be', () => {
 
   test('removed newest entries are a rollback', async () => {
     atRest();
-    attack((database) => {
+    attack(files, (database) => {
       database.exec('DELETE FROM entries WHERE idx >= 550; DELETE FROM checkpoints WHERE size > 550');
       database.exec('DELETE FROM streams WHERE last_idx >= 550');
     });
@@ -315,7 +306,7 @@ describe('an end that is not what it should be', () => {
     const ledger = create(files);
     for (let n = 0; n < 20; n++) commitBatch(ledger, [`dec_${n}`]);
     ledger.close();
-    attack((database) =>
+    attack(files, (database) =>
       database.exec('DELETE FROM entries WHERE idx = 19; DELETE FROM streams WHERE last_idx = 19'),
     );
     const report = await verifyLedger({ ledgerPath: files.ledger, trust: TRUST });
@@ -324,7 +315,7 @@ describe('an end that is not what it should be', () => {
 
   test('entries without a checkpoint are not yet covered', async () => {
     atRest();
-    attack((database) => database.exec('DELETE FROM checkpoints WHERE size = 600'));
+    attack(files, (database) => database.exec('DELETE FROM checkpoints WHERE size = 600'));
     expect(await verifyLedger({ ledgerPath: files.ledger, trust: TRUST })).toMatchObject({
       code: 12,
       checkpoint: { size: 550 },
@@ -394,7 +385,7 @@ describe('signers', () => {
 
   test('of another site beside one checkpoint that is ours are judged one by one', async () => {
     atRest();
-    attack((database) => {
+    attack(files, (database) => {
       const other = "replace(CAST(note AS TEXT), 'outpost-7.example', 'else.example')";
       database.exec(`UPDATE checkpoints SET note = ${other} WHERE size > 50`);
     });

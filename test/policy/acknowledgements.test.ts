@@ -14,9 +14,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Bundle } from '../../daemon/core/bundle.ts';
 import { compileBundle } from '../../daemon/core/compile.ts';
-import { completeReply } from '../../daemon/engine/complete.ts';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
-import type { EngineHandle } from '../../daemon/engine/protocol.ts';
 import { rebuildProjections } from '../../daemon/engine/rebuild.ts';
 import {
   type Acknowledgement,
@@ -64,19 +62,6 @@ function bundleWith(keys: readonly NoteSigner[], version = 1): Bundle {
   return { ...bundle, metadata, ...(keys.length === 0 ? {} : { headquarters }) };
 }
 
-/** The engine as the daemon's main thread has it. */
-function handle(): EngineHandle {
-  return {
-    call: async (call) => {
-      const [draft] = fixture.engine.process([call]).replies;
-      if (draft === undefined) throw new Error('no reply');
-      return completeReply(draft);
-    },
-    onEvents: () => () => {},
-    stop: async () => {},
-  };
-}
-
 const inbox = () => join(fixture.paths.inbox, 'acknowledgements');
 
 function put(name: string, contents: string): string {
@@ -95,7 +80,7 @@ function acknowledge(sha256: string, changes: Partial<Acknowledgement> = {}, by 
 }
 
 function take(path = inbox()): Promise<TakenAcknowledgements> {
-  return takeAcknowledgements({ path, outbox: fixture.paths.outbox, site: SITE, engine: handle() });
+  return takeAcknowledgements({ path, outbox: fixture.paths.outbox, site: SITE, engine: fixture.handle() });
 }
 
 /** Every file in the outbox, by path. */
@@ -302,7 +287,7 @@ describe('rounds', () => {
       inbox: fixture.paths.inbox,
       outbox: fixture.paths.outbox,
       site: SITE,
-      engine: handle(),
+      engine: fixture.handle(),
       listener: {
         taken: (report) => reports.push(report),
         failed: (error) => {

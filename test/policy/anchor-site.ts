@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs';
-import { completeReply } from '../../daemon/engine/complete.ts';
 import type { EngineHandle } from '../../daemon/engine/protocol.ts';
 import { ask, testBundle } from '../engine/bundle.ts';
 import { EngineFixture } from '../engine/fixture.ts';
@@ -14,15 +13,7 @@ export class AnchorSite {
     if (headquarters !== null) bundle.headquarters = { acknowledgement_keys: [headquarters] };
     this.fixture = new EngineFixture(bundle);
     for (const path of [this.fixture.paths.inbox, this.fixture.paths.outbox]) mkdirSync(path);
-    this.engine = {
-      call: async (call) => {
-        const [draft] = this.fixture.engine.process([call]).replies;
-        if (draft === undefined) throw new Error('no reply');
-        return completeReply(draft);
-      },
-      onEvents: () => () => {},
-      stop: async () => {},
-    };
+    this.engine = this.fixture.handle();
   }
 
   /** Something happens, and an anchor of it is exported. Returns its size. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { completeReply } from '../../daemon/engine/complete.ts';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
-import { type EngineHandle, internal, textOf } from '../../daemon/engine/protocol.ts';
+import { internal, textOf } from '../../daemon/engine/protocol.ts';
 import { rebuildProjections } from '../../daemon/engine/rebuild.ts';
 import { formatCheckpoint } from '../../daemon/formats/checkpoint.ts';
 import { cosign, cosignedName, notedHead, openCosigned } from '../../daemon/formats/cosignature.ts';
@@ -44,22 +44,10 @@ function believe(k: number | null, witnesses = [w1, w2, w3]): void {
   writeFileSync(join(fixture.paths.trust, 'tlog-policy'), tlogPolicy(fixture.vkey, witnesses, k));
 }
 
-function handle(): EngineHandle {
-  return {
-    call: async (call) => {
-      const [draft] = fixture.engine.process([call]).replies;
-      if (draft === undefined) throw new Error('no reply');
-      return completeReply(draft);
-    },
-    onEvents: () => () => {},
-    stop: async () => {},
-  };
-}
-
 function options() {
   const policy = new TlogPolicyFile(join(fixture.paths.trust, 'tlog-policy'));
   return {
-    engine: handle(),
+    engine: fixture.handle(),
     trust: () => ({ origin: ORIGIN, vkeys: [fixture.vkey] }),
     witnesses: () => policy.read(),
   };
