@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   ANCHOR_MAX_BYTES,
@@ -9,7 +9,8 @@ import {
   parseAnchorName,
 } from '../daemon/formats/anchor.ts';
 import { BoundaryError } from '../daemon/formats/boundary-error.ts';
-import { errorCode, makeDir, readBounded, writeDurable } from '../daemon/host/durable-file.ts';
+import { namesIn } from '../daemon/host/directory.ts';
+import { makeDir, readBounded, writeDurable } from '../daemon/host/durable-file.ts';
 
 /** Links of the chain that are kept: weeks by the hour. Whoever is further behind is served by the daemon. */
 const KEPT = 500;
@@ -67,12 +68,12 @@ export class KeptAnchors {
 
 /** A log that goes on for another after a restore has a folder of its own, named by its number. */
 function newestLog(anchors: string): string {
-  const numbers = listed(anchors).filter((name) => /^[1-9]\d{0,5}$/.test(name));
+  const numbers = namesIn(anchors).filter((name) => /^[1-9]\d{0,5}$/.test(name));
   return numbers.sort((a, b) => Number(a) - Number(b)).at(-1) ?? '';
 }
 
 function takeNew(from: string, to: string): void {
-  const here = new Set(listed(to));
+  const here = new Set(namesIn(to));
   for (const link of linksIn(from).slice(-KEPT)) {
     const name = anchorName(link);
     if (here.has(name)) continue;
@@ -84,7 +85,7 @@ function takeNew(from: string, to: string): void {
 
 /** Links by the names of their files, the smallest tree first. */
 function linksIn(directory: string): { old: number; size: number }[] {
-  return listed(directory)
+  return namesIn(directory)
     .flatMap((name) => parseAnchorName(name) ?? [])
     .sort((a, b) => a.size - b.size || b.old - a.old);
 }
@@ -96,15 +97,6 @@ function readAnchor(path: string, { old, size }: { old: number; size: number }):
     return anchor.old === old && anchorHead(anchor).size === size ? anchor : null;
   } catch (error) {
     if (error instanceof BoundaryError) return null;
-    throw error;
-  }
-}
-
-function listed(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
     throw error;
   }
 }

@@ -4,9 +4,10 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { openCheckpoint } from '../formats/checkpoint.ts';
 import { toHex } from '../formats/digest.ts';
 import { encodeEntryBundle, entriesPath, TILE_WIDTH, tilePath, tilesForSize } from '../formats/tile.ts';
+import { namesIn } from '../host/directory.ts';
 import { replaceFile, syncDir, writeDurable } from '../host/durable-file.ts';
 import type { LedgerReader } from './read.ts';
-import { CHECKPOINT_FILE, namesIn, readTileHead, type TileHead, tileError } from './tile-reader.ts';
+import { CHECKPOINT_FILE, readTileHead, type TileHead, tileError } from './tile-reader.ts';
 import type { LedgerTrust } from './verify-range.ts';
 
 const FILE_MODE = 0o644;

@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import {
@@ -9,7 +8,8 @@ import {
 } from '../formats/checkpoint.ts';
 import { parseNote } from '../formats/signed-note.ts';
 import { decodeEntryBundle, entriesPath, TILE_WIDTH, tilePath } from '../formats/tile.ts';
-import { errorCode, readBounded } from '../host/durable-file.ts';
+import { namesIn } from '../host/directory.ts';
+import { readBounded } from '../host/durable-file.ts';
 import { HASH_BYTES } from './tile-nodes.ts';
 import { MerkleTree } from './tree.ts';
 import type { LedgerTrust } from './verify-range.ts';
@@ -176,16 +176,6 @@ export class TileReader {
 
 function refuse(): never {
   throw new Error('tiles: a directory is read here, not written');
-}
-
-/** Names in a directory; none where there is no such directory. */
-export function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
 }
 
 function readFileIfThere(path: string, max: number): Uint8Array | null {

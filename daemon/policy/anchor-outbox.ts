@@ -1,9 +1,10 @@
-import { lstatSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { EngineHandle } from '../engine/protocol.ts';
 import { anchorHead, anchorName, parseAnchor, parseAnchorName } from '../formats/anchor.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { errorCode, makeDir, readBounded, syncDir, writeDurable } from '../host/durable-file.ts';
+import { namesIn } from '../host/directory.ts';
+import { makeDir, readBounded, syncDir, writeDurable } from '../host/durable-file.ts';
 import { type Link, linksFrom, linkText, readChain } from './anchor-links.ts';
 
 export interface AnchorOutboxOptions {
@@ -35,7 +36,7 @@ export class AnchorOutbox {
 
   /** The file in the outbox that carries the tree of this size; null when none does. */
   fileOf(size: number): string | null {
-    const name = listed(this.#directory).find((one) => parseAnchorName(one)?.size === size);
+    const name = namesIn(this.#directory).find((one) => parseAnchorName(one)?.size === size);
     return name === undefined ? null : join(this.#directory, name);
   }
 
@@ -80,7 +81,7 @@ export class AnchorOutbox {
 
   #questions(): { path: string; old: number }[] {
     const directory = join(this.#options.inbox, 'anchors');
-    const names = listed(directory).flatMap((name) => {
+    const names = namesIn(directory).flatMap((name) => {
       const old = /^wanted-(0|[1-9]\d{0,14})$/.exec(name)?.[1];
       return old === undefined ? [] : [{ path: join(directory, name), old: Number(old) }];
     });
@@ -117,7 +118,7 @@ export class AnchorOutbox {
 
   /** Links that were joined since, and answers: as many as links are kept, the newest. Other files are not ours. */
   #dropBut(wanted: ReadonlySet<string>): void {
-    const others = listed(this.#directory)
+    const others = namesIn(this.#directory)
       .filter((name) => parseAnchorName(name) !== null && !wanted.has(name))
       .flatMap((name) => {
         const stat = lstatSync(join(this.#directory, name), { throwIfNoEntry: false });
@@ -145,13 +146,4 @@ export class AnchorOutbox {
 export function anchorFolder(origin: string): string {
   const number = /\/ledger\/([1-9]\d{0,5})$/.exec(origin)?.[1];
   return number === undefined ? 'anchors' : join('anchors', number);
-}
-
-function listed(directory: string): string[] {
-  try {
-    return readdirSync(directory).sort();
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
 }

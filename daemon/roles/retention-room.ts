@@ -1,9 +1,9 @@
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Degraded } from '../engine/health/facts.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { SiteConfig } from '../host/config.ts';
-import { errorCode } from '../host/durable-file.ts';
+import { namesIn } from '../host/directory.ts';
 import type { SitePaths } from '../host/site.ts';
 import { archiveDir } from '../ledger/archive.ts';
 import type { RetentionStanding, RoundReport } from '../policy/retention-round.ts';
@@ -17,7 +17,7 @@ export interface Sizes {
 /** Bytes on the disk; the envelopes are in the ledger's file. */
 export function sizesOf({ ledger }: SitePaths): Sizes {
   const directory = archiveDir(ledger);
-  const files = listed(directory).map((name) => sizeOf(join(directory, name)));
+  const files = namesIn(directory).map((name) => sizeOf(join(directory, name)));
   return {
     ledger: sizeOf(ledger) + sizeOf(`${ledger}-wal`),
     archive: files.reduce((sum, bytes) => sum + bytes, 0),
@@ -26,15 +26,6 @@ export function sizesOf({ ledger }: SitePaths): Sizes {
 
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-function listed(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
 }
 
 /** What `status` says of it. */
