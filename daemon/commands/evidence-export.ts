@@ -8,8 +8,11 @@ import { composeEvidence, policyNeeded, unpackUpdate } from '../evidence/compose
 import { verifyEvidence } from '../evidence/verify.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { type EvidenceIndex, MEMBER, parseIndex } from '../formats/evidence.ts';
+import { openDatabase } from '../ledger/database.ts';
 import { viewLedger } from '../ledger/open.ts';
 import type { LedgerView } from '../ledger/read.ts';
+import { LEDGER_KIND } from '../ledger/schema.ts';
+import { believedOrigin } from '../ledger/verify-keys.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { actorForRecord, connect, openSite, type SiteOptions } from './access.ts';
 import { believing } from './evidence-verify.ts';
@@ -102,7 +105,8 @@ async function fromFiles(id: string, options: ExportOptions): Promise<Uint8Array
   assertThere(ledger);
   assertThere(join(policyStore, 'updates'));
   const { trust, bytes } = readSealedTrust(trustFile);
-  const view = viewLedger(ledger, logTrust(trust));
+  const believed = logTrust(trust);
+  const view = viewLedger(ledger, { ...believed, origin: originOfFile(ledger, believed) });
   try {
     const gathered = gatherEvidence(view, id, mentionsIn(view, id));
     if (gathered === null)
@@ -126,6 +130,16 @@ async function fromFiles(id: string, options: ExportOptions): Promise<Uint8Array
     return await composeEvidence(parts, null);
   } finally {
     view.close();
+  }
+}
+
+/** A copied file may be of a log that ended with a restore. */
+function originOfFile(path: string, trust: ReturnType<typeof logTrust>): string {
+  const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true });
+  try {
+    return believedOrigin(database, trust);
+  } finally {
+    database.close();
   }
 }
 

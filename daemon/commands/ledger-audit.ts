@@ -40,7 +40,9 @@ export async function auditAndReport(options: AuditOptions): Promise<void> {
     endWith(verified.code);
     return;
   }
-  const report = auditFile(files, since);
+  // A log that ended with a restore is audited as what it is: what it left open, nobody else tells.
+  const { origin = files.trust.origin } = verified;
+  const report = auditFile({ ...files, trust: { ...files.trust, origin } }, since);
   if (options.json) printJson({ verified: verified.code, audited: true, ...report });
   else print(render(report));
   endWith(report.open ? EXIT.pending : EXIT.done);

@@ -169,14 +169,16 @@ function missingWords({ missing, carried, backup, restored }: RestoreReport): st
     missing.until === null
       ? `Whether anything was recorded after entry ${missing.from - 1} cannot be told from here${restored.from_copy === 0 ? ' (at least the record of this very backup was)' : ''}. If it was, it is lost.`
       : `Entries ${missing.from} to ${missing.until - 1} are LOST (${plain(missing.known_from ?? '')} proves that they existed).`;
+  const counting = carried.counters === 0 ? '' : `, ${count(carried.counters, 'counter')} of security keys`;
   return [
     '',
-    paint('yellow', lost),
-    `Carried over: ${carried.policy ? 'the policy in force' : 'no policy'}, ${count(carried.suspended, 'suspended key')}, ${count(carried.incidents, 'open incident')}.`,
-    `Ended with the old log: ${count(ended.permits, 'unused permit')}, ${count(ended.decisions, 'waiting decision')}, ${count(ended.breakglass, 'break-glass session')} unreviewed, ${count(ended.grants, 'grant')}.`,
+    paint('yellow', `${lost} Suspend again whom you suspended since.`),
+    `Carried over: ${carried.policy ? 'the policy in force' : 'no policy'}, ${count(carried.suspended, 'suspended key')}, ${count(carried.incidents, 'open incident')}${counting}.`,
+    `Ended with the old log: ${count(ended.permits, 'unused permit')}, ${count(ended.decisions, 'waiting decision')}, ${count(ended.breakglass, 'break-glass session')} unreviewed, ${count(ended.grants, 'grant')}, ${count(ended.held, 'held update')}; and every signature made before now.`,
     ...(ended.running === 0
       ? []
       : [`${count(ended.running, 'run')} had no known outcome: look at the machines.`]),
+    ...repeatedWords(ended.idempotency, backup.keys),
     ...(backup.keys
       ? []
       : [
@@ -185,9 +187,28 @@ function missingWords({ missing, carried, backup, restored }: RestoreReport): st
   ];
 }
 
-function nextWords({ dir, log }: RestoreReport): string[] {
+/** What a client gets that goes on asking for what it asked the old site. */
+function repeatedWords(idempotency: number, keys: boolean): string[] {
+  if (idempotency === 0) return [];
+  const known = `Requests repeated under one of the ${count(idempotency, 'Idempotency-Key')} of the old log`;
+  return [
+    keys
+      ? `${known} are refused (idempotency.former_log); nothing of it runs a second time.`
+      : paint(
+          'yellow',
+          `${known} are NEW requests, and may run again: the backup held no keys, so they cannot be known. Stop whatever repeats requests by itself before you start the daemon.`,
+        ),
+  ];
+}
+
+function nextWords({ dir, log, former }: RestoreReport): string[] {
   const next = [
     `holdfast ledger verify --dir ${dir}`,
+    ...(former === null
+      ? []
+      : [
+          `holdfast ledger audit --ledger ${former}/ledger.sqlite --dir ${dir}     what the old log left open`,
+        ]),
     ...(log.is_new
       ? [`holdfast site export-trust FILE --dir ${dir}     headquarters, auditors and witnesses need it`]
       : []),

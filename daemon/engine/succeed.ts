@@ -28,8 +28,8 @@ const COUNTERS_MAX = 400;
 export interface Succession {
   /** The old log as far as it was restored. */
   former: { origin: string; size: number; root: string };
-  /** RFC 3339: when the backup was made. */
-  backup: { file: string; made_at: string };
+  /** RFC 3339: when the backup was made; whether the site's keys are in it, without which old idempotency keys are not known again. */
+  backup: { file: string; made_at: string; keys: boolean };
   /** Entries of the old log that existed and are lost; `until` null: nobody knows whether there were any. */
   missing: { from: number; until: number | null; known_from: string | null };
   /** Entries that the second copy added to the backup. */

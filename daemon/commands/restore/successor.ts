@@ -76,7 +76,7 @@ export async function goOn(
     view,
     {
       former: head,
-      backup: { file: basename(options.file), made_at: manifest.made_at },
+      backup: { file: basename(options.file), made_at: manifest.made_at, keys: manifest.keys },
       missing,
       from_copy: fromCopy,
       reason: options.reason,
