@@ -72,6 +72,8 @@ export interface LedgerVerdict {
   report: VerifyReport;
   /** Index of the first entry that differs from the ledger given with --against; undefined when none was given. */
   difference?: { path: string; index: number | null };
+  /** What the verification of that one says. */
+  against?: { path: string; report: VerifyReport };
 }
 
 /** A ledger at hand: verified by itself, and opened where that was possible. */
@@ -80,7 +82,8 @@ export interface LedgerAtHand {
   origin: string;
   report: VerifyReport;
   tree: OpenedTree | null;
-  against: OpenedTree | null;
+  /** The one to compare it with, verified by itself too: what its tree says, its entries need not. */
+  against: { path: string; report: VerifyReport; tree: OpenedTree | null } | null;
 }
 
 /** The worse of what was found stands for all: changed, cut off, by whom, not linked, torn. */
@@ -120,7 +123,7 @@ export function judgeAnchors(
   const formerVerdicts = former.map(ledgerVerdictOf);
   codes.push(...formerVerdicts.map(({ report }) => report.code));
   if (ledgerVerdict !== null) {
-    codes.push(ledgerVerdict.report.code);
+    codes.push(ledgerVerdict.report.code, ledgerVerdict.against?.report.code ?? EXIT.done);
     if ((ledgerVerdict.difference?.index ?? null) !== null) codes.push(EXIT.tampered);
   }
   return {
@@ -175,8 +178,8 @@ function judgeLog(
   const judged = judgePile(pile);
   const own = atHand.find((ledger) => ledger.origin === origin);
   const tree = own?.tree ?? null;
-  const comparison = tree === null ? null : compareWith(tree, pile);
-  const heldAgainst = tree === null ? null : { path: tree.path, entries: tree.size };
+  const comparison = tree === null ? null : readable(own, () => compareWith(tree, pile));
+  const heldAgainst = tree === null || comparison === null ? null : { path: tree.path, entries: tree.size };
   const beside = own === undefined ? (atHand[0]?.origin ?? null) : null;
   const code = codeOf({ pile: judged, comparison, closed, beside });
   return { origin, code, anchors: pile.length, pile: judged, comparison, closed, heldAgainst, beside };
@@ -214,8 +217,22 @@ function codeOf({
 
 function ledgerVerdictOf({ path, origin, report, tree, against }: LedgerAtHand): LedgerVerdict {
   const verdict: LedgerVerdict = { path, origin, entries: tree?.size ?? report.entries, report };
-  if (tree === null || against === null) return verdict;
-  return { ...verdict, difference: { path: against.path, index: firstDifference(tree, against) } };
+  if (against === null) return verdict;
+  const both = { ...verdict, against: { path: against.path, report: against.report } };
+  const other = against.tree;
+  if (tree === null || other === null) return both;
+  const found = readable({ report }, () => readable(against, () => [firstDifference(tree, other)]));
+  return found === null ? both : { ...both, difference: { path: against.path, index: found[0] ?? null } };
+}
+
+/** Null where a ledger that does not verify cannot even be read: its verification says so. */
+function readable<T>(ledger: Pick<LedgerAtHand, 'report'> | undefined, read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (ledger === undefined || ledger.report.code === EXIT.done || !(error instanceof Error)) throw error;
+    return null;
+  }
 }
 
 /** Heads as JSON has them. */

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import type { VerifyReport } from '../ledger/verify.ts';
 import { readAnchors } from './anchor-files.ts';
 import {
   type AnchorVerdict,
@@ -78,7 +79,7 @@ async function runVerify(paths: string[], options: AnchorVerifyOptions): Promise
   } finally {
     for (const { tree, against } of ledgers) {
       tree?.close();
-      against?.close();
+      against?.tree?.close();
     }
   }
 }
@@ -94,6 +95,12 @@ function formerOf({ former }: AnchorVerifyOptions, files: VerifiedFiles | null):
     .filter((path) => existsSync(path));
 }
 
+async function openOther(path: string, trust: VerifiedFiles['trust']) {
+  assertThere(path);
+  const report = await verifyFiles(path, { trust, inPlace: false });
+  return { path, report, tree: tryOpen(path, trustAfter(trust, report), report) };
+}
+
 /** A closed log is no longer written: it is verified as a copy is. */
 async function openFormer(path: string, trust: VerifiedFiles['trust']): Promise<LedgerAtHand> {
   const report = await verifyFiles(path, { trust, inPlace: false });
@@ -102,7 +109,7 @@ async function openFormer(path: string, trust: VerifiedFiles['trust']): Promise<
     path,
     origin: report.origin ?? trust.origin,
     report,
-    tree: tryOpen(path, believed),
+    tree: tryOpen(path, believed, report),
     against: null,
   };
 }
@@ -126,16 +133,16 @@ async function openAtHand(files: VerifiedFiles, options: AnchorVerifyOptions): P
   const report = await verifyFiles(path, files, progress);
   if (progress !== undefined) process.stderr.write('\r\u001b[K');
   const trust = trustAfter(files.trust, report);
-  const against = options.against === undefined ? null : openTree(options.against, trust);
-  return { path, origin: trust.origin, report, tree: tryOpen(path, trust), against };
+  const against = options.against === undefined ? null : await openOther(options.against, trust);
+  return { path, origin: trust.origin, report, tree: tryOpen(path, trust, report), against };
 }
 
 /** Null for a ledger that is too broken to be compared; its own verification says why. */
-function tryOpen(path: string, trust: VerifiedFiles['trust']) {
+function tryOpen(path: string, trust: VerifiedFiles['trust'], report: VerifyReport) {
   try {
     return openTree(path, trust);
   } catch (error) {
-    if (error instanceof BoundaryError) return null;
+    if (error instanceof BoundaryError || report.code !== 0) return null;
     throw error;
   }
 }
@@ -151,7 +158,7 @@ function document(verdict: AnchorVerdict) {
   };
 }
 
-function ledgerDocument({ path, origin, entries, report, difference }: LedgerVerdict) {
+function ledgerDocument({ path, origin, entries, report, difference, against }: LedgerVerdict) {
   const { code, findings, followed } = report;
   return {
     path,
@@ -160,7 +167,16 @@ function ledgerDocument({ path, origin, entries, report, difference }: LedgerVer
     code,
     findings,
     ...(followed === undefined ? {} : { followed }),
-    ...(difference === undefined ? {} : { against: difference }),
+    ...(against === undefined
+      ? {}
+      : {
+          against: {
+            path: against.path,
+            ...(difference === undefined ? {} : { index: difference.index }),
+            code: against.report.code,
+            findings: against.report.findings,
+          },
+        }),
   };
 }
 

@@ -111,9 +111,9 @@ export function isLocked(error: unknown): boolean {
   return error instanceof BetterSqlite3.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code);
 }
 
-/** Whether SQLite itself found the file's pages malformed. */
+/** Whether SQLite itself found the file's pages malformed, or a value in them beyond all bounds. */
 export function isCorruption(error: unknown): boolean {
-  return error instanceof BetterSqlite3.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+  return error instanceof BetterSqlite3.SqliteError && /^SQLITE_(CORRUPT|NOTADB|TOOBIG)/.test(error.code);
 }
 
 /**

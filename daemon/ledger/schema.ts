@@ -99,6 +99,23 @@ export function schemaDefects(database: Database): string[] {
   return defects;
 }
 
+/**
+ * What makes a file no ledger that can be looked into: its tables are missing or others than ours, or something in it
+ * computes its rows (views, virtual tables), which can go on for ever. Empty for what can be read row by row.
+ */
+export function structureDefects(database: Database): string[] {
+  const rows = database
+    .prepare<{ type: string; name: string; sql: string | null }>('SELECT type, name, sql FROM sqlite_schema')
+    .all();
+  const tables = LEDGER_OBJECTS.filter(({ type }) => type === 'table').flatMap(({ name, sql }) => {
+    const row = rows.find((candidate) => candidate.name === name);
+    if (row === undefined) return [`table ${name} is missing`];
+    return row.type === 'table' && row.sql === sql ? [] : [`table ${name} was altered`];
+  });
+  const computed = rows.filter(({ type, sql }) => type === 'view' || /^\s*CREATE\s+VIRTUAL/i.test(sql ?? ''));
+  return [...tables, ...computed.map(({ name }) => `${name.slice(0, 100)} is no table of a ledger`)];
+}
+
 function nextOnly(table: string, key: string, next: string): { type: 'trigger'; name: string; sql: string } {
   return {
     type: 'trigger',

@@ -3,7 +3,7 @@ import type { LogKey } from '../formats/log-keys.ts';
 import { archiveDir } from './archive.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type Finding, Findings, tampered, type VerifyCode } from './finding.ts';
-import { LEDGER_KIND, schemaDefects } from './schema.ts';
+import { LEDGER_KIND, schemaDefects, structureDefects } from './schema.ts';
 import { readSegments } from './segments.ts';
 import { StreamMarks } from './stream-marks.ts';
 import { type ArchiveReport, EntryRows, verifySegments } from './verify-archive.ts';
@@ -146,6 +146,11 @@ async function verifySnapshot(
   findings: Findings,
   ranges: PromiseWithResolvers<void>,
 ): Promise<Read> {
+  const unusable = structureDefects(database).map((defect) => tampered('schema', 'sqlite_schema', defect));
+  if (unusable.length > 0) {
+    findings.addAll(unusable);
+    return { entries: 0, checkpoint: null };
+  }
   const stranger = otherLog(database, options.trust.origin);
   if (stranger !== null) {
     findings.add(stranger);
@@ -287,6 +292,9 @@ function newestCheckpoint(
     const detail = `the newest ${entries - size} entries are not yet under a checkpoint`;
     findings.add({ code: 12, what: 'checkpoint', where, detail, index: size });
   }
+  const below = database.prepareColumn<number>('SELECT count(*) FROM checkpoints WHERE size < 1').get() ?? 0;
+  if (below > 0)
+    findings.add(tampered('checkpoint', 'checkpoints', `${below} of them cover no entry at all`));
   if (newest === undefined || size > entries) return null;
   const root = /^[^\n]*\n[^\n]*\n([^\n]*)\n/.exec(newest.note)?.[1] ?? '';
   return { size, root: Buffer.from(root, 'base64').toString('hex'), note: newest.note };

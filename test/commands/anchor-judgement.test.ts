@@ -43,6 +43,48 @@ describe('anchors and the keys of a log', () => {
   });
 });
 
+describe('a ledger that another is compared with', () => {
+  const log = MutableLog.of(12);
+  const tree = {
+    ...{ path: 'x.sqlite', size: log.size, close: () => {} },
+    rootAt: (size: number) => log.rootAt(size),
+    proofBetween: (old: number, size: number) => log.proofBetween(old, size),
+  };
+  const good = { code: 0 as const, entries: 12, checkpoint: null, findings: [], total: 0 };
+  const finding = {
+    code: 10 as const,
+    what: 'entry',
+    where: 'entries[3]',
+    detail: 'it was changed',
+    index: 3,
+  };
+  const bad = { ...good, code: 10 as const, findings: [finding], total: 1 };
+  const against = (other: typeof bad | typeof good, otherTree: typeof tree | null) =>
+    judgeAnchors(pile(log, [5, 12]), one(log), {
+      ...{ path: 'x.sqlite', origin: ORIGIN, report: good, tree },
+      against: { path: 'y.sqlite', report: other, tree: otherTree },
+    });
+
+  it('is verified by itself: entries can be others than its tree says', () => {
+    expect(against(good, tree)).toMatchObject({ code: 0, ledger: { difference: { index: null } } });
+    const verdict = against(bad, tree);
+    expect(verdict.code).toBe(10);
+    expect(words(verdict)).toMatch(/^TAMPERED .*y.sqlite itself does not verify: entry 3: it was changed/);
+    expect(words(against(bad, null))).not.toContain('same history, as far as');
+  });
+
+  it('is told, where it cannot be read at all', () => {
+    const broken = {
+      ...tree,
+      rootAt: () => {
+        throw new Error('disk image is malformed');
+      },
+    };
+    expect(against(bad, broken)).toMatchObject({ code: 10, ledger: { against: { report: bad } } });
+    expect(() => against(good, broken)).toThrow('malformed');
+  });
+});
+
 describe('anchors of a log that was left behind by a restore', () => {
   const log = MutableLog.of(40);
   const closedAt = (size: number, root = toHex(log.rootAt(size))) =>

@@ -47,7 +47,7 @@ const HEADLINES: Readonly<Record<number, [string, Style]>> = {
 };
 
 function headline({ code, logs, ledger, former }: AnchorVerdict): [string, Style] {
-  const tampered = [ledger, ...former].some((one) => one?.report.code === 10);
+  const tampered = [ledger, ledger?.against, ...former].some((one) => one?.report.code === 10);
   if (logs.length === 0 && code === 10 && !tampered) return ['NO ANCHOR THAT COUNTS', 'red'];
   if (logs.some(({ pile }) => pile.fork !== null)) return ['TWO HISTORIES', 'red'];
   const diverges =
@@ -138,23 +138,27 @@ function comparisonWords({ pile, comparison, heldAgainst: ledger }: LogVerdict):
   return words;
 }
 
-function sayLedger({ report, difference }: LedgerVerdict): string[] {
-  const lines: string[] = [];
-  const [first] = report.findings;
-  if (first !== undefined) {
-    const where = first.index === undefined ? plain(first.where) : `entry ${first.index}`;
-    const more = report.total > 1 ? ` (and ${count(report.total - 1, 'more finding')})` : '';
-    lines.push(
-      `The ledger itself does not verify: ${where}: ${plain(first.detail)}${more}. In full: holdfast ledger verify`,
-    );
-  }
+function sayLedger({ report, difference, against }: LedgerVerdict): string[] {
+  const lines = [
+    ...unverifiedWords('The ledger', report),
+    ...(against === undefined ? [] : unverifiedWords(plain(against.path), against.report)),
+  ];
   if (difference !== undefined)
     lines.push(
       difference.index === null
-        ? `It and ${plain(difference.path)} have the same history, as far as the shorter one goes.`
+        ? `It and ${plain(difference.path)} ${against?.report.code === 10 ? 'sign the same trees' : 'have the same history'}, as far as the shorter one goes.`
         : `It and ${plain(difference.path)} are the same up to entry ${difference.index - 1}; entry ${difference.index} is the first that differs.`,
     );
   return lines.length === 0 ? [] : ['', ...lines.map((line) => folded(line))];
+}
+
+function unverifiedWords(what: string, { findings: [first], total }: LedgerVerdict['report']): string[] {
+  if (first === undefined) return [];
+  const where = first.index === undefined ? plain(first.where) : `entry ${first.index}`;
+  const more = total > 1 ? ` (and ${count(total - 1, 'more finding')})` : '';
+  return [
+    `${what} itself does not verify: ${where}: ${plain(first.detail)}${more}. In full: holdfast ledger verify`,
+  ];
 }
 
 function sayRefused(refused: readonly RefusedAnchor[]): string[] {
