@@ -1,8 +1,8 @@
+import type { CarriedAlong, TakenCosignatures } from '../core/anchor-report.ts';
 import type { Entry } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
-import type { AnchorChain, CarriedAlong, ExportedAnchor } from './client-anchors.ts';
+import type { AnchorChain, ExportedAnchor } from './client-anchors.ts';
 import type { NamedActor } from './client-bodies.ts';
-import type { ImportedCosignatures } from './client-cosignatures.ts';
 import type {
   DisclosedFields,
   DiscloseFieldsBody,
@@ -118,7 +118,7 @@ export class RecordsClient {
   }
 
   /** Takes in a cosigned checkpoint: what became of each witness's line. */
-  importCosignatures(note: string): Promise<ImportedCosignatures> {
+  importCosignatures(note: string): Promise<TakenCosignatures> {
     return this.json({ verb: 'POST', path: '/v1/anchors/cosignatures', body: { note } });
   }
 

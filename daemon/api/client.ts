@@ -29,9 +29,9 @@ import { part, RecordsClient } from './client-records.ts';
 import { ApiProblem, type Call, type CallOptions } from './client-transport.ts';
 import { durationMs } from './duration.ts';
 
+export type * from '../core/anchor-report.ts';
 export type * from './client-anchors.ts';
 export type * from './client-bodies.ts';
-export type * from './client-cosignatures.ts';
 export type * from './client-envelopes.ts';
 export { type ClientTls, clientTlsFor } from './client-identity.ts';
 export type * from './client-keys.ts';

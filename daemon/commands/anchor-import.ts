@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import type { ImportedCosignatures } from '../api/client.ts';
+import type { TakenCosignatures } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { COSIGNED_MAX_BYTES, notedHead } from '../formats/cosignature.ts';
 import { readBounded } from '../host/durable-file.ts';
@@ -22,7 +22,7 @@ Exit codes: 0 recorded, or known before · 10 a line does not verify, or the che
 
 /** What one file came to. */
 export type CosignedAnswer = { file: string } & (
-  | { taken: ImportedCosignatures }
+  | { taken: TakenCosignatures }
   | { refused: { code: string; message: string } }
 );
 
@@ -97,7 +97,7 @@ function logIn(file: string): string | null {
   }
 }
 
-type Take = (note: string) => Promise<ImportedCosignatures>;
+type Take = (note: string) => Promise<TakenCosignatures>;
 
 interface Taker {
   take: Take;

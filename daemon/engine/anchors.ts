@@ -1,3 +1,4 @@
+import type { AnchorLink } from '../core/anchor-report.ts';
 import { isoTime } from '../core/create.ts';
 import { anchorName, formatAnchor } from '../formats/anchor.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -27,21 +28,8 @@ const BOOKKEEPING: ReadonlySet<EntryType> = new Set<EntryType>([
 /** How far is looked for news; behind so much bookkeeping an anchor is due anyway. */
 const LOOKED_AT = 64;
 
-/** One link of the chain as it is told: what it links, and where it stands. */
-export interface AnchorView {
-  old: number;
-  size: number;
-  /** Of the file in outbox and on media. */
-  name: string;
-  /** Log index of its entry. */
-  record_id: number;
-  made_at: string;
-  /** Whether it is known outside: acknowledged, cosigned, or taken to a medium. */
-  departed: boolean;
-}
-
 /** A link as it is told. */
-export function viewOf({ old, size, idx, at, departed }: AnchorRow): AnchorView {
+export function viewOf({ old, size, idx, at, departed }: AnchorRow): AnchorLink {
   return {
     old,
     size,

@@ -1,4 +1,4 @@
-import type { AnchorView } from '../engine/anchors.ts';
+import type { AnchorLink } from '../core/anchor-report.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 
@@ -20,7 +20,7 @@ export interface KnownChain {
   size: number;
   /** Tree of which headquarters has said, signed, that its anchor arrived; 0 when it never did. */
   acknowledged: number;
-  links: AnchorView[];
+  links: AnchorLink[];
 }
 
 const PAGE = 200;
@@ -38,7 +38,7 @@ export async function readChain(engine: EngineHandle, most: number): Promise<Kno
       origin: string;
       size: number;
       acknowledged: number | null;
-      anchors: AnchorView[];
+      anchors: AnchorLink[];
       next: number | null;
     };
     chain.origin = page.origin;

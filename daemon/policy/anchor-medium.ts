@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import type { AnchorContradiction, CarriedAlong } from '../core/anchor-report.ts';
 import type { EngineHandle } from '../engine/protocol.ts';
 import { internal, textOf } from '../engine/protocol.ts';
 import { ANCHOR_MAX_BYTES, anchorHead, anchorName, parseAnchor, parseAnchorName } from '../formats/anchor.ts';
@@ -25,28 +26,6 @@ export interface CarryOptions {
   trust(): CheckpointTrust;
 }
 
-/** What was taken along to a medium. */
-export interface CarriedAnchors {
-  /** Directory on the medium; null when nothing could be written there. */
-  directory: string | null;
-  /** Names of the files that were written now. */
-  written: string[];
-  /** Tree up to which the medium holds the chain; null when it holds none. */
-  size: number | null;
-  /** Why not all could be written, in words; null when all is well. */
-  failure: string | null;
-  /** An anchor of this site on the medium that the ledger does not bear out. */
-  contradiction: Contradiction | null;
-}
-
-export interface Contradiction {
-  name: string;
-  size: number;
-  kind: 'ahead' | 'other_history';
-  /** The incident that halts the site; null when none could be recorded. */
-  incident_id: string | null;
-}
-
 /** Links that one medium is given at a time; older ones are joined into one. */
 const MOST_LINKS = 200;
 const MOST_NAMES = 20_000;
@@ -58,9 +37,9 @@ const COMPARED = 8;
  * lies there with the ledger → write the missing links, durably → only then record that they left. A medium that cannot
  * be written is no reason to fail anything, but one that knows more than the ledger is told loudly. Harmless to repeat.
  */
-export async function carryAnchors(options: CarryOptions): Promise<CarriedAnchors> {
+export async function carryAnchors(options: CarryOptions): Promise<CarriedAlong> {
   const { engine } = options;
-  const result: CarriedAnchors = {
+  const result: CarriedAlong = {
     directory: null,
     written: [],
     size: null,
@@ -84,7 +63,7 @@ export async function carryAnchors(options: CarryOptions): Promise<CarriedAnchor
 }
 
 /** The site's own key signed it, and the ledger does not bear it out: nothing may run before somebody knows why. */
-async function halt(engine: EngineHandle, { name, size, kind }: Contradiction): Promise<string | null> {
+async function halt(engine: EngineHandle, { name, size, kind }: AnchorContradiction): Promise<string | null> {
   const what =
     kind === 'ahead'
       ? `An anchor on a medium knows ${size} entries of this ledger, which has fewer: it was set back, or the key is used elsewhere.`
@@ -95,7 +74,7 @@ async function halt(engine: EngineHandle, { name, size, kind }: Contradiction): 
   return incident_id ?? null;
 }
 
-async function leave(options: CarryOptions, chain: KnownChain, result: CarriedAnchors): Promise<void> {
+async function leave(options: CarryOptions, chain: KnownChain, result: CarriedAlong): Promise<void> {
   const [, ...successor] = anchorFolder(chain.origin).split('/');
   const folder = await openFolder(options.path, [ANCHORS_ON_MEDIUM, siteInName(options.site), ...successor]);
   try {
@@ -150,7 +129,7 @@ async function contradictionIn(
   folder: Folder,
   there: readonly (Link & { name: string })[],
   chain: KnownChain,
-): Promise<Contradiction | null> {
+): Promise<AnchorContradiction | null> {
   for (const { name } of there.slice(0, COMPARED)) {
     const bytes = await contentOf(`/proc/self/fd/${folder.handle.fd}/${name}`, ANCHOR_MAX_BYTES);
     const head = bytes === null ? null : ownHead(bytes, trust());

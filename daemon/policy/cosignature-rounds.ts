@@ -1,8 +1,9 @@
 import { join } from 'node:path';
+import type { TakenCosignatures } from '../core/anchor-report.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { COSIGNED_MAX_BYTES, COSIGNED_NAME } from '../formats/cosignature.ts';
 import { readBounded } from '../host/durable-file.ts';
-import { type CosignedOptions, isForLater, type TakenCosignatures, takeCosigned } from './cosignatures.ts';
+import { type CosignedOptions, isForLater, takeCosigned } from './cosignatures.ts';
 import { InboxFolder } from './inbox-folder.ts';
 import { Rounds } from './rounds.ts';
 

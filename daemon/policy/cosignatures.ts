@@ -1,3 +1,4 @@
+import type { TakenCosignatures } from '../core/anchor-report.ts';
 import { type EngineHandle, internal, type Problem, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { CheckpointTrust } from '../formats/checkpoint.ts';
@@ -11,24 +12,6 @@ export interface CosignedOptions {
   trust(): CheckpointTrust;
   /** The site's tlog-policy; null when there is none. */
   witnesses(): TlogPolicy | null;
-}
-
-/** What became of a cosigned checkpoint. */
-export interface TakenCosignatures {
-  /** Of the checkpoint. */
-  size: number;
-  /** Names of the witnesses whose word was recorded now. */
-  recorded: string[];
-  /** Names of those whose word on this checkpoint was on record. */
-  known: string[];
-  /** Whether all that is on record of this checkpoint meets the quorum of trust/tlog-policy. */
-  quorum: boolean;
-  /** Log index of the entry; null when nothing was new. */
-  record_id: number | null;
-  /** Names that stand on lines which do not verify. */
-  bad: string[];
-  /** Lines by keys that trust/tlog-policy does not name. */
-  unknown: number;
 }
 
 /** What the engine answers when nothing is wrong with the cosignatures: they are to be brought again. */

@@ -1,4 +1,5 @@
 import type { HostServices } from '../api/server.ts';
+import type { CarriedAlong } from '../core/anchor-report.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import { currentLog } from '../formats/log-keys.ts';
 import type { SiteConfig } from '../host/config.ts';
@@ -6,7 +7,7 @@ import type { Logger } from '../host/log.ts';
 import { readLineage } from '../host/log-lineage.ts';
 import { runBySchedule } from '../host/schedule.ts';
 import type { SitePaths } from '../host/site.ts';
-import { type CarriedAnchors, carryAnchors } from '../policy/anchor-medium.ts';
+import { carryAnchors } from '../policy/anchor-medium.ts';
 import { AnchorOutbox } from '../policy/anchor-outbox.ts';
 
 /** What the daemon does about anchors. */
@@ -84,7 +85,7 @@ export function carryTo(
   path: string,
   who: string | null,
   { config, paths, engine }: { config: SiteConfig; paths: SitePaths; engine: EngineHandle },
-): Promise<CarriedAnchors> {
+): Promise<CarriedAlong> {
   const trust = () => {
     const { origin, keys } = currentLog(readLineage(paths.trust));
     return { origin, vkeys: keys };

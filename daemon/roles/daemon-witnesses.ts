@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { problemOf, problemReply } from '../api/problem.ts';
 import type { HostServices } from '../api/server.ts';
+import type { TakenCosignatures } from '../core/anchor-report.ts';
 import type { EngineHandle, EngineReply } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { currentLog } from '../formats/log-keys.ts';
@@ -9,7 +10,7 @@ import { readLineage } from '../host/log-lineage.ts';
 import type { SitePaths } from '../host/site.ts';
 import { TlogPolicyFile } from '../host/tlog-policy-file.ts';
 import { CosignatureRounds } from '../policy/cosignature-rounds.ts';
-import { type CosignedOptions, isForLater, type TakenCosignatures } from '../policy/cosignatures.ts';
+import { type CosignedOptions, isForLater } from '../policy/cosignatures.ts';
 
 /** What the daemon does about witnesses. */
 export interface DaemonWitnesses {

@@ -3,12 +3,13 @@ import { createConnection } from 'node:net';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
+import type { CarriedAlong } from '../../core/anchor-report.ts';
 import { openInlineEngine } from '../../engine/inline.ts';
 import { internal, textOf } from '../../engine/protocol.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { makeDir, syncDir, writeDurable } from '../../host/durable-file.ts';
 import { lockWriter } from '../../ledger/writer-lock.ts';
-import { type CarriedAnchors, carryAnchors } from '../../policy/anchor-medium.ts';
+import { carryAnchors } from '../../policy/anchor-medium.ts';
 import { actorForRecord, openSite, type Site, type SiteOptions } from '../access.ts';
 import { ownLogTrust, trustOf } from '../own-trust.ts';
 import { print, printJson, say } from '../render/output.ts';
@@ -143,7 +144,7 @@ async function confirm(site: string, keys: number, { confirm: typed, erase }: Re
 async function lastWord(
   site: Site,
   options: ResetOptions,
-): Promise<{ record_id: number; anchors: CarriedAnchors; trust: string }> {
+): Promise<{ record_id: number; anchors: CarriedAlong; trust: string }> {
   const { paths, config } = site;
   const out = resolve(options.out ?? '');
   makeDir(out, 0o755);
@@ -193,7 +194,7 @@ function erase(root: string): void {
 function words(
   { config, paths }: Site,
   keys: number,
-  left: { record_id: number; anchors: CarriedAnchors; trust: string } | null,
+  left: { record_id: number; anchors: CarriedAlong; trust: string } | null,
   { erase: erased }: ResetOptions,
 ): string {
   const lines = [
