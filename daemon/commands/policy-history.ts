@@ -75,6 +75,8 @@ function renderHistory(entries: readonly IndexedEntry[]): string {
 /** `serial 3: production field-site@2 (was field-site@1) from /media/stick`. */
 function describe(type: string, data: JsonObject): string {
   if (type === 'policy.applied') {
+    if (data.renews !== undefined)
+      return `serial ${serialOf(data)}: signed anew (${versionsOf(data)}); from ${String(data.source)}`;
     const { site_target, environments, previous, source } = data as unknown as {
       site_target: { serial: number };
       environments: Pins;
@@ -103,6 +105,13 @@ function describe(type: string, data: JsonObject): string {
     return `${String(data.environment)}: ${String(data.previous)} → ${String(data.step)}, no news since ${String(data.news_at)}`;
   }
   return '';
+}
+
+/** `root 2, timestamp 7, snapshot 6, targets 5`. */
+function versionsOf({ repository }: JsonObject): string {
+  return Object.entries((repository ?? {}) as Record<string, number>)
+    .map(([role, version]) => `${role} ${version}`)
+    .join(', ');
 }
 
 function serialOf({ site_target }: JsonObject): string {

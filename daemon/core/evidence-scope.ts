@@ -197,10 +197,12 @@ class Scope {
     };
     if (first === undefined || policy === null || policy === undefined) return;
     const history = read(this.#ledger, 'policy', POLICY_MAX).filter(({ index }) => index < first.index);
-    const applied = history.findLast(
+    const pins = history.filter(
       ({ entry: { type, data } }) =>
         type === 'policy.applied' && pinned(data, context?.environment ?? '') === policy.digest,
     );
+    // What was only signed anew put nothing in force; in a log that went on for another one it may be all there is.
+    const applied = pins.findLast(({ entry: { data } }) => data.renews === undefined) ?? pins.at(-1);
     if (applied === undefined) return;
     const hold = holdOf(applied.entry);
     const released = hold === null ? [] : history.filter(({ entry }) => holdOf(entry) === hold);

@@ -33,6 +33,8 @@ export interface AppliedPolicy {
   flips?: { decisions: number; unchanged: number; withheld: number; counts: Record<string, number> } | null;
   /** Where it waited before: its name, its `policy.held` entry, and the signatures that released it. */
   hold?: { id: string; held: number; acts: number[] };
+  /** The update whose place it took without changing anything that the site runs: only what is signed anew about it. */
+  renews?: string;
 }
 
 export interface PinnedBundle {

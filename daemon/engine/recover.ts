@@ -319,8 +319,9 @@ function recordedPolicy(state: EngineState): {
   steps: Map<string, FreshnessStep>;
 } {
   const entries = state.ledger.stream('policy').map(({ bytes }) => decodeEntry(bytes));
-  const at = entries.findLastIndex(({ type }) => type === 'policy.applied');
-  const applied = entries[at];
+  const applied = entries.findLast(({ type }) => type === 'policy.applied');
+  // Signed anew is not news: the policy goes on ageing from where it was.
+  const at = entries.findLastIndex(({ type, data }) => type === 'policy.applied' && data.renews === undefined);
   const steps = new Map<string, FreshnessStep>();
   for (const { type, data } of entries.slice(at + 1)) {
     if (type === 'policy.degraded') steps.set(String(data.environment), data.step as FreshnessStep);

@@ -29,12 +29,14 @@ export type Waiting = {
 export type ImportResult =
   | {
       applied: true;
-      /** True when this very update was in force already. */
+      /** True when what it says was in force already. */
       unchanged: boolean;
+      /** True when it is signed anew, and the site believes nothing older from now on. */
+      renewed?: boolean;
       update_id: string;
       serial: number;
       environments: Record<string, { name: string; version: number; digest: string }>;
-      /** Log index of `policy.applied`; null when unchanged. */
+      /** Log index of `policy.applied`; null when nothing was recorded. */
       record_id: number | null;
       /** Null when it could not be written yet, absent when nothing was to be. */
       receipt?: LeftReceipt | null;
@@ -76,7 +78,8 @@ export function acceptedResult(body: JsonObject, update_id: string, siteTarget: 
     ),
     record_id: recordOf(body),
   };
-  if (body.held !== true) return { applied: true, ...common };
+  if (body.held !== true)
+    return { applied: true, ...common, ...(body.renewed === true ? { renewed: true } : {}) };
   const { id, missing, wait_until, effective_at, expires_at } = body.hold as unknown as Waiting;
   const hold = { id, missing, wait_until, effective_at, expires_at };
   const code = missing.length > 0 ? 'policy.held' : 'policy.scheduled';

@@ -76,7 +76,10 @@ async function withReceipt(request: ImportRequest, result: ImportResult): Promis
   const again = 'unchanged' in result && result.unchanged;
   if (receipts === undefined || (result.record_id === null && !again)) return result;
   try {
-    const receipt = result.applied && again ? await receipts.inForce() : await receipts.of(result.record_id);
+    const receipt =
+      result.applied && result.record_id === null
+        ? await receipts.inForce()
+        : await receipts.of(result.record_id);
     if (receipt === null) return { ...result, receipt: null };
     const medium = isWithin(paths.root, path) ? null : await leaveOnMedium(path, receipt);
     const file = join(paths.outbox, receipt.name);

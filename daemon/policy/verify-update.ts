@@ -6,6 +6,7 @@ import type { Updater } from 'tuf-js';
 import { canonicalText } from '../formats/canonical-json.ts';
 import { sha256Hex } from '../formats/digest.ts';
 import { type SiteTarget, siteTargetName } from '../formats/site-target.ts';
+import { assertOneRepository } from './update-chain.ts';
 import { openClient } from './update-client.ts';
 import { readDelegations, readRegion } from './update-delegation.ts';
 import { notAccepted, updateFailure } from './update-failure.ts';
@@ -64,6 +65,7 @@ export async function verifyUpdate(options: VerifyOptions): Promise<VerifiedUpda
       );
     const targets = readTargets(metadata.targets);
     const region = await loadRegion(updater, fetcher, staging, targets, options.site);
+    assertOneRepository({ ...metadata, region });
     const siteTarget = readSiteTarget(source, region?.targets ?? targets, options.site, profile);
     const bundles = readBundles(source, targets, siteTarget.value);
     const versions = versionsOf(metadata);

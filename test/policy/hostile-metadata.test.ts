@@ -168,19 +168,6 @@ const VERSIONS: Row[] = [
         root.version = 3;
       }),
   ],
-  [
-    'policy.not_newer',
-    'a file of the site with the serial that is in force, under newer metadata',
-    ({ hq, first }) => {
-      const name = `sites/${SITE}.json`;
-      const old = JSON.parse(readFileSync(join(first, 'metadata/1.north.json'), 'utf8')) as {
-        signed: { targets: JsonObject };
-      };
-      forge(hq, newest(hq, 'north'), ['nora'], (signed) => {
-        signed.targets = { [name]: old.signed.targets[name] ?? null };
-      });
-    },
-  ],
 ];
 
 const MIXED: Row[] = [

@@ -31,6 +31,27 @@ export function putInForce(batch: Batch, applied: AppliedPolicy, actor: EntryAct
   return index;
 }
 
+/**
+ * Records that what is in force was signed anew. How old it is, what is suspended and what is halted stay as they are: only a
+ * change of the site's own target is news. Returns the entry's index.
+ */
+export function renewInForce(batch: Batch, applied: AppliedPolicy): number {
+  const { policies } = batch.state;
+  const { index } = recordPolicy(
+    batch,
+    'policy.applied',
+    { id: applied.who, role: null },
+    {
+      ...(applied as unknown as JsonObject),
+      previous: applied.environments as unknown as JsonObject,
+    },
+  );
+  policies.activate(applied, policies.age.steps());
+  policies.age.advance(batch);
+  policies.anchoring.advance(batch, batch.state.time.floor(), batch.state.projections);
+  return index;
+}
+
 /** Why an update that waited will not be put in force any more. */
 export type LapseCode = 'policy.superseded' | 'policy.expired' | 'policy.not_released' | 'policy.defective';
 

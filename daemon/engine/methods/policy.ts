@@ -1,3 +1,4 @@
+import { siteTargetDigest } from '../../core/hold.ts';
 import { type Refusal, refuse } from '../../core/refusal.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { decodeEntry } from '../../formats/entry.ts';
@@ -8,7 +9,7 @@ import { proofOf } from '../context.ts';
 import type { AppliedPolicy } from '../policies.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, problem, reply } from '../reply.ts';
-import { pinnedOf, putInForce } from './activate.ts';
+import { pinnedOf, putInForce, renewInForce } from './activate.ts';
 import { checkOffered, forgettable, holdUpdate, supersede } from './hold.ts';
 import { refused } from './lifecycle.ts';
 
@@ -42,8 +43,10 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
     }
     return () => reply(200, { applied: true, unchanged: true });
   }
-  const wrong = checkNewer(before, update) ?? checkOffered(batch.state, update);
+  const renewed = before !== null && isSameTarget(before, update) ? before : null;
+  const wrong = checkNewer(before, update, renewed !== null) ?? checkOffered(batch.state, update);
   if (wrong !== null) return refused(wrong);
+  if (renewed !== null) return renewPolicy(batch, renewed, update);
   const environments = pinnedOf(update.site_target);
   try {
     for (const { digest } of Object.values(environments)) policies.admit(digest, checked);
@@ -62,7 +65,43 @@ export function applyPolicy(batch: Batch, call: EngineCall): AfterCommit {
     reply(200, { applied: true, record_id: index, environments, forget, proof: proofOf(state, index) });
 }
 
-function checkNewer(before: AppliedPolicy | null, { site_target: next, repository }: Update): Refusal | null {
+function isSameTarget({ site_target }: AppliedPolicy, update: Update): boolean {
+  return siteTargetDigest(site_target) === siteTargetDigest(update.site_target);
+}
+
+/**
+ * Other signatures about what is in force already: a key was taken away, another site or region was published for, or the
+ * date was set anew. What the site runs stays; what it believes from now on must be the newer (TUF §5.3 to §5.5), or a key
+ * that headquarters revoked would go on counting here. Nobody has to release that, and nothing is lifted by it.
+ */
+function renewPolicy(batch: Batch, before: AppliedPolicy, update: Update): AfterCommit {
+  const { environments, repository } = before;
+  // The same repository in other bytes says nothing new.
+  if (ROLES.every((role) => update.repository[role] === repository[role]))
+    return () => reply(200, { applied: true, unchanged: true });
+  const renewal = { ...update, environments, renews: before.update_id };
+  const index = renewInForce(batch, renewal);
+  // The update that put the bundles in force stays: decisions cite it. What only renewed it is not needed any more.
+  const forget = before.renews === undefined ? [] : [before.update_id];
+  return (state) =>
+    reply(200, {
+      applied: true,
+      unchanged: true,
+      renewed: true,
+      record_id: index,
+      environments,
+      forget,
+      proof: proofOf(state, index),
+    });
+}
+
+const ROLES = ['root', 'timestamp', 'snapshot', 'targets'] as const;
+
+function checkNewer(
+  before: AppliedPolicy | null,
+  { site_target: next, repository }: Update,
+  isSame: boolean,
+): Refusal | null {
   const limit = (before?.site_target.serial ?? 0) + SERIAL_STEP_MAX;
   if (next.serial > limit) {
     return refuse(
@@ -71,14 +110,14 @@ function checkNewer(before: AppliedPolicy | null, { site_target: next, repositor
     );
   }
   if (before === null) return null;
-  if (next.serial <= before.site_target.serial) {
+  if (!isSame && next.serial <= before.site_target.serial) {
     return refuse(
       'policy.not_newer',
       `The update has serial ${next.serial}; serial ${before.site_target.serial} is in force. Nothing was changed.`,
     );
   }
   // Verification compares with the files of what was accepted last; this holds even if somebody changed those.
-  for (const role of ['root', 'timestamp', 'snapshot', 'targets'] as const) {
+  for (const role of ROLES) {
     if (repository[role] >= before.repository[role]) continue;
     return refuse(
       'policy.not_newer',
