@@ -15,6 +15,8 @@ export interface LedgerKeysReply {
   /** Whether it is older than the site's configuration lets it get. */
   due: boolean;
   keys: LogKey[];
+  /** The key that sensitive values lie under: which one, since when, and whether older values still wait to be put under it. */
+  envelope: { epoch: number; since: string | null; at_hand: boolean; rewrapping_since: string | null };
 }
 
 /** What came of a rotation: from the checkpoint of `size` entries on the new key signs. */

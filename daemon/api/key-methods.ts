@@ -24,7 +24,8 @@ export const KEY_METHODS: readonly Method[] = [
   {
     name: 'ledger.keys',
     kind: 'engine',
-    summary: 'The keys of the ledger: the one in use, since when, and which checkpoints each one signed.',
+    summary:
+      'The keys of the ledger: the one in use, since when, and which checkpoints each one signed; and what is known of the envelope key.',
     sockets: ['operator'],
     http: { verb: 'GET', path: '/v1/keys/ledger' },
     reply: reply.Anything,

@@ -5,7 +5,7 @@ import { rotateCommand } from './keys-rotate.ts';
 import { renderSuspended, suspendCommand } from './keys-suspend.ts';
 import { tlsCommand } from './keys-tls.ts';
 import { wrapCommand } from './keys-wrap.ts';
-import { type KnownKey, knownKeys } from './known-keys.ts';
+import { envelopeKey, type KnownKey, knownKeys, ledgerRotation } from './known-keys.ts';
 import { print, printJson } from './render/output.ts';
 import { plain, table } from './render/text.ts';
 
@@ -22,12 +22,16 @@ export function keysCommand(): Command {
 
 function listCommand(): Command {
   return new Command('list')
-    .description('The public side of every key that the site has, and the certificates that it gave out.')
+    .description('What the site has of keys, their public sides, and the certificates that it gave out.')
     .action(async (options: SiteOptions) => {
       const site = openSite(options);
       const { keys, hidden } = knownKeys(site.paths);
       const { suspended, ledger } = await toldByDaemon(site);
-      for (const key of keys) if (key.public_side === ledger?.vkey) key.made_at = ledger.since;
+      for (const key of keys) {
+        if (key.public_side === ledger?.vkey) key.made_at = ledger.since;
+        if (key.signs?.until === null) key.rotated = ledgerRotation(site.config.keys);
+      }
+      keys.push(envelopeKey(ledger?.envelope ?? null, site.config.secrets));
       if (options.json) for (const key of [...keys, ...(suspended ?? [])]) printJson(key);
       else {
         print(renderKeys(keys));
@@ -64,12 +68,13 @@ async function toldByDaemon(site: Site): Promise<Told> {
 
 function renderKeys(keys: readonly KnownKey[]): string {
   return table(
-    ['what for', 'state', 'made', 'signs', 'public side'],
-    keys.map(({ purpose, state, made_at, signs, public_side }) => [
+    ['what for', 'state', 'made', 'signs', 'changed', 'public side'],
+    keys.map(({ purpose, state, made_at, signs, rotated, public_side }) => [
       plain(purpose),
       state,
       made_at?.slice(0, 10) ?? '-',
       signs === null ? '-' : `${signs.from + 1}…${signs.until ?? ''}`,
+      plain(rotated ?? '-'),
       plain(public_side),
     ]),
   );

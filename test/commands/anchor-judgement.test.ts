@@ -53,7 +53,7 @@ describe('a ledger that another is compared with', () => {
   const good = { code: 0 as const, entries: 12, checkpoint: null, findings: [], total: 0 };
   const finding = {
     code: 10 as const,
-    what: 'entry',
+    what: 'entry' as const,
     where: 'entries[3]',
     detail: 'it was changed',
     index: 3,

@@ -187,6 +187,7 @@ describe('after a change of the ledger key', () => {
     expect(code).toBe(0);
     expect(words).toMatch(new RegExp(`ledger\\s+active\\s+-\\s+${String(rotation.size)}…`));
     expect(words).toMatch(new RegExp(`ledger\\s+replaced\\s+-\\s+1…${Number(rotation.size) - 1}`));
+    expect(words).toMatch(/envelope\s+active\s+-\s+-\s+by hand\s+none; the daemon, which does not answer/);
   });
 
   it('a name that is no key is refused, and so is a site without its daemon', async () => {

@@ -3,6 +3,7 @@ import { refuse } from '../../core/refusal.ts';
 import { recordableText } from '../../core/scrub.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import { type Batch, type EngineState, proofOf } from '../context.ts';
+import { envelopeKeyReport } from '../envelope-key.ts';
 import { KEY_STREAM } from '../key-stream.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { type AfterCommit, problem, reply } from '../reply.ts';
@@ -57,11 +58,16 @@ export function rotateLedgerKey(batch: Batch, call: EngineCall): AfterCommit {
     });
 }
 
-/** `ledger.keys`: the key in use and since when, and those before it with the checkpoints that each signed. */
-export function getLedgerKeys({ keys }: EngineState, _call: EngineCall, time: Reading): EngineReply {
+/** `ledger.keys`: the key in use and since when, those before it with the checkpoints that each signed, and the envelope key. */
+export function getLedgerKeys(
+  { keys, ledger, envelopes }: EngineState,
+  _call: EngineCall,
+  time: Reading,
+): EngineReply {
   const report = keys.report();
   if (report === null) return problem(refuse('ledger.unavailable', 'The ledger was not read yet.'));
   const { since, ...known } = report;
   const due = keys.isDue(time.trust === 'uncertain' ? time.at_least : time.now);
-  return reply(200, { ...known, since: since === null ? null : isoTime(since), due });
+  const envelope = envelopeKeyReport(ledger, envelopes);
+  return reply(200, { ...known, since: since === null ? null : isoTime(since), due, envelope });
 }
