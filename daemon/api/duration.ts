@@ -1,7 +1,7 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
 
 /** Longest that a caller may ask the server to hold an answer back. */
-export const WAIT_MAX_MS = 60_000;
+const WAIT_MAX_MS = 60_000;
 
 /**
  * Milliseconds of a duration as callers write it: `500ms`, `30s`, `1m`. Throws `BoundaryError` `duration.malformed` for

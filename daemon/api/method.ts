@@ -33,8 +33,6 @@ export type OwnMethod = 'health.get' | 'metrics.get' | 'openapi.get';
 /** Methods that exist only inside a stream connection. */
 export type StreamMethod = 'subscribe' | 'unsubscribe';
 
-export type MethodName = EngineMethod | HostMethod | OwnMethod | StreamMethod;
-
 interface MethodShape {
   readonly summary: string;
   /** Where the method exists; everywhere else it is a 404. */

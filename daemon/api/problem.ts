@@ -3,7 +3,7 @@ import type { EngineReply, Problem } from '../engine/protocol.ts';
 import type { BoundaryError } from '../formats/boundary-error.ts';
 
 /** What the API itself refuses, each with its one status. The engine's refusals have their own table. */
-export const API_PROBLEMS = {
+const API_PROBLEMS = {
   'request.malformed': 400,
   'request.invalid': 400,
   'request.timeout': 408,

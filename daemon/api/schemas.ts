@@ -70,7 +70,7 @@ export const Action = Type.Object(
   closed,
 );
 
-export const Context = Type.Object(
+const Context = Type.Object(
   {
     actor: Type.Optional(nullable(Actor)),
     environment: audit(64, 'production is assumed when absent'),

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { DsseEnvelope } from '../formats/dsse.ts';
-import type { JsonObject } from '../formats/json.ts';
 import { verifyCountersignatures } from '../formats/trust-envelope.ts';
 import { siteDir } from '../host/config.ts';
 import { readBounded } from '../host/durable-file.ts';
@@ -88,9 +87,4 @@ export function countersignatureWords(countersignature: Countersignature): strin
     case 'unchecked':
       return 'countersigned, but it was not checked by whom: give --root root.json';
   }
-}
-
-/** For `--json`. */
-export function countersignatureDocument(countersignature: Countersignature): JsonObject {
-  return { ...countersignature };
 }

@@ -13,7 +13,7 @@ import { plain, rows } from './render/text.ts';
 import { trustBytes, trustFingerprint } from './trust.ts';
 
 /** Name of the enrolment in outbox and on sticks. */
-export const ENROLMENT_FILE = 'enrolment.proof';
+const ENROLMENT_FILE = 'enrolment.proof';
 
 const HELP = `
 Bring it to headquarters, once, and read them the fingerprint over a way that you trust:

@@ -10,7 +10,7 @@ import { plain } from './render/text.ts';
  * whoever wrote them, so they hold a word of a closed list and one line for people.
  */
 
-export const TAKE_WORDS = [
+const TAKE_WORDS = [
   'applied',
   'unchanged',
   'held',
@@ -20,7 +20,7 @@ export const TAKE_WORDS = [
   'unavailable',
   'failed',
 ] as const;
-export const GIVE_WORDS = ['exported', 'nothing', 'failed'] as const;
+const GIVE_WORDS = ['exported', 'nothing', 'failed'] as const;
 type Words = { take: (typeof TAKE_WORDS)[number]; give: (typeof GIVE_WORDS)[number] };
 
 export interface Outcome<Part extends keyof Words = keyof Words> {

@@ -11,7 +11,7 @@ import type { AuthorityGroup, GateResult } from './verdict.ts';
 
 /** Group of the approval that an overdue anchor demands, and gate of what it denies. */
 const OVERDUE_GROUP = 'anchor-overdue';
-export const OVERDUE_GATE = 'anchor.overdue';
+const OVERDUE_GATE = 'anchor.overdue';
 
 /** When the steps are reached, counted from when the newest anchor that counts was made: milliseconds since 1970. */
 export function anchoringSchedule(section: BundleAnchoring, since: number): FreshnessSchedule {

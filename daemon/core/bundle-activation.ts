@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 
 /*
  * Section `activation` of a bundle: what must happen at the site before an update that headquarters signed takes effect.
@@ -23,5 +23,3 @@ export const Activation = Type.Object(
   },
   closed,
 );
-
-export type BundleActivation = Static<typeof Activation>;

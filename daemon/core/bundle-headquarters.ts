@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 
 /*
  * Section `headquarters` of a bundle: whose word headquarters' word is, beside that of the publisher's keys. Without it the
@@ -20,5 +20,3 @@ export const Headquarters = Type.Object(
   },
   closed,
 );
-
-export type BundleHeadquarters = Static<typeof Headquarters>;

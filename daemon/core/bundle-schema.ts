@@ -33,7 +33,7 @@ const scope = {
   environments: Type.Optional(Type.Array(name('environment'), { maxItems: 32 })),
 };
 
-export const PayloadField = Type.Object(
+const PayloadField = Type.Object(
   {
     type: Type.Union([
       Type.Literal('string'),
@@ -59,7 +59,7 @@ export const PayloadField = Type.Object(
   closed,
 );
 
-export const ActionClass = Type.Object(
+const ActionClass = Type.Object(
   {
     description: sentence,
     target: Type.Object({ type: name('target type'), id_pattern: Type.String({ maxLength: 500 }) }, closed),
@@ -93,7 +93,7 @@ const toolCommon = {
   output_limit_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_048_576 })),
 };
 /** Templates: `{{target.id}}`, `{{target.type}}`, `{{payload.FIELD}}`, `{{environment}}`, `{{decision_id}}`; never a shell string. */
-export const Tool = Type.Union([
+const Tool = Type.Union([
   Type.Object(
     {
       connector: Type.Literal('exec'),
@@ -138,7 +138,7 @@ export const Gate = Type.Object(
   closed,
 );
 
-export const RiskFactor = Type.Object(
+const RiskFactor = Type.Object(
   {
     id: name('factor'),
     ...scope,
@@ -149,7 +149,7 @@ export const RiskFactor = Type.Object(
   closed,
 );
 
-export const AuthorityRoute = Type.Object(
+const AuthorityRoute = Type.Object(
   {
     id: name('route'),
     ...scope,

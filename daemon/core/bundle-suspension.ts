@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 
 /** Section `suspension` of a bundle: who may take trust away at the site, and what headquarters gave back since. */
 export const Suspension = Type.Object(
@@ -15,5 +15,3 @@ export const Suspension = Type.Object(
   },
   { additionalProperties: false },
 );
-
-export type BundleSuspension = Static<typeof Suspension>;

@@ -3,7 +3,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { compilePattern, type Pattern } from './pattern.ts';
 
 /** What a condition may look at, by name; `condition-types.ts` says which type each has. */
-export const VARIABLES = ['action', 'payload', 'actor', 'environment', 'context', 'labels', 'time'] as const;
+const VARIABLES = ['action', 'payload', 'actor', 'environment', 'context', 'labels', 'time'] as const;
 export type Bindings = Readonly<Record<(typeof VARIABLES)[number], unknown>>;
 
 /** A parsed condition. It is evaluated by one engine and was type-checked by another before it was let in. */

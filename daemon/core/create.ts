@@ -216,7 +216,7 @@ export function issuePermit(
 }
 
 /** A decision yields at most one permit, so its id is the decision's with another prefix. */
-export function permitIdOf(decisionId: string): string {
+function permitIdOf(decisionId: string): string {
   return `prm_${decisionId.slice('dec_'.length)}`;
 }
 

@@ -14,7 +14,7 @@ export type FreshnessStep = (typeof FRESHNESS_STEPS)[number];
 export type StalePolicy = Extract<FreshnessStep, 'escalate' | 'deny'>;
 
 /** Group of the approval that a stale policy demands, and gate of what it denies. */
-export const STALE_GROUP = 'stale-policy';
+const STALE_GROUP = 'stale-policy';
 const STALE_GATE = 'policy.freshness';
 
 /** When each step is reached: milliseconds since 1970. */

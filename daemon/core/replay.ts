@@ -76,7 +76,7 @@ export function replayDecision(
 }
 
 /** The request as it may be known from its entry: commitments and withheld marks where values were. */
-export function recordedRequest(entry: DecisionEntry): DecisionRequest {
+function recordedRequest(entry: DecisionEntry): DecisionRequest {
   const { action, context, environment_assumed, linked_to } = entry.data as unknown as FirstData;
   return {
     action: { class: action.class, intent: action.intent, target: action.target, payload: action.payload },

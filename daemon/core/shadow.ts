@@ -33,7 +33,7 @@ export interface CandidateRuling {
 }
 
 /** The gate by which a class that is in shadow denies. */
-export const SHADOW_GATE = 'class.shadow';
+const SHADOW_GATE = 'class.shadow';
 
 /** Gates that did not pass, as `id`, `id field` or `id field requires_exception`, sorted. */
 export function gateNames(gates: readonly GateResult[]): string[] {

@@ -8,7 +8,7 @@ import { durationMs } from './duration.ts';
 import type { Target } from './request.ts';
 
 /** Who redeems a permit when the tool names nobody. */
-export const DEFAULT_AUDIENCE = 'gateway';
+const DEFAULT_AUDIENCE = 'gateway';
 const DEFAULT_TIMEOUT = '30s';
 const DEFAULT_OUTPUT_LIMIT = 65_536;
 /** A `..` segment. */
@@ -76,9 +76,9 @@ export function deriveCall(
   };
 }
 
-/** Who may redeem a permit for this class; the default audience when class or tool say nothing. */
-export function audienceOf(bundle: Bundle, actionClass: string): string {
-  return toolOf(bundle, { class: actionClass }).audience ?? DEFAULT_AUDIENCE;
+/** Who may redeem a permit under which a tool runs; undefined: the tool of a class that the policy does not know. */
+export function audienceOf(tool: BundleTool | undefined): string {
+  return tool?.audience ?? DEFAULT_AUDIENCE;
 }
 
 /**

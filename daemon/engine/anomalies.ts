@@ -16,7 +16,7 @@ import type { Batch, EngineState } from './context.ts';
 import type { LoadedPolicy } from './policies.ts';
 
 /** Stream of everything out of the ordinary. */
-export const ANOMALY_STREAM = 'anomalies';
+const ANOMALY_STREAM = 'anomalies';
 const SYSTEM: EntryActor = { id: null, role: 'system' };
 const DEFAULT_QUIET = '1h';
 const DAY_MS = 86_400_000;

@@ -15,10 +15,10 @@ export interface RecordedRotation {
 }
 
 /** Id of the standing row of the envelope key's rotation. */
-export const ENVELOPE_KEY = 'envelope';
+const ENVELOPE_KEY = 'envelope';
 
 /** What the newest `key.rotated` about the envelope key says; epoch 0 where there is none. */
-export function recordedRotation(
+function recordedRotation(
   projections: Pick<Projections, 'standing'>,
   ledger: Pick<Ledger, 'entry'>,
 ): RecordedRotation {

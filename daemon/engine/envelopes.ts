@@ -95,7 +95,7 @@ export function sealEnvelope(batch: Batch, decision: string, values: SealedValue
 }
 
 /** The fields of a decision whose values were destroyed; `all` when the whole envelope was. */
-export function shreddedFields({ projections }: EngineState, decision: string): 'all' | readonly string[] {
+function shreddedFields({ projections }: EngineState, decision: string): 'all' | readonly string[] {
   if (projections.standing('shredded', decision) !== null) return 'all';
   return projections.standingFields('shredded', decision).map(({ field }) => field);
 }

@@ -11,7 +11,7 @@ import { parseStrict } from './strict-json.ts';
  */
 
 /** Predicate type of the statement over the files (docs: decision 0032). */
-export const EVIDENCE_PREDICATE = 'urn:holdfast:predicate:evidence:v1';
+const EVIDENCE_PREDICATE = 'urn:holdfast:predicate:evidence:v1';
 
 /** The files that are there once. */
 export const MEMBER = {

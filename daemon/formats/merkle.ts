@@ -177,11 +177,6 @@ export function inclusionRanges(index: number, size: number): Range[] {
   return ranges.reverse();
 }
 
-/** `inclusionRanges`, each as the perfect subtrees that it folds from. */
-export function inclusionCoordinates(index: number, size: number): Coordinate[][] {
-  return inclusionRanges(index, size).map(coordinatesOf);
-}
-
 /** The ranges whose hashes make the consistency proof between two sizes (RFC 6962 §2.1.2); none if equal or from 0. */
 export function consistencyRanges(size1: number, size2: number): Range[] {
   if (!isCount(size1) || !isCount(size2) || size1 > size2) {
@@ -228,7 +223,7 @@ export function rangeHash(range: Range, hashAt: (level: number, index: number) =
 }
 
 /** Joins the hashes of adjacent perfect subtrees, largest and leftmost first, into the hash over all of them. */
-export function foldRight(hashes: readonly Uint8Array[]): Uint8Array {
+function foldRight(hashes: readonly Uint8Array[]): Uint8Array {
   let hash = hashes.at(-1);
   if (hash === undefined) {
     return EMPTY_ROOT;

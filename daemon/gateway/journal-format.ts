@@ -44,7 +44,7 @@ export function lineOf(record: JournalRecord): string {
 }
 
 /** The fold of an empty journal. */
-export function emptyState(): JournalState {
+function emptyState(): JournalState {
   return { open: new Map(), closed: new Set(), floor: '', tree: null };
 }
 

@@ -92,7 +92,7 @@ export const DEFAULT_LIMITS: SiteLimits = {
   requests_per_second_per_client: 100_000,
 };
 
-export const DEFAULT_TOOL_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
+const DEFAULT_TOOL_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 const INSTALLED_DIR = '/var/lib/holdfast';
 const CHECKOUT_DIR = '.holdfast';
 const MAX_CONFIG_BYTES = 65_536;

@@ -16,7 +16,7 @@ export interface KeyFile {
 }
 
 /** What a file under `state/keys` is for; null for what is no key of the daemon. */
-export function purposeOf(name: string): KeyPurpose | null {
+function purposeOf(name: string): KeyPurpose | null {
   if (/^ledger\.key(\.next|\.retired)?$/.test(name)) return 'signing';
   if (name === 'tls-authority.key') return 'tls-authority';
   if (name === 'sealing.key') return 'sealing';

@@ -21,11 +21,11 @@ import { VERSION } from './version.ts';
  */
 
 /** The line of the release key, among the embedded files. */
-export const RELEASE_KEY = 'release.pub';
+const RELEASE_KEY = 'release.pub';
 const INSTALLED = '/usr/share/holdfast/holdfast.manifest';
 const CHUNK = 4 * 1024 * 1024;
 /** Set to `accept` by those who mean to run an unsigned build as an appliance. */
-export const UNSIGNED_VARIABLE = 'HOLDFAST_UNSIGNED';
+const UNSIGNED_VARIABLE = 'HOLDFAST_UNSIGNED';
 
 /** What is checked; everything but `inside` has its place on a real host. */
 export interface OwnProgram {

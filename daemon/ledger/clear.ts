@@ -41,11 +41,6 @@ export function clearSegment(database: Database, archive: Archive, first: number
   return rows.length;
 }
 
-/** How many entries of a segment are still to be removed, counted up to `limit`. */
-export function countRemovable(database: Database, first: number, until: number, limit: number): number {
-  return removable(database, first, until, limit).length;
-}
-
 type Row = [index: number, previous: number | null, bytes: Buffer];
 
 function removable(database: Database, first: number, until: number, limit: number): Row[] {

@@ -13,7 +13,7 @@ import { contentOf, type Folder, leaveFile, openFolder, withPatience } from './m
 import { siteInName } from './receipts.ts';
 
 /** The folder of all sites' anchors on a medium. */
-export const ANCHORS_ON_MEDIUM = 'holdfast-anchors';
+const ANCHORS_ON_MEDIUM = 'holdfast-anchors';
 
 export interface CarryOptions {
   engine: EngineHandle;

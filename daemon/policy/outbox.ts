@@ -29,7 +29,7 @@ const MAX_DEPTH = 3;
 const FILE_MAX_BYTES = 64 * 1024 * 1024;
 
 /** Regular files below the outbox, in a fixed order; unfinished ones (`.NAME.tmp`) and links are none. */
-export function outboxFiles(outbox: string, from = '', depth = 1): OutboxFile[] {
+function outboxFiles(outbox: string, from = '', depth = 1): OutboxFile[] {
   const entries = listed(join(outbox, from)).filter(({ name }) => !name.startsWith('.'));
   return entries
     .sort((a, b) => (a.name < b.name ? -1 : 1))

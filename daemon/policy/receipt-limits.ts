@@ -15,7 +15,7 @@ export interface ReceiptLimits {
   others: number;
 }
 
-export const RECEIPT_LIMITS: ReceiptLimits = { files: 256, bytes: 16_777_216, others: 32 };
+const RECEIPT_LIMITS: ReceiptLimits = { files: 256, bytes: 16_777_216, others: 32 };
 
 interface Waiting {
   name: string;

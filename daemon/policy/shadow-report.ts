@@ -34,7 +34,7 @@ export interface ShadowReport {
 }
 
 /** Counts what bundles and classes in shadow have said, entry by entry: nothing is judged again. Newest entries come first. */
-export class ShadowCount {
+class ShadowCount {
   readonly #reports = new Map<string, ShadowReport>();
 
   add({ index, entry }: IndexedEntry): void {

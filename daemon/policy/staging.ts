@@ -28,7 +28,7 @@ export interface StagingLimits {
   ms: number;
 }
 
-export const STAGING_LIMITS: StagingLimits = {
+const STAGING_LIMITS: StagingLimits = {
   fileBytes: 4_000_000,
   totalBytes: 256_000_000,
   files: 10_000,

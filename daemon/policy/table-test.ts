@@ -62,7 +62,7 @@ const Case = Type.Object(
   },
   closed,
 );
-export const TestFile = Type.Object(
+const TestFile = Type.Object(
   {
     defaults: Type.Optional(object('a request that every case starts from')),
     cases: Type.Array(Case, { minItems: 1, maxItems: 1_000 }),

@@ -4,7 +4,7 @@ import { keysDefect } from './update-keys.ts';
 
 export const ROOT_MAX_BYTES = 512_000;
 /** Signed member of a root made by the dev profile's local publisher. */
-export const PROFILE_MEMBER = 'x-holdfast-profile';
+const PROFILE_MEMBER = 'x-holdfast-profile';
 const TOP_LEVEL_ROLES = ['root', 'targets', 'snapshot', 'timestamp'] as const;
 
 /**

@@ -97,7 +97,7 @@ function common({ version, expires }: Signing) {
 }
 
 /** How one metadata file names another. */
-export function metaFile({ version, bytes }: SignedFile): MetaFile {
+function metaFile({ version, bytes }: SignedFile): MetaFile {
   return new MetaFile({ version, length: bytes.length, hashes: { sha256: sha256Hex(bytes) } });
 }
 

@@ -218,7 +218,7 @@ function badParameters(socket: SocketKind): fc.Arbitrary<MalformedRequest>[] {
 }
 
 /** Requests that are proper HTTP and malformed in what they ask of this kind of socket. */
-export function malformedRequest(socket: SocketKind): fc.Arbitrary<MalformedRequest> {
+function malformedRequest(socket: SocketKind): fc.Arbitrary<MalformedRequest> {
   const posts = methodsOf(socket).filter(
     (method) => method.http?.verb === 'POST' && method.body !== undefined,
   );
@@ -230,7 +230,7 @@ export function malformedRequest(socket: SocketKind): fc.Arbitrary<MalformedRequ
 }
 
 /** Bytes that are no HTTP request, or not a whole one, or one that two parsers could read differently. */
-export function malformedBytes(): fc.Arbitrary<Buffer> {
+function malformedBytes(): fc.Arbitrary<Buffer> {
   const head = 'POST /v1/decisions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n';
   const whole = Buffer.from(`${head}Content-Length: 11\r\nConnection: close\r\n\r\n{"acton":1}`);
   const good = Buffer.from(`${head}Content-Length: 2\r\n\r\n{}`);
@@ -271,7 +271,7 @@ export function malformedBytes(): fc.Arbitrary<Buffer> {
 }
 
 /** Text frames that no stream of this kind of socket may accept. */
-export function malformedFrame(socket: SocketKind): fc.Arbitrary<string> {
+function malformedFrame(socket: SocketKind): fc.Arbitrary<string> {
   const rows = methodsOf(socket);
   const foreign = METHODS.filter((method) => !method.sockets.includes(socket)).map(({ name }) => name);
   const bodies = rows.filter((method) => method.body !== undefined);

@@ -242,7 +242,7 @@ export class Year {
   }
 }
 
-export function copyTree(from: string, to: string): void {
+function copyTree(from: string, to: string): void {
   if (!existsSync(from)) throw new Error(`there is no ${from}`);
   cpSync(from, to, { recursive: true, filter: (path) => !path.endsWith('.sock') });
 }

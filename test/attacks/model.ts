@@ -18,7 +18,7 @@ export type PermitState = 'none' | 'issued' | 'redeemed' | 'succeeded' | 'failed
 const MINUTE = 60_000;
 const PENDING_MS = 60 * MINUTE;
 const PERMIT_MS = 5 * MINUTE;
-export const GLASS_MS = 30 * MINUTE;
+const GLASS_MS = 30 * MINUTE;
 
 export const ROLES: Readonly<Record<Name, readonly string[]>> = {
   alice: ['l3'],

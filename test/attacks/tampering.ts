@@ -29,7 +29,7 @@ export function onLedger({ paths }: Loot, work: (database: Database) => void): v
   }
 }
 
-export function onHead({ paths }: Loot, work: (database: Database) => void): void {
+function onHead({ paths }: Loot, work: (database: Database) => void): void {
   const database = openDatabase(paths.head, { kind: HEAD_KIND });
   try {
     work(database);

@@ -82,7 +82,7 @@ export async function policyFigures(bench: PolicyBench): Promise<Figure[]> {
 }
 
 /** Headquarters, in the site's own publisher: every update has another large bundle. */
-export class LargeUpdates {
+class LargeUpdates {
   readonly #paths: SitePaths;
   readonly #scratch: string;
   readonly #small: Bundle;

@@ -220,8 +220,11 @@ describe('what is missing', () => {
     expect(codeOf(() => deriveCall(sampleBundle(), action, 'staging', DECISION))).toBe(code);
   });
 
-  it('of the audience is the gateway', () => {
-    expect(audienceOf(sampleBundle(), 'restart_service')).toBe('gateway');
-    expect(audienceOf(sampleBundle(), 'read')).toBe('sensors');
+  it('is for the audience of its tool, else for the gateway', () => {
+    const { actions, tools } = sampleBundle();
+    const audienceFor = (name: string) => audienceOf(tools[actions[name]?.tool ?? '']);
+    expect(audienceFor('restart_service')).toBe('gateway');
+    expect(audienceFor('read')).toBe('sensors');
+    expect(audienceFor('unheard_of')).toBe('gateway');
   });
 });

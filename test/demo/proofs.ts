@@ -7,7 +7,7 @@ import { must, type Narrator } from './narrator.ts';
 import type { Stage } from './stage.ts';
 
 /** Every promise of the load, checked as an outsider would: permit file and tlog-policy, nothing else. */
-export function verifyPermits(stage: Stage, tell: Narrator, decisions: readonly DecisionReply[]): void {
+function verifyPermits(stage: Stage, tell: Narrator, decisions: readonly DecisionReply[]): void {
   const trust = { policy: parsePolicy(readFileSync(join(stage.paths.trust, 'tlog-policy'), 'utf8')) };
   const started = performance.now();
   for (const { decision_id, permit } of decisions) {

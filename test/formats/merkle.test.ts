@@ -7,7 +7,6 @@ import {
   consistencyRanges,
   coordinatesOf,
   EMPTY_ROOT,
-  inclusionCoordinates,
   inclusionRanges,
   leafHash,
   nodeHash,
@@ -214,7 +213,7 @@ describe('geometry at the largest sizes', () => {
     'the path of %d folds back to the whole tree',
     (index) => {
       let covered = 1;
-      for (const coordinates of inclusionCoordinates(index, max)) {
+      for (const coordinates of inclusionRanges(index, max).map(coordinatesOf)) {
         for (const { level, index: at } of coordinates) {
           expect(Number.isSafeInteger(at) && level >= 0 && level <= 52).toBe(true);
           covered += 2 ** level;

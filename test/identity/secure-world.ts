@@ -10,7 +10,7 @@ import { clientTls } from '../../daemon/identity/tls.ts';
 import { type Role, SITE, type Socket, until, World } from '../world.ts';
 
 /** Principals of the tests, as a policy writes them. */
-export const PRINCIPALS: Record<string, JsonObject> = {
+const PRINCIPALS: Record<string, JsonObject> = {
   'agent:ops-1': { spiffe_id: 'spiffe://{{site}}/agent/ops-1' },
   'agent:ops-2': {
     kind: 'agent',

@@ -6,7 +6,7 @@ const STYLES = { bold: '1', dim: '2', red: '31', green: '32', yellow: '33', cyan
 export type Style = keyof typeof STYLES;
 
 /** True when stdout is a terminal and nobody asked for plain text (no-color.org). */
-export function isColourful(): boolean {
+function isColourful(): boolean {
   return process.stdout.isTTY === true && (process.env.NO_COLOR ?? '') === '' && process.env.TERM !== 'dumb';
 }
 

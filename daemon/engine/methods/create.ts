@@ -10,6 +10,7 @@ import type { DecisionRequest } from '../../core/request.ts';
 import { redactPayload, type SealedValues } from '../../core/sensitive.ts';
 import { failedCandidate, judgeCandidate, withCandidate } from '../../core/shadow-candidate.ts';
 import type { SiteStop } from '../../core/site-stops.ts';
+import { audienceOf } from '../../core/template.ts';
 import type { RecordedBreakglass, Verdict } from '../../core/verdict.ts';
 import { decodeEntry } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
@@ -206,7 +207,7 @@ function factsOf(
     now_ms: batch.now,
     profile: batch.state.profile,
     policy: policy === null ? null : { version: policy.compiled.version, digest: policy.compiled.digest },
-    audience: (tool === undefined ? undefined : bundle?.tools[tool]?.audience) ?? 'gateway',
+    audience: audienceOf(tool === undefined ? undefined : bundle?.tools[tool]),
     tool: tool ?? null,
     idempotency,
   };

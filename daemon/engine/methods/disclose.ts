@@ -19,7 +19,7 @@ import { sitePolicy } from '../site-acts.ts';
 import { findDecision, type NamedActor, refused } from './lifecycle.ts';
 
 /** The stream of everything that was opened or taken away. */
-export const READING_STREAM = 'reading';
+const READING_STREAM = 'reading';
 
 /** Reads under one break-glass session. */
 const SESSION_READS_MAX = 200;

@@ -226,7 +226,7 @@ export interface HeldSummary {
 }
 
 /** `HeldSummary` of the update that waits. */
-export function heldSummary(
+function heldSummary(
   { holds, policies }: EngineState,
   { index, since, data, votes }: HeldUpdate,
   time: Instant,

@@ -17,8 +17,8 @@ const SYSTEM = { id: null, role: 'system' } as const;
 const CHALLENGE_BYTES = 32;
 
 /** Subject and answer of a statement of the time. */
-export const TIME_SUBJECT = 'time';
-export const TIME_ANSWER = 'state';
+const TIME_SUBJECT = 'time';
+const TIME_ANSWER = 'state';
 
 /** Records how far the clock can be believed from now on: `time.uncertain`, or `time.restored` when it can be again. */
 export function recordTime(batch: Batch): void {
