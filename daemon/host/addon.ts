@@ -30,6 +30,13 @@ const RTLD_NOW = 2;
 
 const loaded = new Map<string, unknown>();
 
+/** What is to be loaded; `number` tells it from every other addon inside. */
+interface Part {
+  name: string;
+  bytes: Uint8Array;
+  number: number;
+}
+
 /** The exports of an embedded addon. Throws BoundaryError `addon.changed` when its file was tampered with, `addon.unusable`. */
 export function loadAddon(name: string): unknown {
   const known = loaded.get(name);
@@ -37,19 +44,20 @@ export function loadAddon(name: string): unknown {
   const inside = embedding();
   if (inside === null) throw new Error(`there is no embedded addon ${name} outside an executable`);
   const bytes = inside.read(`native/${name}.node`);
-  const exports = fromPlaces(name, bytes) ?? fromTemporary(name, bytes);
+  const part: Part = { name, bytes, number: inside.names.indexOf(`native/${name}.node`) };
+  const exports = fromPlaces(part) ?? fromTemporary(part);
   loaded.set(name, exports);
   return exports;
 }
 
 /** From the first place that takes it; null where the process was given none that does. */
-function fromPlaces(name: string, bytes: Uint8Array): unknown | null {
+function fromPlaces(part: Part): unknown | null {
   for (const variable of PLACES) {
     // systemd separates several by colons.
     const place = process.env[variable]?.split(':')[0];
     if (place === undefined || !place.startsWith('/')) continue;
     try {
-      return open(unpacked(join(place, 'native'), name, bytes), bytes);
+      return open(unpacked(join(place, 'native'), part), part);
     } catch (error) {
       if (error instanceof BoundaryError && error.code === 'addon.changed') throw error;
       // No right to write there, or mounted so that nothing in it may be run: the next one may do.
@@ -60,12 +68,13 @@ function fromPlaces(name: string, bytes: Uint8Array): unknown | null {
 }
 
 /** For a command of somebody who has no such place: a directory that only this process knows, gone once it is loaded. */
-function fromTemporary(name: string, bytes: Uint8Array): unknown {
+function fromTemporary(part: Part): unknown {
+  const { name, bytes } = part;
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-'));
   try {
     const path = join(dir, `${name}.node`);
     writeFileSync(path, bytes, { mode: FILE_MODE, flag: 'wx' });
-    return open(path, bytes);
+    return open(path, part);
   } catch (cause) {
     if (cause instanceof BoundaryError) throw cause;
     throw new BoundaryError(
@@ -79,7 +88,7 @@ function fromTemporary(name: string, bytes: Uint8Array): unknown {
 }
 
 /** Path of the addon's file, named after its digest; written whole or not at all when it is missing. */
-function unpacked(dir: string, name: string, bytes: Uint8Array): string {
+function unpacked(dir: string, { name, bytes }: Part): string {
   mkdirSync(dir, { recursive: true, mode: DIR_MODE });
   const path = join(dir, `${name}-${sha256Hex(bytes).slice(0, 16)}.node`);
   try {
@@ -91,8 +100,12 @@ function unpacked(dir: string, name: string, bytes: Uint8Array): string {
   return path;
 }
 
-/** Loads through the very descriptor that was checked, so that nobody can put another file in its place meanwhile. */
-function open(path: string, bytes: Uint8Array): unknown {
+/**
+ * Loads through the very descriptor that was checked, so that nobody can put another file in its place meanwhile. dlopen(3)
+ * opens no file whose path it has loaded before, and descriptors are numbered anew once they are closed: so each addon has
+ * spellings of that path to itself, or it would get whatever another was loaded through the same number.
+ */
+function open(path: string, { bytes, number }: Part): unknown {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const stat = fstatSync(fd);
@@ -101,7 +114,7 @@ function open(path: string, bytes: Uint8Array): unknown {
     if (sha256Hex(readFileSync(fd)) !== sha256Hex(bytes))
       throw changed(path, 'its content is not what this program carries');
     const module = { exports: {} };
-    process.dlopen(module, `/proc/self/fd/${fd}`, RTLD_NOW);
+    process.dlopen(module, `/proc/self/fd/${'./'.repeat(number)}${fd}`, RTLD_NOW);
     return module.exports;
   } finally {
     closeSync(fd);
