@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { Command } from 'commander';
-import type { ApiClient, SignedActBody } from '../api/client.ts';
-import { anyOf } from '../core/authority.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { parseAct, type SignedAct } from '../formats/signed-act.ts';
-import { connect, openSite, type Site, type SiteOptions } from './access.ts';
-import { oneSigned } from './approvals-import.ts';
-import { parseTtl } from './approvals-sign.ts';
-import { assertOutlets, carry, hasOutlet, type Outlets } from './carry.ts';
-import { EXIT, endWith } from './exit.ts';
-import { describeHeld, readHeld, type ShownHeld } from './held-policy.ts';
-import { renderRelease } from './render/held.ts';
-import { print, printJson, say } from './render/output.ts';
-import { instant, paint, plain } from './render/text.ts';
-import { confirm, seenCheckpoint, signAct } from './sign-act.ts';
-import { ownerOf } from './signer-role.ts';
-import { KEY_HELP, openSigningKey } from './ssh-key.ts';
+import type { ApiClient, SignedActBody } from '../../api/client.ts';
+import { anyOf } from '../../core/authority.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { parseAct, type SignedAct } from '../../formats/signed-act.ts';
+import { connect, openSite, type Site, type SiteOptions } from '../access.ts';
+import { oneSigned } from '../approvals-import.ts';
+import { parseTtl } from '../approvals-sign.ts';
+import { assertOutlets, carry, hasOutlet, type Outlets } from '../carry.ts';
+import { EXIT, endWith } from '../exit.ts';
+import { describeHeld, readHeld, type ShownHeld } from '../held-policy.ts';
+import { renderRelease } from '../render/held.ts';
+import { print, printJson, say } from '../render/output.ts';
+import { instant, paint, plain } from '../render/text.ts';
+import { confirm, seenCheckpoint, signAct } from '../sign-act.ts';
+import { ownerOf } from '../signer-role.ts';
+import { KEY_HELP, openSigningKey } from '../ssh-key.ts';
 
 interface ReleaseOptions extends SiteOptions, Outlets {
   key?: string;

@@ -1,8 +1,8 @@
-import type { Bundle } from '../core/bundle.ts';
-import { BundleDefects, describeDefect } from '../core/bundle-defects.ts';
-import { EXIT, endWith } from './exit.ts';
-import { print, printJson } from './render/output.ts';
-import { count, paint, rows } from './render/text.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { BundleDefects, describeDefect } from '../../core/bundle-defects.ts';
+import { EXIT, endWith } from '../exit.ts';
+import { print, printJson } from '../render/output.ts';
+import { count, paint, rows } from '../render/text.ts';
 
 /** A policy that a command works on: built from a directory, or a bundle file as it is. */
 export interface Subject {

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { readPolicyDirectory } from '../policy/source.ts';
-import { adoptPolicy, copyPolicy, editYaml, STARTER_POLICY } from './init/starter.ts';
-import { orReport, renderPolicy, summary } from './policy-subject.ts';
-import { print, printJson } from './render/output.ts';
-import { paint, plain } from './render/text.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { readPolicyDirectory } from '../../policy/source.ts';
+import { adoptPolicy, copyPolicy, editYaml, STARTER_POLICY } from '../init/starter.ts';
+import { print, printJson } from '../render/output.ts';
+import { paint, plain } from '../render/text.ts';
+import { orReport, renderPolicy, summary } from './subject.ts';
 
 const HELP = `
 The starter has action classes, gates, risk factors, authority routes and table tests of a remote site, with comments on

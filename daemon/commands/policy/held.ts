@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { connect, openSite, type SiteOptions } from './access.ts';
-import { describeHeld, readHeld } from './held-policy.ts';
-import { renderHeld } from './render/held.ts';
-import { print, printJson } from './render/output.ts';
+import { connect, openSite, type SiteOptions } from '../access.ts';
+import { describeHeld, readHeld } from '../held-policy.ts';
+import { renderHeld } from '../render/held.ts';
+import { print, printJson } from '../render/output.ts';
 
 const HELP = `
 An update waits where the policy in force, or the update itself, wants signatures of people at this site (section

@@ -1,11 +1,16 @@
 import { Command } from 'commander';
-import type { CompiledBundle } from '../core/compile.ts';
-import { type Flip, SIMULATED_DECISIONS, type SimulationReport, simulateRecent } from '../policy/simulate.ts';
-import { parseLimit, type SiteOptions } from './access.ts';
-import { loadBundle, REFERENCE_HELP } from './bundle-reference.ts';
-import { openEntries } from './entry-source.ts';
-import { print, printJson, say } from './render/output.ts';
-import { count, moment, paint, plain, table } from './render/text.ts';
+import type { CompiledBundle } from '../../core/compile.ts';
+import {
+  type Flip,
+  SIMULATED_DECISIONS,
+  type SimulationReport,
+  simulateRecent,
+} from '../../policy/simulate.ts';
+import { parseLimit, type SiteOptions } from '../access.ts';
+import { loadBundle, REFERENCE_HELP } from '../bundle-reference.ts';
+import { openEntries } from '../entry-source.ts';
+import { print, printJson, say } from '../render/output.ts';
+import { count, moment, paint, plain, table } from '../render/text.ts';
 
 const HELP = `
 Judges decisions of this site's ledger again, as they were recorded, under a policy that is not in force, and lists

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
-import { describeChanges } from '../policy/diff.ts';
-import type { SiteOptions } from './access.ts';
-import { loadBundle, REFERENCE_HELP } from './bundle-reference.ts';
-import { print, printJson } from './render/output.ts';
-import { count, paint, plain } from './render/text.ts';
+import { describeChanges } from '../../policy/diff.ts';
+import type { SiteOptions } from '../access.ts';
+import { loadBundle, REFERENCE_HELP } from '../bundle-reference.ts';
+import { print, printJson } from '../render/output.ts';
+import { count, paint, plain } from '../render/text.ts';
 
 const EXAMPLES = `
 Examples:

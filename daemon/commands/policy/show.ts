@@ -1,14 +1,14 @@
 import { Command } from 'commander';
-import type { Bundle } from '../core/bundle.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import type { JsonObject } from '../formats/json.ts';
-import { describeAuthority } from '../policy/diff-authority.ts';
-import { breakglassWords } from '../policy/diff-breakglass.ts';
-import { scopeWords } from '../policy/diff-words.ts';
-import type { SiteOptions } from './access.ts';
-import { NO_POLICY, type RulesInForce, readPolicy } from './policy-in-force.ts';
-import { print, printJson } from './render/output.ts';
-import { instant, paint, plain, rows, table } from './render/text.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import type { JsonObject } from '../../formats/json.ts';
+import { describeAuthority } from '../../policy/diff-authority.ts';
+import { breakglassWords } from '../../policy/diff-breakglass.ts';
+import { scopeWords } from '../../policy/diff-words.ts';
+import type { SiteOptions } from '../access.ts';
+import { print, printJson } from '../render/output.ts';
+import { instant, paint, plain, rows, table } from '../render/text.ts';
+import { NO_POLICY, type RulesInForce, readPolicy } from './in-force.ts';
 
 /** `holdfast policy show`: what may be asked for under the policy in force, what is checked, and who must approve. */
 export function policyShowCommand(): Command {

@@ -1,12 +1,12 @@
 import { Command } from 'commander';
-import { ApiUnreachable } from '../api/client.ts';
-import { decodeEntry } from '../formats/entry.ts';
-import type { JsonObject } from '../formats/json.ts';
-import { connect, openSite, parseLimit, type Site, type SiteOptions } from './access.ts';
-import type { IndexedEntry } from './entry-source.ts';
-import { print, printJson, say } from './render/output.ts';
-import { moment, plain, table } from './render/text.ts';
-import { ownLogTrust } from './site.ts';
+import { ApiUnreachable } from '../../api/client.ts';
+import { decodeEntry } from '../../formats/entry.ts';
+import type { JsonObject } from '../../formats/json.ts';
+import { connect, openSite, parseLimit, type Site, type SiteOptions } from '../access.ts';
+import type { IndexedEntry } from '../entry-source.ts';
+import { print, printJson, say } from '../render/output.ts';
+import { moment, plain, table } from '../render/text.ts';
+import { ownLogTrust } from '../site.ts';
 
 /** `holdfast policy history`: what was put in force here, what was refused, how it aged. */
 export function policyHistoryCommand(): Command {
@@ -46,7 +46,7 @@ async function readHistory(site: Site, limit: number): Promise<History> {
 }
 
 async function fromFile(site: Site, limit: number): Promise<History> {
-  const { viewLedger } = await import('../ledger/open.ts');
+  const { viewLedger } = await import('../../ledger/open.ts');
   const { origin, vkeys } = ownLogTrust(site);
   const view = viewLedger(site.paths.ledger, { origin, vkeys });
   try {

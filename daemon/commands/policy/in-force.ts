@@ -1,10 +1,10 @@
 import { Command } from 'commander';
-import type { Bundle } from '../core/bundle.ts';
-import { connect, openSite, type SiteOptions } from './access.ts';
-import { EXIT, endWith } from './exit.ts';
-import type { PolicyEnvironment } from './principals.ts';
-import { print, printJson } from './render/output.ts';
-import { instant, paint, plain, rows } from './render/text.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { connect, openSite, type SiteOptions } from '../access.ts';
+import { EXIT, endWith } from '../exit.ts';
+import type { PolicyEnvironment } from '../principals.ts';
+import { print, printJson } from '../render/output.ts';
+import { instant, paint, plain, rows } from '../render/text.ts';
 
 /** What `GET /v1/policy` answers. */
 export interface PolicyInForce {

@@ -1,15 +1,15 @@
 import { lstatSync } from 'node:fs';
 import { Command } from 'commander';
-import { BUNDLE_MAX_BYTES, parseBundle } from '../core/bundle.ts';
-import { describeDefect } from '../core/bundle-defects.ts';
-import { compileBundle } from '../core/compile.ts';
-import { readBounded } from '../host/durable-file.ts';
-import { type Finding, lintBundle } from '../policy/lint.ts';
-import { readPolicyDirectory } from '../policy/source.ts';
-import { EXIT, endWith } from './exit.ts';
-import { orReport, renderPolicy, type Subject, summary } from './policy-subject.ts';
-import { print, printJson } from './render/output.ts';
-import { count, paint, plain, type Style } from './render/text.ts';
+import { BUNDLE_MAX_BYTES, parseBundle } from '../../core/bundle.ts';
+import { describeDefect } from '../../core/bundle-defects.ts';
+import { compileBundle } from '../../core/compile.ts';
+import { readBounded } from '../../host/durable-file.ts';
+import { type Finding, lintBundle } from '../../policy/lint.ts';
+import { readPolicyDirectory } from '../../policy/source.ts';
+import { EXIT, endWith } from '../exit.ts';
+import { print, printJson } from '../render/output.ts';
+import { count, paint, plain, type Style } from '../render/text.ts';
+import { orReport, renderPolicy, type Subject, summary } from './subject.ts';
 
 const HELP = `
 A defect keeps a site from running the policy. Beyond defects, lint reports

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
-import { countShadow, type ShadowReport } from '../policy/shadow-report.ts';
-import { parseLimit, type SiteOptions } from './access.ts';
-import { openEntries } from './entry-source.ts';
-import { print, printJson } from './render/output.ts';
-import { count, moment, paint, plain, table } from './render/text.ts';
+import { countShadow, type ShadowReport } from '../../policy/shadow-report.ts';
+import { parseLimit, type SiteOptions } from '../access.ts';
+import { openEntries } from '../entry-source.ts';
+import { print, printJson } from '../render/output.ts';
+import { count, moment, paint, plain, table } from '../render/text.ts';
 
 const FLIPS_SHOWN = 50;
 
