@@ -13,8 +13,8 @@ import {
 import type { IncomingMessage } from 'node:http';
 import { dirname } from 'node:path';
 import { BoundaryError } from '../daemon/formats/boundary-error.ts';
+import type { SyncLimits } from '../daemon/host/config/sync.ts';
 import { readBounded, syncDir, writeDurable } from '../daemon/host/durable-file.ts';
-import type { SyncLimits } from '../daemon/host/sync-config.ts';
 import { type Link, linkFailure } from './link.ts';
 
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;

@@ -3,8 +3,8 @@ import { join, relative } from 'node:path';
 import { BoundaryError } from '../daemon/formats/boundary-error.ts';
 import { sha256Hex } from '../daemon/formats/digest.ts';
 import { siteTargetName } from '../daemon/formats/site-target.ts';
+import type { SyncLimits } from '../daemon/host/config/sync.ts';
 import { makeDir, readBounded, syncDir, writeDurable } from '../daemon/host/durable-file.ts';
-import type { SyncLimits } from '../daemon/host/sync-config.ts';
 import { type Budget, download, unexpected } from './download.ts';
 import type { Link } from './link.ts';
 import {

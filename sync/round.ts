@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { BoundaryError } from '../daemon/formats/boundary-error.ts';
 import { parseStrict } from '../daemon/formats/strict-json.ts';
+import type { SyncConfig } from '../daemon/host/config/sync.ts';
 import { makeDir, readBounded, writeDurable } from '../daemon/host/durable-file.ts';
 import { readSecretFile } from '../daemon/host/secret-file.ts';
 import type { SitePaths } from '../daemon/host/site.ts';
-import type { SyncConfig } from '../daemon/host/sync-config.ts';
 import { type Carried, carryOutbox } from './carry.ts';
 import { Budget } from './download.ts';
 import { Link } from './link.ts';

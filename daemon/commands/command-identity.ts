@@ -1,5 +1,5 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { PeersConfig } from '../host/peers-config.ts';
+import type { PeersConfig } from '../host/config/peers.ts';
 import type { SitePaths } from '../host/site.ts';
 import { authorityFile, readIdentity, readKeyFile, readPem, type TlsIdentity } from '../identity/files.ts';
 

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import type { LedgerKeysReply } from '../api/client.ts';
 import type { LogKey, LogLineage } from '../formats/log-keys.ts';
+import type { KeysConfig } from '../host/config/keys.ts';
+import type { SecretsConfig } from '../host/config/secrets.ts';
 import { errorCode } from '../host/durable-file.ts';
-import type { KeysConfig } from '../host/keys-config.ts';
 import { readLineage } from '../host/log-lineage.ts';
-import type { SecretsConfig } from '../host/secrets-config.ts';
 import type { SitePaths } from '../host/site.ts';
 import { authorityFile, readPem, registerDirectory } from '../identity/files.ts';
 import { Register } from '../identity/register.ts';

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { FEED_FORMATS, type FeedFormat } from '../host/siem-config.ts';
+import { FEED_FORMATS, type FeedFormat } from '../host/config/siem.ts';
 import { parseLimit, type SiteOptions } from './access.ts';
 
 const HELP = `

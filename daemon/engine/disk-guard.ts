@@ -1,4 +1,4 @@
-import type { DiskConfig } from '../host/disk-config.ts';
+import type { DiskConfig } from '../host/config/disk.ts';
 import type { Disk } from '../host/disk-reserve.ts';
 
 /**

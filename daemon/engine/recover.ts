@@ -3,7 +3,7 @@ import type { FreshnessStep } from '../core/freshness.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { decodeEntry, type EntryType } from '../formats/entry.ts';
 import type { MachineClock } from '../host/clock.ts';
-import type { DiskConfig } from '../host/disk-config.ts';
+import type { DiskConfig } from '../host/config/disk.ts';
 import type { Disk } from '../host/disk-reserve.ts';
 import type { LedgerKeyFiles } from '../host/ledger-key.ts';
 import type { Sealer } from '../host/sealer.ts';
@@ -321,7 +321,9 @@ function recordedPolicy(state: EngineState): {
   const entries = state.ledger.stream('policy').map(({ bytes }) => decodeEntry(bytes));
   const applied = entries.findLast(({ type }) => type === 'policy.applied');
   // Signed anew is not news: the policy goes on ageing from where it was.
-  const at = entries.findLastIndex(({ type, data }) => type === 'policy.applied' && data.renews === undefined);
+  const at = entries.findLastIndex(
+    ({ type, data }) => type === 'policy.applied' && data.renews === undefined,
+  );
   const steps = new Map<string, FreshnessStep>();
   for (const { type, data } of entries.slice(at + 1)) {
     if (type === 'policy.degraded') steps.set(String(data.environment), data.step as FreshnessStep);

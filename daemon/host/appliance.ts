@@ -1,10 +1,10 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { AnchorsConfig } from './anchors-config.ts';
-import type { DiskConfig } from './disk-config.ts';
-import type { KeysConfig } from './keys-config.ts';
-import type { IntegrityConfig } from './retention-config.ts';
+import type { AnchorsConfig } from './config/anchors.ts';
+import type { DiskConfig } from './config/disk.ts';
+import type { KeysConfig } from './config/keys.ts';
+import type { IntegrityConfig } from './config/retention.ts';
+import type { WatchConfig } from './config/watch.ts';
 import type { Profile } from './site.ts';
-import type { WatchConfig } from './watch-config.ts';
 
 /*
  * What an appliance cannot be talked out of by its own settings. That callers are known by certificate is demanded where

@@ -3,16 +3,13 @@ import { resolve } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json } from '../formats/json.ts';
 import { parseStrict } from '../formats/strict-json.ts';
-import { ANCHORS_SETTINGS, type AnchorsConfig, parseAnchors } from './anchors-config.ts';
 import { assertAppliance } from './appliance.ts';
-import { BACKUP_SETTINGS, type BackupConfig, parseBackup } from './backup-config.ts';
-import { Section } from './config-section.ts';
-import { COPY_SETTINGS, type CopyConfig, parseCopy } from './copy-config.ts';
-import { DISK_SETTINGS, type DiskConfig, parseDisk } from './disk-config.ts';
-import { readBounded } from './durable-file.ts';
-import { KEYS_SETTINGS, type KeysConfig, parseKeys } from './keys-config.ts';
-import { LOG_LEVELS, type LogLevel } from './log.ts';
-import { PEERS_SETTINGS, type PeersConfig, parsePeers } from './peers-config.ts';
+import { ANCHORS_SETTINGS, type AnchorsConfig, parseAnchors } from './config/anchors.ts';
+import { BACKUP_SETTINGS, type BackupConfig, parseBackup } from './config/backup.ts';
+import { COPY_SETTINGS, type CopyConfig, parseCopy } from './config/copy.ts';
+import { DISK_SETTINGS, type DiskConfig, parseDisk } from './config/disk.ts';
+import { KEYS_SETTINGS, type KeysConfig, parseKeys } from './config/keys.ts';
+import { PEERS_SETTINGS, type PeersConfig, parsePeers } from './config/peers.ts';
 import {
   INTEGRITY_SETTINGS,
   type IntegrityConfig,
@@ -20,12 +17,15 @@ import {
   parseRetention,
   RETENTION_SETTINGS,
   type RetentionConfig,
-} from './retention-config.ts';
-import { parseSecrets, SECRETS_SETTINGS, type SecretsConfig } from './secrets-config.ts';
-import { parseSiem, SIEM_SETTINGS, type SiemConfig } from './siem-config.ts';
+} from './config/retention.ts';
+import { parseSecrets, SECRETS_SETTINGS, type SecretsConfig } from './config/secrets.ts';
+import { Section } from './config/section.ts';
+import { parseSiem, SIEM_SETTINGS, type SiemConfig } from './config/siem.ts';
+import { parseSync, SYNC_SETTINGS, type SyncConfig } from './config/sync.ts';
+import { parseWatch, WATCH_SETTINGS, type WatchConfig } from './config/watch.ts';
+import { readBounded } from './durable-file.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
 import { type Profile, sitePaths } from './site.ts';
-import { parseSync, SYNC_SETTINGS, type SyncConfig } from './sync-config.ts';
-import { parseWatch, WATCH_SETTINGS, type WatchConfig } from './watch-config.ts';
 
 /** Local settings of a site (`holdfast.json`). Nothing in it can widen what signed policy allows. */
 export interface SiteConfig {

@@ -1,8 +1,8 @@
 import { basename, dirname } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import type { SecretsConfig } from './config/secrets.ts';
 import { readCredential } from './credential.ts';
 import { KEK_BYTES, type KeyEncryptionKey, keyEncryptionKey } from './key-wrap.ts';
-import type { SecretsConfig } from './secrets-config.ts';
 
 /** Name of the credential that holds the key-encryption key (systemd: `LoadCredentialEncrypted=holdfast-kek:…`). */
 export const KEK_CREDENTIAL = 'holdfast-kek';

@@ -6,7 +6,7 @@ import { backupName, rotate } from '../backup/rotation.ts';
 import type { Degraded } from '../engine/health/facts.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
-import type { BackupConfig } from '../host/backup-config.ts';
+import type { BackupConfig } from '../host/config/backup.ts';
 import type { SiteConfig } from '../host/config.ts';
 import type { Logger } from '../host/log.ts';
 import { runBySchedule } from '../host/schedule.ts';

@@ -6,13 +6,13 @@ import { ApiClient, ApiProblem, ApiUnreachable, type ClientTls, clientTlsFor } f
 import { listenOn } from '../api/listen.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { systemClock } from '../host/clock.ts';
+import type { PeersConfig } from '../host/config/peers.ts';
+import type { SyncConfig } from '../host/config/sync.ts';
 import { loadConfig } from '../host/config.ts';
 import { makeDir } from '../host/durable-file.ts';
 import { createLogger, type Logger } from '../host/log.ts';
 import { openServiceManager } from '../host/notify.ts';
-import type { PeersConfig } from '../host/peers-config.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
-import type { SyncConfig } from '../host/sync-config.ts';
 import { readIdentity } from '../identity/files.ts';
 import { renewIdentity, renewOnSchedule } from '../identity/rotation.ts';
 import { superviseBy } from './self-check.ts';

@@ -1,6 +1,6 @@
 import { securityEvent } from '../core/siem-event.ts';
 import type { SecurityEvent } from '../formats/security-event.ts';
-import type { FeedFormat } from '../host/siem-config.ts';
+import type { FeedFormat } from '../host/config/siem.ts';
 import { type Line, printEvent } from './line.ts';
 import { type Position, readPosition, writePosition } from './position.ts';
 import type { Backlog, Sink } from './sink.ts';

@@ -9,8 +9,8 @@ import {
   statSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { FeedFormat } from '../host/config/siem.ts';
 import { appendDurable, syncDir } from '../host/durable-file.ts';
-import type { FeedFormat } from '../host/siem-config.ts';
 import { eventOfLine, type Line } from './line.ts';
 import { further, type Position } from './position.ts';
 import type { Backlog, Sink } from './sink.ts';

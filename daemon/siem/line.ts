@@ -2,7 +2,7 @@ import { toCef } from '../formats/cef.ts';
 import { toOcsf } from '../formats/ocsf.ts';
 import type { SecurityEvent } from '../formats/security-event.ts';
 import { toSyslog } from '../formats/syslog.ts';
-import type { FeedFormat } from '../host/siem-config.ts';
+import type { FeedFormat } from '../host/config/siem.ts';
 import { VERSION } from '../host/version.ts';
 
 /** One event of a feed, printed. */

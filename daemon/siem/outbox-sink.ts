@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256Hex } from '../formats/digest.ts';
+import type { FeedFormat } from '../host/config/siem.ts';
 import { makeDir, writeDurable } from '../host/durable-file.ts';
-import type { FeedFormat } from '../host/siem-config.ts';
 import { EXTENSIONS, type Line } from './line.ts';
 import { further, type Position } from './position.ts';
 import type { Backlog, Sink } from './sink.ts';

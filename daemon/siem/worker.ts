@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { SiemConfig } from '../host/siem-config.ts';
+import type { SiemConfig } from '../host/config/siem.ts';
 import { followLedger } from '../ledger/follow.ts';
 import { Feed, type FeedState } from './feed.ts';
 import { FileSink } from './file-sink.ts';

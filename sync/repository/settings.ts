@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { Json, JsonObject } from '../../daemon/formats/json.ts';
 import { parseStrict } from '../../daemon/formats/strict-json.ts';
-import { nearest } from '../../daemon/host/config-section.ts';
+import { nearest } from '../../daemon/host/config/section.ts';
 import { readBounded, writeDurable } from '../../daemon/host/durable-file.ts';
 import { ROLES } from './keys.ts';
 import type { Lifetimes } from './metadata.ts';

@@ -19,7 +19,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EMPTY_ROOT } from '../../daemon/formats/merkle.ts';
 import { parsePolicy } from '../../daemon/formats/tlog-policy.ts';
 import { verifyProof } from '../../daemon/formats/tlog-proof.ts';
-import { DEFAULT_SYNC_LIMITS } from '../../daemon/host/sync-config.ts';
+import { DEFAULT_SYNC_LIMITS } from '../../daemon/host/config/sync.ts';
 import { Budget } from '../../sync/download.ts';
 import { Link } from '../../sync/link.ts';
 import { askWitnesses, type Witnessed } from '../../sync/witness.ts';

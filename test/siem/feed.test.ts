@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FEED_FORMATS, type FeedFormat } from '../../daemon/host/siem-config.ts';
+import { FEED_FORMATS, type FeedFormat } from '../../daemon/host/config/siem.ts';
 import { Feed, type FeedSource } from '../../daemon/siem/feed.ts';
 import { FileSink } from '../../daemon/siem/file-sink.ts';
 import { eventOfLine } from '../../daemon/siem/line.ts';

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { DEFAULT_SYNC_LIMITS } from '../../daemon/host/sync-config.ts';
+import { DEFAULT_SYNC_LIMITS } from '../../daemon/host/config/sync.ts';
 import { PublisherWorld } from '../policy/publisher-world.ts';
 import { type Certificates, makeCertificates } from './certificates.ts';
 import { Place } from './place.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { DEFAULT_SYNC_LIMITS, type SyncConfig } from '../../daemon/host/config/sync.ts';
 import { type SitePaths, sitePaths } from '../../daemon/host/site.ts';
-import { DEFAULT_SYNC_LIMITS, type SyncConfig } from '../../daemon/host/sync-config.ts';
 import { type Judgement, type RoundReport, runRound } from '../../sync/round.ts';
 import { SITE } from '../policy/publisher-world.ts';
 import type { Certificates } from './certificates.ts';

@@ -14,7 +14,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { anchorName } from '../../daemon/formats/anchor.ts';
 import { openCosigned } from '../../daemon/formats/cosignature.ts';
 import { parseVkey } from '../../daemon/formats/signed-note.ts';
-import { DEFAULT_SYNC_LIMITS, type SyncLimits } from '../../daemon/host/sync-config.ts';
+import { DEFAULT_SYNC_LIMITS, type SyncLimits } from '../../daemon/host/config/sync.ts';
 import { Budget } from '../../sync/download.ts';
 import { Link } from '../../sync/link.ts';
 import { askWitnesses, type Witnessed } from '../../sync/witness.ts';

@@ -1,4 +1,4 @@
-import type { Section } from './config-section.ts';
+import type { Section } from './section.ts';
 
 /** Where secrets come from, and how often the key of the envelopes changes. */
 export interface SecretsConfig {

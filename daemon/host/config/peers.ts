@@ -1,5 +1,5 @@
-import type { Section } from './config-section.ts';
-import type { Profile } from './site.ts';
+import type { Profile } from '../site.ts';
+import type { Section } from './section.ts';
 
 /** How callers of the sockets are known. Local settings: they can demand more than policy does, never less. */
 export interface PeersConfig {

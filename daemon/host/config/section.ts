@@ -1,5 +1,5 @@
-import { BoundaryError } from '../formats/boundary-error.ts';
-import type { Json, JsonObject } from '../formats/json.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import type { Json, JsonObject } from '../../formats/json.ts';
 
 /** One object of the file: reads checked members, and words every complaint alike. */
 export class Section {

@@ -1,4 +1,4 @@
-import type { Section } from './config-section.ts';
+import type { Section } from './section.ts';
 
 /** The scheduled link to headquarters. Whatever comes over it is verified elsewhere; this only says where to go and how much to take. */
 export interface SyncConfig {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseConfig } from '../../daemon/host/config.ts';
+import { parseConfig } from '../../../daemon/host/config.ts';
 
 const MIB = 1_048_576;
 const minimal = { version: 1, site: 'outpost-7.example', profile: 'node' };

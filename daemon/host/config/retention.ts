@@ -1,5 +1,5 @@
-import type { Section } from './config-section.ts';
-import type { Profile } from './site.ts';
+import type { Profile } from '../site.ts';
+import type { Section } from './section.ts';
 
 /** When what the policy lets go is moved out of the ledger's database. How long it stays is policy, not setting. */
 export interface RetentionConfig {

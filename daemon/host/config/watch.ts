@@ -1,5 +1,5 @@
-import type { Section } from './config-section.ts';
-import type { Profile } from './site.ts';
+import type { Profile } from '../site.ts';
+import type { Section } from './section.ts';
 
 /** How the site shows that it is awake, and tests its own gateway. */
 export interface WatchConfig {

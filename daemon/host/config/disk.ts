@@ -1,5 +1,5 @@
-import type { Section } from './config-section.ts';
-import type { Profile } from './site.ts';
+import type { Profile } from '../site.ts';
+import type { Section } from './section.ts';
 
 /** What the daemon keeps of the disk that holds its state. */
 export interface DiskConfig {

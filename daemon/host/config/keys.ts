@@ -1,4 +1,4 @@
-import type { Section } from './config-section.ts';
+import type { Section } from './section.ts';
 
 /** How old the site's own keys may get, and when the daemon changes those that are. */
 export interface KeysConfig {

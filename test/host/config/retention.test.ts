@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseConfig } from '../../daemon/host/config.ts';
+import { parseConfig } from '../../../daemon/host/config.ts';
 
 const config = (more: object, profile = 'node') =>
   parseConfig(JSON.stringify({ version: 1, site: 'outpost-7.example', profile, ...more }), 'holdfast.json');

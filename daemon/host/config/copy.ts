@@ -1,4 +1,4 @@
-import type { Section } from './config-section.ts';
+import type { Section } from './section.ts';
 
 /** Where a second copy of the ledger is kept, on another disk or a removable one. */
 export interface CopyConfig {

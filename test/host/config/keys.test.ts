@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseConfig } from '../../daemon/host/config.ts';
+import { parseConfig } from '../../../daemon/host/config.ts';
 
 const parse = (keys?: object) =>
   parseConfig(

@@ -1,5 +1,5 @@
-import type { Section } from './config-section.ts';
-import type { Profile } from './site.ts';
+import type { Profile } from '../site.ts';
+import type { Section } from './section.ts';
 
 /** When tree heads leave the site, and how many of them wait in the outbox. */
 export interface AnchorsConfig {

@@ -1,4 +1,4 @@
-import type { Section } from './config-section.ts';
+import type { Section } from './section.ts';
 
 /** Backups that the daemon makes by itself. */
 export interface BackupConfig {

@@ -1,4 +1,4 @@
-import type { Section } from './config-section.ts';
+import type { Section } from './section.ts';
 
 /** How events are written for a SIEM. */
 export const FEED_FORMATS = ['ocsf', 'cef', 'syslog'] as const;
