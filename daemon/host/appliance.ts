@@ -8,7 +8,7 @@ import type { Profile } from './site.ts';
 
 /*
  * What an appliance cannot be talked out of by its own settings. That callers are known by certificate is demanded where
- * those settings are read (`peers-config.ts`); that policy is signed, the ledger chained and the gateway closed when in doubt
+ * those settings are read (`config/peers.ts`); that policy is signed, the ledger chained and the gateway closed when in doubt
  * is no setting at all.
  */
 
