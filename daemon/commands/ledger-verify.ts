@@ -218,6 +218,9 @@ function archiveWords({ archive }: VerifyReport): string[] {
   const more = elsewhere.length - ELSEWHERE_SHOWN;
   if (more > 0) lines.push(`  … and ${count(more, 'more file')} elsewhere.`);
   if (elsewhere.length > 0)
-    lines.push('  With the files at hand: holdfast ledger verify --archive DIRECTORY');
+    lines.push(
+      '  Ask for these files; text that nobody can bring is gone, whatever the record says. With them at hand:',
+      '    holdfast ledger verify --archive DIRECTORY',
+    );
   return lines;
 }
