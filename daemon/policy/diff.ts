@@ -1,21 +1,21 @@
 import type { Bundle } from '../core/bundle.ts';
-import { actionChanges } from './diff-actions.ts';
-import { activationChanges } from './diff-activation.ts';
-import { anchoringChanges } from './diff-anchoring.ts';
-import { anomalyChanges } from './diff-anomalies.ts';
-import { approvalChanges } from './diff-approvals.ts';
-import { authorityChanges, reachChanges } from './diff-authority.ts';
-import { breakglassChanges } from './diff-breakglass.ts';
-import { headquartersChanges } from './diff-headquarters.ts';
-import { incidentChanges } from './diff-incidents.ts';
-import { peopleChanges } from './diff-people.ts';
-import { privacyChanges } from './diff-privacy.ts';
-import { readingChanges } from './diff-reading.ts';
-import { retentionChanges } from './diff-retention.ts';
-import { gateChanges, riskChanges } from './diff-rules.ts';
-import { timeChanges } from './diff-time.ts';
-import { wordingChanges } from './diff-wording.ts';
-import { added, listed, quoted, removed, same } from './diff-words.ts';
+import { actionChanges } from './diff/actions.ts';
+import { activationChanges } from './diff/activation.ts';
+import { anchoringChanges } from './diff/anchoring.ts';
+import { anomalyChanges } from './diff/anomalies.ts';
+import { approvalChanges } from './diff/approvals.ts';
+import { authorityChanges, reachChanges } from './diff/authority.ts';
+import { breakglassChanges } from './diff/breakglass.ts';
+import { headquartersChanges } from './diff/headquarters.ts';
+import { incidentChanges } from './diff/incidents.ts';
+import { peopleChanges } from './diff/people.ts';
+import { privacyChanges } from './diff/privacy.ts';
+import { readingChanges } from './diff/reading.ts';
+import { retentionChanges } from './diff/retention.ts';
+import { gateChanges, riskChanges } from './diff/rules.ts';
+import { timeChanges } from './diff/time.ts';
+import { wordingChanges } from './diff/wording.ts';
+import { added, listed, quoted, removed, same } from './diff/words.ts';
 
 /** Stands for "no policy": everything is denied, nobody is known. */
 const NOTHING: Bundle = {

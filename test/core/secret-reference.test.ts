@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Bundle, BundlePayloadField } from '../../daemon/core/bundle.ts';
 import { BundleDefects } from '../../daemon/core/bundle-defects.ts';
 import { compileBundle } from '../../daemon/core/compile.ts';
-import { privacyChanges } from '../../daemon/policy/diff-privacy.ts';
+import { privacyChanges } from '../../daemon/policy/diff/privacy.ts';
 import { FACTS, sampleBundle, sampleRequest } from './sample.ts';
 
 function bundle(

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Bundle } from '../../daemon/core/bundle.ts';
-import { anchoringChanges } from '../../daemon/policy/diff-anchoring.ts';
-import { anchoringFindings } from '../../daemon/policy/lint-anchoring.ts';
+import { anchoringChanges } from '../../daemon/policy/diff/anchoring.ts';
+import { anchoringFindings } from '../../daemon/policy/lint/anchoring.ts';
 import { testBundle } from '../engine/bundle.ts';
 
 const after = { warn_after: '1d', escalate_after: '2d', deny_after: '3d' };

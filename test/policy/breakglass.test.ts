@@ -5,8 +5,8 @@ import { BundleDefects } from '../../daemon/core/bundle-defects.ts';
 import { compileBundle } from '../../daemon/core/compile.ts';
 import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
 import type { Json } from '../../daemon/formats/json.ts';
+import { breakglassWords } from '../../daemon/policy/diff/breakglass.ts';
 import { describeChanges } from '../../daemon/policy/diff.ts';
-import { breakglassWords } from '../../daemon/policy/diff-breakglass.ts';
 import { lintBundle } from '../../daemon/policy/lint.ts';
 import { glassBundle, SECTION } from '../engine/breakglass-world.ts';
 

@@ -1,6 +1,6 @@
-import type { Bundle } from '../core/bundle.ts';
-import type { BundleAnchoring } from '../core/bundle-anchoring.ts';
-import { listed, same } from './diff-words.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import type { BundleAnchoring } from '../../core/bundle-anchoring.ts';
+import { listed, same } from './words.ts';
 
 const STEPS = {
   warn_after: 'people are warned',

@@ -1,6 +1,6 @@
-import type { Bundle } from '../core/bundle.ts';
-import { parseVkey } from '../formats/signed-note.ts';
-import { added, listed, removed } from './diff-words.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { parseVkey } from '../../formats/signed-note.ts';
+import { added, listed, removed } from './words.ts';
 
 /** Whose acknowledgements empty a site's outbox. Both bundles must have compiled. */
 export function headquartersChanges(before: Bundle, after: Bundle): string[] {

@@ -1,7 +1,7 @@
-import type { Bundle } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import { retentionRule } from '../core/retention.ts';
-import type { Finding } from './lint-finding.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import { retentionRule } from '../../core/retention.ts';
+import type { Finding } from './finding.ts';
 
 /** Times that cannot be meant: files that may go the moment they are made, values that outlast what they belong to. */
 export function retentionFindings({ retention }: Bundle): Finding[] {

@@ -1,5 +1,5 @@
-import { canonicalText } from '../formats/canonical-json.ts';
-import type { Json } from '../formats/json.ts';
+import { canonicalText } from '../../formats/canonical-json.ts';
+import type { Json } from '../../formats/json.ts';
 
 /*
  * The words that sentences about changes are made of.

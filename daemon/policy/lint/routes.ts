@@ -1,10 +1,10 @@
-import type { Bundle, BundleRoute } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import { requiredAuthority } from '../core/routes.ts';
-import { inScope } from '../core/rules.ts';
-import { listed, same } from './diff-words.ts';
-import { crossingWords, type Finding, type Place } from './lint-finding.ts';
-import { reachOf } from './reach.ts';
+import type { Bundle, BundleRoute } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import { requiredAuthority } from '../../core/routes.ts';
+import { inScope } from '../../core/rules.ts';
+import { listed, same } from '../diff/words.ts';
+import { reachOf } from '../reach.ts';
+import { crossingWords, type Finding, type Place } from './finding.ts';
 
 /** A class in an environment at a risk that it can reach, with the routes that match. */
 export interface Crossing extends Place {

@@ -1,6 +1,6 @@
-import { anyOf } from '../core/authority.ts';
-import type { Bundle } from '../core/bundle.ts';
-import { same } from './diff-words.ts';
+import { anyOf } from '../../core/authority.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { same } from './words.ts';
 
 const WHAT = {
   withhold_roles: 'keep sensitive values from being shown',

@@ -1,6 +1,6 @@
-import type { Bundle, BundleActionClass, BundlePayloadField, BundleTool } from '../core/bundle.ts';
-import { DEFAULT_PENDING_TTL, DEFAULT_PERMIT_TTL } from '../core/rules.ts';
-import { added, json, listed, nowWas, quoted, removed, same } from './diff-words.ts';
+import type { Bundle, BundleActionClass, BundlePayloadField, BundleTool } from '../../core/bundle.ts';
+import { DEFAULT_PENDING_TTL, DEFAULT_PERMIT_TTL } from '../../core/rules.ts';
+import { added, json, listed, nowWas, quoted, removed, same } from './words.ts';
 
 /** What may be asked for, with which fields, and what is run for it. */
 export function actionChanges(before: Bundle, after: Bundle): string[] {

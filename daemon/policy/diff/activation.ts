@@ -1,5 +1,5 @@
-import type { Bundle } from '../core/bundle.ts';
-import { listed, same } from './diff-words.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { listed, same } from './words.ts';
 
 type Hold = NonNullable<Bundle['activation']>['hold'];
 

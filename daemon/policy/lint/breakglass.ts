@@ -1,7 +1,7 @@
-import type { Bundle } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import { listed } from './diff-words.ts';
-import type { Finding } from './lint-finding.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import { listed } from '../diff/words.ts';
+import type { Finding } from './finding.ts';
 
 /** `breakglass.nobody`, `breakglass.no_reviewer`, `breakglass.no_issuer`: break-glass that the roster cannot fill. */
 export function breakglassFindings({ breakglass, principals }: Bundle): Finding[] {

@@ -1,10 +1,10 @@
-import type { Bundle, BundlePrincipal } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import { requiredAuthority } from '../core/routes.ts';
-import type { AuthorityGroup } from '../core/verdict.ts';
-import { listed, same } from './diff-words.ts';
-import { askedAt, crossingWords, type Finding, type Place } from './lint-finding.ts';
-import { type Crossing, crossingsOf } from './lint-routes.ts';
+import type { Bundle, BundlePrincipal } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import { requiredAuthority } from '../../core/routes.ts';
+import type { AuthorityGroup } from '../../core/verdict.ts';
+import { listed, same } from '../diff/words.ts';
+import { askedAt, crossingWords, type Finding, type Place } from './finding.ts';
+import { type Crossing, crossingsOf } from './routes.ts';
 
 /** Who may approve in a place: people with a key that counts and a scope that reaches it. */
 type Approver = { id: string; roles: readonly string[] };

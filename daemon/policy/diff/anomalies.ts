@@ -1,7 +1,7 @@
-import { anyOf } from '../core/authority.ts';
-import type { Bundle } from '../core/bundle.ts';
-import type { AnomalyRule } from '../core/bundle-anomalies.ts';
-import { same } from './diff-words.ts';
+import { anyOf } from '../../core/authority.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import type { AnomalyRule } from '../../core/bundle-anomalies.ts';
+import { same } from './words.ts';
 
 /** What is out of the ordinary about approvals, and what follows from it. */
 export function anomalyChanges(before: Bundle, after: Bundle): string[] {

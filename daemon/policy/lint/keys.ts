@@ -1,8 +1,8 @@
-import type { Bundle, BundlePrincipal } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import { ED25519, parsePublicKeyLine, SK_ECDSA, SK_ED25519 } from '../formats/ssh-public-key.ts';
-import { listed } from './diff-words.ts';
-import type { Finding } from './lint-finding.ts';
+import type { Bundle, BundlePrincipal } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import { ED25519, parsePublicKeyLine, SK_ECDSA, SK_ED25519 } from '../../formats/ssh-public-key.ts';
+import { listed } from '../diff/words.ts';
+import type { Finding } from './finding.ts';
 
 const SECURITY_KEYS = [SK_ED25519, SK_ECDSA];
 const COUNTING = [ED25519, ...SECURITY_KEYS];

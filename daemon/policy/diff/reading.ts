@@ -1,5 +1,5 @@
-import type { Bundle } from '../core/bundle.ts';
-import { added, listed, removed } from './diff-words.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { added, listed, removed } from './words.ts';
 
 /** Who may look at what is recorded, and take it away. */
 export function readingChanges(before: Bundle, after: Bundle): string[] {

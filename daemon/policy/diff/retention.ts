@@ -1,4 +1,4 @@
-import type { Bundle } from '../core/bundle.ts';
+import type { Bundle } from '../../core/bundle.ts';
 
 type Section = NonNullable<Bundle['retention']>;
 

@@ -1,6 +1,6 @@
-import type { Bundle } from '../core/bundle.ts';
-import type { BundleTime } from '../core/bundle-time.ts';
-import { listed, same } from './diff-words.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import type { BundleTime } from '../../core/bundle-time.ts';
+import { listed, same } from './words.ts';
 
 const DEFAULT_GRACE = '10m';
 

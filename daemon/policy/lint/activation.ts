@@ -1,6 +1,6 @@
-import type { Bundle } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import type { Finding } from './lint-finding.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import type { Finding } from './finding.ts';
 
 /**
  * `activation.unsatisfiable`: updates that this policy would hold for more people than its roster has. The site could not

@@ -1,6 +1,6 @@
-import type { Bundle, BundlePrincipal } from '../core/bundle.ts';
-import { parsePublicKeyLine } from '../formats/ssh-public-key.ts';
-import { added, listed, removed, same } from './diff-words.ts';
+import type { Bundle, BundlePrincipal } from '../../core/bundle.ts';
+import { parsePublicKeyLine } from '../../formats/ssh-public-key.ts';
+import { added, listed, removed, same } from './words.ts';
 
 /** Who counts: principals, their roles, scope and keys. */
 export function peopleChanges(before: Bundle, after: Bundle): string[] {

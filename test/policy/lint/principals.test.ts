@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import type { Bundle, BundlePrincipal } from '../../daemon/core/bundle.ts';
-import { peopleChanges } from '../../daemon/policy/diff-people.ts';
-import { principalFindings } from '../../daemon/policy/lint-principals.ts';
-import { sampleBundle } from '../core/sample.ts';
+import type { Bundle, BundlePrincipal } from '../../../daemon/core/bundle.ts';
+import { peopleChanges } from '../../../daemon/policy/diff/people.ts';
+import { principalFindings } from '../../../daemon/policy/lint/principals.ts';
+import { sampleBundle } from '../../core/sample.ts';
 
 function withAgent(changes: Partial<BundlePrincipal>): Bundle {
   const bundle = sampleBundle();

@@ -1,7 +1,7 @@
-import type { Bundle, BundlePrincipal } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import { isOfSite, SITE_PLACEHOLDER } from '../formats/spiffe.ts';
-import type { Finding } from './lint-finding.ts';
+import type { Bundle, BundlePrincipal } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import { isOfSite, SITE_PLACEHOLDER } from '../../formats/spiffe.ts';
+import type { Finding } from './finding.ts';
 
 /**
  * `principal.no_owner`, `principal.unknown_owner`, `principal.expired`, `principal.other_site`, `principal.audience`: entries of

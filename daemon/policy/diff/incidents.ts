@@ -1,5 +1,5 @@
-import type { Bundle } from '../core/bundle.ts';
-import { added, json, listed, nowWas, removed, same } from './diff-words.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { added, json, listed, nowWas, removed, same } from './words.ts';
 
 /** Who may report and resume, how far incidents halt, and what the self-test asks for. */
 export function incidentChanges(before: Bundle, after: Bundle): string[] {

@@ -1,6 +1,6 @@
-import type { Bundle } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import type { Finding } from './lint-finding.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import type { Finding } from './finding.ts';
 
 /** A halt that nobody at the site could end. */
 export function incidentFindings({ incidents, principals }: Bundle): Finding[] {

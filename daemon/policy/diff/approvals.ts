@@ -1,6 +1,6 @@
-import type { Bundle, BundlePrincipal } from '../core/bundle.ts';
-import { parsePublicKeyLine } from '../formats/ssh-public-key.ts';
-import { added, listed, removed } from './diff-words.ts';
+import type { Bundle, BundlePrincipal } from '../../core/bundle.ts';
+import { parsePublicKeyLine } from '../../formats/ssh-public-key.ts';
+import { added, listed, removed } from './words.ts';
 
 /** What signatures must show to count. */
 export function approvalChanges(before: Bundle, after: Bundle): string[] {

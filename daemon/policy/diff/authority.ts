@@ -1,9 +1,9 @@
-import type { Bundle } from '../core/bundle.ts';
-import { requiredAuthority } from '../core/routes.ts';
-import { inScope } from '../core/rules.ts';
-import type { AuthorityGroup } from '../core/verdict.ts';
-import { listed, same } from './diff-words.ts';
-import { reachOf } from './reach.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { requiredAuthority } from '../../core/routes.ts';
+import { inScope } from '../../core/rules.ts';
+import type { AuthorityGroup } from '../../core/verdict.ts';
+import { reachOf } from '../reach.ts';
+import { listed, same } from './words.ts';
 
 /**
  * Who must approve what: compared by class, environment and score, not route by route, so that rules written otherwise

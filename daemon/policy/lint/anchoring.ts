@@ -1,7 +1,7 @@
-import type { Bundle } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import { durationMs } from '../core/duration.ts';
-import type { Finding } from './lint-finding.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import { durationMs } from '../../core/duration.ts';
+import type { Finding } from './finding.ts';
 
 /** Demands for anchors that a site cannot meet by itself, or only just. */
 export function anchoringFindings({ anchoring, headquarters }: Bundle): Finding[] {

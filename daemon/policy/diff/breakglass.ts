@@ -1,5 +1,5 @@
-import type { Bundle, BundleBreakGlass } from '../core/bundle.ts';
-import { listed, nowWas, same, scopeWords } from './diff-words.ts';
+import type { Bundle, BundleBreakGlass } from '../../core/bundle.ts';
+import { listed, nowWas, same, scopeWords } from './words.ts';
 
 /** Who may break the glass, for what, what that lifts, and who looks at it afterwards. */
 export function breakglassChanges({ breakglass: was }: Bundle, { breakglass: is }: Bundle): string[] {

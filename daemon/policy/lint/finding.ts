@@ -1,7 +1,7 @@
-import type { Bundle } from '../core/bundle.ts';
-import type { Defect } from '../core/bundle-defects.ts';
-import { inScope, type RuleScope } from '../core/rules.ts';
-import { listed } from './diff-words.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import type { Defect } from '../../core/bundle-defects.ts';
+import { inScope, type RuleScope } from '../../core/rules.ts';
+import { listed } from '../diff/words.ts';
 
 /**
  * What a checked bundle says that its author cannot have meant (`error`), probably did not mean (`warning`), or should

@@ -1,5 +1,5 @@
-import type { Bundle } from '../core/bundle.ts';
-import { quoted } from './diff-words.ts';
+import type { Bundle } from '../../core/bundle.ts';
+import { quoted } from './words.ts';
 
 /** Sentences that people read and the engine does not: shown because people act on them. */
 export function wordingChanges(before: Bundle, after: Bundle): string[] {

@@ -1,9 +1,9 @@
-import type { Bundle, BundleGate } from '../core/bundle.ts';
-import { pointerOf } from '../core/bundle-defects.ts';
-import { inScope, type RuleScope } from '../core/rules.ts';
-import { listed } from './diff-words.ts';
-import { askedAt, type Finding, type Place } from './lint-finding.ts';
-import { fixedAnswer } from './reach.ts';
+import type { Bundle, BundleGate } from '../../core/bundle.ts';
+import { pointerOf } from '../../core/bundle-defects.ts';
+import { inScope, type RuleScope } from '../../core/rules.ts';
+import { listed } from '../diff/words.ts';
+import { fixedAnswer } from '../reach.ts';
+import { askedAt, type Finding, type Place } from './finding.ts';
 
 /** `gate.unreachable`, `gate.always_passes`, `gate.never_passes`, `gate.shadowed`. */
 export function gateFindings(bundle: Bundle, places: readonly Place[]): Finding[] {

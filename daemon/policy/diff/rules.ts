@@ -1,5 +1,5 @@
-import type { Bundle, BundleGate, BundleRiskFactor } from '../core/bundle.ts';
-import { json, quoted, same, scopeWords } from './diff-words.ts';
+import type { Bundle, BundleGate, BundleRiskFactor } from '../../core/bundle.ts';
+import { json, quoted, same, scopeWords } from './words.ts';
 
 /** What is checked: gates added, removed, widened, narrowed, or with another consequence. */
 export function gateChanges(before: Bundle, after: Bundle): string[] {
