@@ -203,7 +203,8 @@ function accepted(result: Extract<ImportResult, { unchanged: boolean }>): string
     ([name, bundle]) => [name, `${bundle.name}@${bundle.version}  ${bundle.digest}`] as const,
   );
   if (result.applied) {
-    const renewed = 'What the site runs stays; it was signed anew, and nothing older is believed from now on.';
+    const renewed =
+      'What the site runs stays; it was signed anew, and nothing older is believed from now on.';
     const head = result.renewed === true ? 'RENEWED' : result.unchanged ? 'UNCHANGED' : 'APPLIED';
     return [
       `${paint('green', paint('bold', head))}  serial ${result.serial}`,
