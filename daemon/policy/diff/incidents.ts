@@ -1,5 +1,5 @@
 import type { Bundle } from '../../core/bundle.ts';
-import { added, json, listed, nowWas, removed, same } from './words.ts';
+import { json, nowWas, roleChanges, same } from './words.ts';
 
 /** Who may report and resume, how far incidents halt, and what the self-test asks for. */
 export function incidentChanges(before: Bundle, after: Bundle): string[] {
@@ -16,16 +16,6 @@ export function incidentChanges(before: Bundle, after: Bundle): string[] {
     ...(same(was.canaries, is.canaries)
       ? []
       : [`The self-test's own actions are ${nowWas(json(is.canaries), json(was.canaries))}.`]),
-  ];
-}
-
-function roleChanges(what: string, was: readonly string[] = [], is: readonly string[] = []): string[] {
-  const more = added(was, is);
-  const fewer = removed(was, is);
-  return [
-    ...(more.length === 0 ? [] : [`${listed(more)} may now ${what}.`]),
-    ...(fewer.length === 0 ? [] : [`${listed(fewer)} may no longer ${what}.`]),
-    ...(is.length === 0 && was.length > 0 ? [`Nobody may ${what} any more.`] : []),
   ];
 }
 

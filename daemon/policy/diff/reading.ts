@@ -1,5 +1,5 @@
 import type { Bundle } from '../../core/bundle.ts';
-import { added, listed, removed } from './words.ts';
+import { listed, roleChanges } from './words.ts';
 
 /** Who may look at what is recorded, and take it away. */
 export function readingChanges(before: Bundle, after: Bundle): string[] {
@@ -24,14 +24,4 @@ function summaryChanges(was: readonly string[] | undefined, is: readonly string[
   if (is === undefined) return was === undefined ? [] : [`Every observer may now ${what}.`];
   if (was === undefined) return [`Only ${listed([...is])} may now ${what}.`];
   return roleChanges(what, was, is);
-}
-
-function roleChanges(what: string, was: readonly string[] = [], is: readonly string[] = []): string[] {
-  const more = added(was, is);
-  const fewer = removed(was, is);
-  return [
-    ...(more.length === 0 ? [] : [`${listed(more)} may now ${what}.`]),
-    ...(fewer.length === 0 ? [] : [`${listed(fewer)} may no longer ${what}.`]),
-    ...(is.length === 0 && was.length > 0 ? [`Nobody may ${what} any more.`] : []),
-  ];
 }

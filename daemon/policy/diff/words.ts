@@ -21,6 +21,17 @@ export function removed(before: readonly string[], after: readonly string[]): st
   return before.filter((name) => !after.includes(name));
 }
 
+/** Which roles gained or lost the right to do `what`. */
+export function roleChanges(what: string, was: readonly string[] = [], is: readonly string[] = []): string[] {
+  const more = added(was, is);
+  const fewer = removed(was, is);
+  return [
+    ...(more.length === 0 ? [] : [`${listed(more)} may now ${what}.`]),
+    ...(fewer.length === 0 ? [] : [`${listed(fewer)} may no longer ${what}.`]),
+    ...(is.length === 0 && was.length > 0 ? [`Nobody may ${what} any more.`] : []),
+  ];
+}
+
 /** True when two values have the same canonical JSON; absent is a value of its own. */
 export function same(before: unknown, after: unknown): boolean {
   return json(before) === json(after);
