@@ -1,4 +1,5 @@
 import type { Json } from '../formats/json.ts';
+import { editDistance } from '../formats/spelling.ts';
 import { type Defect, pointerToken } from './bundle-defects.ts';
 
 /** The part of JSON Schema that the bundle schema uses. */
@@ -94,7 +95,7 @@ function explainUnion(options: Schema[], value: Json, pointer: string, out: Defe
 function misspellingOf(tag: string, options: Schema[], value: Json): string | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const isKnown = (key: string) => options.some(({ properties = {} }) => Object.hasOwn(properties, key));
-  return Object.keys(value).find((key) => !isKnown(key) && editDistance(key, tag) <= NEAR);
+  return Object.keys(value).find((key) => !isKnown(key) && editDistance(key, tag, NEAR) <= NEAR);
 }
 
 function explainObject(schema: Schema, value: { [key: string]: Json }, pointer: string, out: Defect[]): void {
@@ -192,24 +193,10 @@ function meaning(schema: Schema | undefined): string {
 /** The nearest known key, when it is near enough to be a slip of the pen; else all of them. */
 function suggestion(key: string, known: string[]): string {
   const near = known
-    .map((name) => ({ name, distance: editDistance(key, name) }))
+    .map((name) => ({ name, distance: editDistance(key, name, NEAR) }))
     .sort((a, b) => a.distance - b.distance)[0];
   if (near !== undefined && near.distance <= NEAR) return `did you mean "${near.name}"?`;
   return known.length === 0 ? 'remove it' : `use one of ${known.join(', ')}`;
-}
-
-function editDistance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > NEAR) return NEAR + 1;
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? NEAR + 1;
 }
 
 function show(value: Json): string {

@@ -1,5 +1,5 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { nearest } from './config/section.ts';
+import { nearest } from '../formats/spelling.ts';
 
 /** Every variable of ours that the program reads. */
 const OURS: readonly string[] = [

@@ -7,7 +7,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { canonicalBytes } from '../formats/canonical-json.ts';
 import { sha256Hex } from '../formats/digest.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
-import { nearest } from '../host/config/section.ts';
+import { nearest } from '../formats/spelling.ts';
 import { errorCode, readBounded } from '../host/durable-file.ts';
 import { readYaml } from './yaml-value.ts';
 

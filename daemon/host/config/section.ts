@@ -1,5 +1,6 @@
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import type { Json, JsonObject } from '../../formats/json.ts';
+import { nearest } from '../../formats/spelling.ts';
 
 /** One object of the file: reads checked members, and words every complaint alike. */
 export class Section {
@@ -97,29 +98,4 @@ export class Section {
       { at: pointer },
     );
   }
-}
-
-/** The known word that `word` is most likely a misspelling of, or null. */
-export function nearest(word: string, known: readonly string[]): string | null {
-  let best: string | null = null;
-  let bestDistance = Math.min(4, Math.ceil(word.length / 2) + 1);
-  for (const candidate of known) {
-    const distance = editDistance(word.toLowerCase().slice(0, 64), candidate.toLowerCase());
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
-  }
-  return best;
-}
-
-/** Levenshtein distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }
