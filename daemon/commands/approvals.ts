@@ -3,9 +3,9 @@ import type { DecisionReply } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseAct } from '../formats/signed-act.ts';
 import { connect, openSite, readText, type SiteOptions } from './access.ts';
-import { exportCommand } from './approvals-export.ts';
-import { importActsCommand, packCommand, placeOf } from './approvals-import.ts';
-import { signCommand } from './approvals-sign.ts';
+import { exportCommand } from './approvals/export.ts';
+import { importActsCommand, packCommand, placeOf } from './approvals/import.ts';
+import { signCommand } from './approvals/sign.ts';
 import { readRequest, type SignedText, signedOf } from './carried.ts';
 import {
   ID_TOKEN_HELP,

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import type { ApiClient, BreakglassSession } from '../api/client.ts';
 import { connect, openSite, type SiteOptions } from './access.ts';
-import { activateCommand, endCommand, reviewCommand } from './breakglass-acts.ts';
-import { grantCommands } from './breakglass-grants.ts';
+import { activateCommand, endCommand, reviewCommand } from './breakglass/acts.ts';
+import { grantCommands } from './breakglass/grants.ts';
 import { parseSessionId } from './identifiers.ts';
 import { renderSession, renderSessions } from './render/breakglass.ts';
 import { print, printJson } from './render/output.ts';

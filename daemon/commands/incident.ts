@@ -10,7 +10,7 @@ import { decodeEntry } from '../formats/entry.ts';
 import type { Json } from '../formats/json.ts';
 import { verifyProof } from '../formats/tlog-proof.ts';
 import { connect, openSite, parseTarget, requireActor, type Site, type SiteOptions } from './access.ts';
-import { signing } from './breakglass-acts.ts';
+import { signing } from './breakglass/acts.ts';
 import { EXIT, endWith } from './exit.ts';
 import { parseDecisionId, parseIncidentId } from './identifiers.ts';
 import { incidentRows, renderIncident, renderIncidents } from './render/incident.ts';

@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import { ApiProblem, ApiUnreachable, type LedgerKeysReply, type SuspendedKey } from '../api/client.ts';
 import { connect, openSite, type Site, type SiteOptions } from './access.ts';
-import { rotateCommand } from './keys-rotate.ts';
-import { renderSuspended, suspendCommand } from './keys-suspend.ts';
-import { tlsCommand } from './keys-tls.ts';
-import { wrapCommand } from './keys-wrap.ts';
+import { rotateCommand } from './keys/rotate.ts';
+import { renderSuspended, suspendCommand } from './keys/suspend.ts';
+import { tlsCommand } from './keys/tls.ts';
+import { wrapCommand } from './keys/wrap.ts';
 import { envelopeKey, type KnownKey, knownKeys, ledgerRotation } from './known-keys.ts';
 import { print, printJson } from './render/output.ts';
 import { plain, table } from './render/text.ts';

@@ -1,17 +1,17 @@
 import { Command } from 'commander';
-import { type ApiClient, ApiProblem, type DecisionReply } from '../api/client.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { type ActKind, parseAct, type SignedAct } from '../formats/signed-act.ts';
-import { connect, openSite, type SiteOptions } from './access.ts';
-import { writeSigned } from './approvals-sign.ts';
-import { belongsTogether, type Carried, naming, readCarried, type SignedText } from './carried.ts';
-import { assertOutlets, hasOutlet, type Outlets } from './carry.ts';
-import { EXIT, endWith } from './exit.ts';
-import { describeFailure } from './failure.ts';
-import { ID_TOKEN_HELP, ID_TOKEN_OPTION, type IdTokenOptions, withIdToken } from './id-token.ts';
-import { actionLine } from './render/decision.ts';
-import { print, printJson } from './render/output.ts';
-import { fitted, paint, plain } from './render/text.ts';
+import { type ApiClient, ApiProblem, type DecisionReply } from '../../api/client.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { type ActKind, parseAct, type SignedAct } from '../../formats/signed-act.ts';
+import { connect, openSite, type SiteOptions } from '../access.ts';
+import { belongsTogether, type Carried, naming, readCarried, type SignedText } from '../carried.ts';
+import { assertOutlets, hasOutlet, type Outlets } from '../carry.ts';
+import { EXIT, endWith } from '../exit.ts';
+import { describeFailure } from '../failure.ts';
+import { ID_TOKEN_HELP, ID_TOKEN_OPTION, type IdTokenOptions, withIdToken } from '../id-token.ts';
+import { actionLine } from '../render/decision.ts';
+import { print, printJson } from '../render/output.ts';
+import { fitted, paint, plain } from '../render/text.ts';
+import { writeSigned } from './sign.ts';
 
 const IMPORT_HELP = `
 Examples:

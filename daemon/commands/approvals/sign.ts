@@ -1,19 +1,19 @@
 import { writeFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import type { SignedActBody } from '../api/client.ts';
-import { actNonce } from '../core/id-token.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { actNamespace, parseAct, type SignedAct } from '../formats/signed-act.ts';
-import { connect, openSite, type SiteOptions } from './access.ts';
-import { readRequest } from './carried.ts';
-import { assertOutlets, carry, hasOutlet, type Outlets } from './carry.ts';
-import { ID_TOKEN_HELP, ID_TOKEN_OPTION, type IdTokenOptions, withIdToken } from './id-token.ts';
-import { parseDecisionId } from './identifiers.ts';
-import { renderDecision } from './render/decision.ts';
-import { print, printJson } from './render/output.ts';
-import { signAbout } from './sign-act.ts';
-import { actToSign, type OfflineSignRequest, openRequest, signRequest } from './sign-request.ts';
-import { KEY_HELP } from './ssh-key.ts';
+import type { SignedActBody } from '../../api/client.ts';
+import { actNonce } from '../../core/id-token.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { actNamespace, parseAct, type SignedAct } from '../../formats/signed-act.ts';
+import { connect, openSite, type SiteOptions } from '../access.ts';
+import { readRequest } from '../carried.ts';
+import { assertOutlets, carry, hasOutlet, type Outlets } from '../carry.ts';
+import { ID_TOKEN_HELP, ID_TOKEN_OPTION, type IdTokenOptions, withIdToken } from '../id-token.ts';
+import { parseDecisionId } from '../identifiers.ts';
+import { renderDecision } from '../render/decision.ts';
+import { print, printJson } from '../render/output.ts';
+import { signAbout } from '../sign-act.ts';
+import { actToSign, type OfflineSignRequest, openRequest, signRequest } from '../sign-request.ts';
+import { KEY_HELP } from '../ssh-key.ts';
 
 interface SignOptions extends SiteOptions, Outlets, IdTokenOptions {
   key?: string;

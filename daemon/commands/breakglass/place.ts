@@ -1,13 +1,13 @@
-import { type ApiClient, ApiProblem, type BreakglassSession } from '../api/client.ts';
-import { judgePlace, judgeReason } from '../core/breakglass.ts';
-import type { Bundle, BundleBreakGlass } from '../core/bundle.ts';
-import { durationMs } from '../core/duration.ts';
-import { REFUSALS, type Refusal } from '../core/refusal.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import type { BreakglassPlace } from '../formats/breakglass-scope.ts';
-import { parseTarget, type SiteOptions } from './access.ts';
-import { plain, span } from './render/text.ts';
-import { readEnvironments } from './signer-role.ts';
+import { type ApiClient, ApiProblem, type BreakglassSession } from '../../api/client.ts';
+import { judgePlace, judgeReason } from '../../core/breakglass.ts';
+import type { Bundle, BundleBreakGlass } from '../../core/bundle.ts';
+import { durationMs } from '../../core/duration.ts';
+import { REFUSALS, type Refusal } from '../../core/refusal.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import type { BreakglassPlace } from '../../formats/breakglass-scope.ts';
+import { parseTarget, type SiteOptions } from '../access.ts';
+import { plain, span } from '../render/text.ts';
+import { readEnvironments } from '../signer-role.ts';
 
 /** The options that say where break-glass reaches. */
 export interface PlaceOptions extends SiteOptions {

@@ -1,14 +1,14 @@
 import { Command } from 'commander';
-import type { ApiClient, SuspendedKey } from '../api/client.ts';
-import { PRODUCTION } from '../core/minimum.ts';
-import { isFingerprint } from '../core/suspended.ts';
-import { connect, openSite, type SiteOptions } from './access.ts';
-import { signing } from './breakglass-acts.ts';
-import { print, printJson } from './render/output.ts';
-import { instant, plain, table } from './render/text.ts';
-import { type SiteActRequest, signSiteAct } from './sign-site-act.ts';
-import { type KeyOwner, ownerOf, readEnvironments } from './signer-role.ts';
-import { openSigningKey } from './ssh-key.ts';
+import type { ApiClient, SuspendedKey } from '../../api/client.ts';
+import { PRODUCTION } from '../../core/minimum.ts';
+import { isFingerprint } from '../../core/suspended.ts';
+import { connect, openSite, type SiteOptions } from '../access.ts';
+import { signing } from '../breakglass/acts.ts';
+import { print, printJson } from '../render/output.ts';
+import { instant, plain, table } from '../render/text.ts';
+import { type SiteActRequest, signSiteAct } from '../sign-site-act.ts';
+import { type KeyOwner, ownerOf, readEnvironments } from '../signer-role.ts';
+import { openSigningKey } from '../ssh-key.ts';
 
 /** A suspension is submitted at once. */
 const ACT_TTL_SECONDS = 900;

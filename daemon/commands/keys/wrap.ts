@@ -1,14 +1,14 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { Command } from 'commander';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { findKek, KEK_CREDENTIAL, readKekFile } from '../host/kek.ts';
-import { wrapKeyFiles } from '../host/key-files.ts';
-import type { SitePaths } from '../host/site.ts';
-import { lockWriter } from '../ledger/writer-lock.ts';
-import { openSite, type SiteOptions } from './access.ts';
-import { print, printJson } from './render/output.ts';
-import { paint, plain, rows } from './render/text.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { findKek, KEK_CREDENTIAL, readKekFile } from '../../host/kek.ts';
+import { wrapKeyFiles } from '../../host/key-files.ts';
+import type { SitePaths } from '../../host/site.ts';
+import { lockWriter } from '../../ledger/writer-lock.ts';
+import { openSite, type SiteOptions } from '../access.ts';
+import { print, printJson } from '../render/output.ts';
+import { paint, plain, rows } from '../render/text.ts';
 
 const HELP = `
 The key-encryption key is the credential "${KEK_CREDENTIAL}" of this process, or the file that /secrets/kek_file in holdfast.json

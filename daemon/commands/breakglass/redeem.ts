@@ -1,14 +1,20 @@
 import { Command } from 'commander';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { isGrantId, normalCode, parseGrant, parseSealedGrant, type SealedGrant } from '../formats/grant.ts';
-import { isFrame } from '../formats/qr-frames.ts';
-import { readBounded } from '../host/durable-file.ts';
-import { isPng, PICTURE_MAX_BYTES } from '../host/picture.ts';
-import { connect, openSite, requireActor, type SiteOptions } from './access.ts';
-import { collectField } from './breakglass-place.ts';
-import { passphrases } from './passphrase.ts';
-import { renderSession } from './render/breakglass.ts';
-import { print, printJson } from './render/output.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import {
+  isGrantId,
+  normalCode,
+  parseGrant,
+  parseSealedGrant,
+  type SealedGrant,
+} from '../../formats/grant.ts';
+import { isFrame } from '../../formats/qr-frames.ts';
+import { readBounded } from '../../host/durable-file.ts';
+import { isPng, PICTURE_MAX_BYTES } from '../../host/picture.ts';
+import { connect, openSite, requireActor, type SiteOptions } from '../access.ts';
+import { passphrases } from '../passphrase.ts';
+import { renderSession } from '../render/breakglass.ts';
+import { print, printJson } from '../render/output.ts';
+import { collectField } from './place.ts';
 
 interface RedeemOptions extends SiteOptions {
   reason: string;
@@ -70,13 +76,13 @@ async function readGrant(from: readonly string[]): Promise<{ id: string; sealed:
 }
 
 async function framesIn(bytes: Uint8Array): Promise<string[]> {
-  if (isPng(bytes)) return (await import('../host/qr-code.ts')).framesInPng(bytes);
+  if (isPng(bytes)) return (await import('../../host/qr-code.ts')).framesInPng(bytes);
   const lines = Buffer.from(bytes.subarray(0, 65_536)).toString('latin1').split(/\r?\n/);
   return lines.map((line) => line.trim()).filter(isFrame);
 }
 
 async function joined(frames: readonly string[]): Promise<Uint8Array> {
-  const { kind, content } = (await import('../host/qr-code.ts')).contentOf(frames);
+  const { kind, content } = (await import('../../host/qr-code.ts')).contentOf(frames);
   if (kind === 'G') return content;
   throw new BoundaryError(
     'grant.file',

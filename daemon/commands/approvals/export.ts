@@ -1,24 +1,24 @@
 import { Command } from 'commander';
-import type { ApiClient } from '../api/client.ts';
-import { type DecisionRecord, foldDecision } from '../core/fold.ts';
+import type { ApiClient } from '../../api/client.ts';
+import { type DecisionRecord, foldDecision } from '../../core/fold.ts';
 import {
   formatRequest,
   type PossibleSigner,
   parseRequest,
   verifyRequest,
-} from '../formats/approval-request.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import type { EntryType } from '../formats/entry.ts';
-import { parsePublicKeyLine } from '../formats/sshsig.ts';
-import { connect, openSite, type Site, type SiteOptions } from './access.ts';
-import { assertOutlets, carry, hasOutlet, type Outlets, sayWritten } from './carry.ts';
-import { parseDecisionId } from './identifiers.ts';
-import { principalsOf } from './principals.ts';
-import { print, printJson } from './render/output.ts';
-import { assertOpen, assertShown } from './sign-act.ts';
-import { type OpenedRequest, renderOpened } from './sign-request.ts';
-import { askedRoles, readEnvironments } from './signer-role.ts';
-import { ownLogTrust } from './site.ts';
+} from '../../formats/approval-request.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import type { EntryType } from '../../formats/entry.ts';
+import { parsePublicKeyLine } from '../../formats/sshsig.ts';
+import { connect, openSite, type Site, type SiteOptions } from '../access.ts';
+import { assertOutlets, carry, hasOutlet, type Outlets, sayWritten } from '../carry.ts';
+import { parseDecisionId } from '../identifiers.ts';
+import { principalsOf } from '../principals.ts';
+import { print, printJson } from '../render/output.ts';
+import { assertOpen, assertShown } from '../sign-act.ts';
+import { type OpenedRequest, renderOpened } from '../sign-request.ts';
+import { askedRoles, readEnvironments } from '../signer-role.ts';
+import { ownLogTrust } from '../site.ts';
 
 /** What there is to judge: what was asked, and what others have said to it. Refused acts say nothing about it. */
 const TELLING: readonly EntryType[] = ['decision.pending_authority', 'approval.added', 'exception.granted'];

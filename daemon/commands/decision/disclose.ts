@@ -1,18 +1,18 @@
 import { Command } from 'commander';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { isUnknownSigner } from '../formats/checkpoint.ts';
-import { formatDisclosure, type VerifiedDisclosure, verifyDisclosure } from '../formats/disclosure.ts';
-import type { Json } from '../formats/json.ts';
-import type { LogTrust } from '../formats/tlog-policy.ts';
-import { writeSecretFile } from '../host/secret-file.ts';
-import { actorForRecord, connect, openSite, readText, type SiteOptions } from './access.ts';
-import { EXIT, endWith } from './exit.ts';
-import { parseDecisionId } from './identifiers.ts';
-import { ownTrust } from './permit.ts';
-import { assertFree } from './permit-file.ts';
-import { print, printJson } from './render/output.ts';
-import { paint, plain, rows } from './render/text.ts';
-import { readLogTrust } from './trust.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { isUnknownSigner } from '../../formats/checkpoint.ts';
+import { formatDisclosure, type VerifiedDisclosure, verifyDisclosure } from '../../formats/disclosure.ts';
+import type { Json } from '../../formats/json.ts';
+import type { LogTrust } from '../../formats/tlog-policy.ts';
+import { writeSecretFile } from '../../host/secret-file.ts';
+import { actorForRecord, connect, openSite, readText, type SiteOptions } from '../access.ts';
+import { EXIT, endWith } from '../exit.ts';
+import { parseDecisionId } from '../identifiers.ts';
+import { ownTrust } from '../permit.ts';
+import { assertFree } from '../permit-file.ts';
+import { print, printJson } from '../render/output.ts';
+import { paint, plain, rows } from '../render/text.ts';
+import { readLogTrust } from '../trust.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
 

@@ -1,13 +1,13 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatCheckpoint, openCheckpoint } from '../../daemon/formats/checkpoint.ts';
-import type { JsonObject } from '../../daemon/formats/json.ts';
-import { type Receipt, signReceipt } from '../../daemon/formats/receipt.ts';
-import { type NoteSigner, signNote } from '../../daemon/formats/signed-note.ts';
-import { parseProof } from '../../daemon/formats/tlog-proof.ts';
-import { loadSigner, newSigningKey } from '../../daemon/host/signer.ts';
-import { ask, type Role, World } from '../world.ts';
+import { formatCheckpoint, openCheckpoint } from '../../../daemon/formats/checkpoint.ts';
+import type { JsonObject } from '../../../daemon/formats/json.ts';
+import { type Receipt, signReceipt } from '../../../daemon/formats/receipt.ts';
+import { type NoteSigner, signNote } from '../../../daemon/formats/signed-note.ts';
+import { parseProof } from '../../../daemon/formats/tlog-proof.ts';
+import { loadSigner, newSigningKey } from '../../../daemon/host/signer.ts';
+import { ask, type Role, World } from '../../world.ts';
 
 /* A site changes its ledger key; an auditor has files from before and after, and two trust files. */
 

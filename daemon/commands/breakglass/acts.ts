@@ -1,25 +1,18 @@
 import { Command } from 'commander';
-import { ApiProblem, type BreakglassSession } from '../api/client.ts';
-import { placeWords } from '../core/breakglass.ts';
-import { REFUSALS } from '../core/refusal.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { formatScope, scopeDigest } from '../formats/breakglass-scope.ts';
-import { uuidv7 } from '../host/random.ts';
-import { connect, openSite, type SiteOptions } from './access.ts';
-import {
-  collectField,
-  endingRoles,
-  type PlaceOptions,
-  placeOf,
-  placeRows,
-  sectionFor,
-} from './breakglass-place.ts';
-import { parseSessionId } from './identifiers.ts';
-import { renderSession } from './render/breakglass.ts';
-import { print, printJson } from './render/output.ts';
-import { count, moment, plain } from './render/text.ts';
-import { signSiteAct } from './sign-site-act.ts';
-import { KEY_HELP } from './ssh-key.ts';
+import { ApiProblem, type BreakglassSession } from '../../api/client.ts';
+import { placeWords } from '../../core/breakglass.ts';
+import { REFUSALS } from '../../core/refusal.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { formatScope, scopeDigest } from '../../formats/breakglass-scope.ts';
+import { uuidv7 } from '../../host/random.ts';
+import { connect, openSite, type SiteOptions } from '../access.ts';
+import { parseSessionId } from '../identifiers.ts';
+import { renderSession } from '../render/breakglass.ts';
+import { print, printJson } from '../render/output.ts';
+import { count, moment, plain } from '../render/text.ts';
+import { signSiteAct } from '../sign-site-act.ts';
+import { KEY_HELP } from '../ssh-key.ts';
+import { collectField, endingRoles, type PlaceOptions, placeOf, placeRows, sectionFor } from './place.ts';
 
 /** A signature about break-glass is submitted at once. */
 const ACT_TTL_SECONDS = 900;

@@ -1,14 +1,14 @@
 import { Command } from 'commander';
-import type { ApiClient, EnvelopeView } from '../api/client.ts';
-import { envelopeDigests } from '../core/envelope-act.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { connect, openSite, type SiteOptions } from './access.ts';
-import { signing } from './breakglass-acts.ts';
-import { noField, withFieldOption } from './decision-disclose.ts';
-import { parseDecisionId } from './identifiers.ts';
-import { print, printJson } from './render/output.ts';
-import { plain } from './render/text.ts';
-import { signSiteAct } from './sign-site-act.ts';
+import type { ApiClient, EnvelopeView } from '../../api/client.ts';
+import { envelopeDigests } from '../../core/envelope-act.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { connect, openSite, type SiteOptions } from '../access.ts';
+import { signing } from '../breakglass/acts.ts';
+import { parseDecisionId } from '../identifiers.ts';
+import { print, printJson } from '../render/output.ts';
+import { plain } from '../render/text.ts';
+import { signSiteAct } from '../sign-site-act.ts';
+import { noField, withFieldOption } from './disclose.ts';
 
 /** It is submitted at once. */
 const ACT_TTL_SECONDS = 900;

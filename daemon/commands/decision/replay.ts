@@ -1,9 +1,9 @@
 import { Command } from 'commander';
-import { connect, openSite, type SiteOptions } from './access.ts';
-import { EXIT, endWith } from './exit.ts';
-import { parseDecisionId } from './identifiers.ts';
-import { print, printJson } from './render/output.ts';
-import { paint, plain, rows } from './render/text.ts';
+import { connect, openSite, type SiteOptions } from '../access.ts';
+import { EXIT, endWith } from '../exit.ts';
+import { parseDecisionId } from '../identifiers.ts';
+import { print, printJson } from '../render/output.ts';
+import { paint, plain, rows } from '../render/text.ts';
 
 const HELP = `
 Evaluates the recorded request again, under the very bundle and at the very time that it was decided. The verdict must be

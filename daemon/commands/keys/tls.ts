@@ -1,16 +1,16 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { systemClock } from '../host/clock.ts';
-import { writeDurable } from '../host/durable-file.ts';
-import { findKek } from '../host/kek.ts';
-import { writeSecretFile } from '../host/secret-file.ts';
-import { authorityFile, readPem, registerDirectory } from '../identity/files.ts';
-import { ownSpiffeId, Register } from '../identity/register.ts';
-import { openSite, type Site, type SiteOptions } from './access.ts';
-import { print, printJson } from './render/output.ts';
-import { paint, plain, rows } from './render/text.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { systemClock } from '../../host/clock.ts';
+import { writeDurable } from '../../host/durable-file.ts';
+import { findKek } from '../../host/kek.ts';
+import { writeSecretFile } from '../../host/secret-file.ts';
+import { authorityFile, readPem, registerDirectory } from '../../identity/files.ts';
+import { ownSpiffeId, Register } from '../../identity/register.ts';
+import { openSite, type Site, type SiteOptions } from '../access.ts';
+import { print, printJson } from '../render/output.ts';
+import { paint, plain, rows } from '../render/text.ts';
 
 const HELP = `
 Certificates are valid from 1970 to 9999: the roster of the policy in force says whether they count, not the clock. To end
@@ -60,7 +60,7 @@ async function issueTo(name: string, options: IssueOptions): Promise<void> {
   }
   const spiffe_id = ownSpiffeId(options.spiffe, site.config.site);
   const files = freeFiles(resolve(options.output), name);
-  const { issuePrincipal, loadAuthority } = await import('../identity/issue.ts');
+  const { issuePrincipal, loadAuthority } = await import('../../identity/issue.ts');
   const authority = await loadAuthority(site.paths, findKek(site.config.secrets));
   const before = earlierOf(site, spiffe_id);
   const issuing = { paths: site.paths, site: site.config.site, now: systemClock.now(), authority };
@@ -139,7 +139,7 @@ function renderIssued(
 
 async function setUp(options: SiteOptions): Promise<void> {
   const { paths, config } = openSite(options);
-  const { setUpTls } = await import('../identity/issue.ts');
+  const { setUpTls } = await import('../../identity/issue.ts');
   const made = await setUpTls(paths, config.site, systemClock.now(), findKek(config.secrets));
   if (options.json) printJson(made);
   else if (!made.authority && made.roles.length === 0)

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import type { ApiClient, GrantRecord, SignedActBody } from '../api/client.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import type { BreakglassPlace } from '../formats/breakglass-scope.ts';
+import type { ApiClient, GrantRecord, SignedActBody } from '../../api/client.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import type { BreakglassPlace } from '../../formats/breakglass-scope.ts';
 import {
   codeOf,
   commitCode,
@@ -10,18 +10,18 @@ import {
   type Grant,
   grantDigest,
   parseGrant,
-} from '../formats/grant.ts';
-import { randomBytes, uuidv7 } from '../host/random.ts';
-import { connect, openSite, type SiteOptions } from './access.ts';
-import { placing, signing } from './breakglass-acts.ts';
-import { type PlaceOptions, placeOf, placeRows, seconds, sectionFor } from './breakglass-place.ts';
-import { redeemGrantCommand } from './breakglass-redeem.ts';
-import { assertOutlets, carry, hasOutlet, type Outlets } from './carry.ts';
-import { parseGrantId } from './identifiers.ts';
-import { renderGrant, renderGrants } from './render/breakglass.ts';
-import { print, printJson, say } from './render/output.ts';
-import { instant, paint, plain } from './render/text.ts';
-import { type SigningPlace, signSiteAct } from './sign-site-act.ts';
+} from '../../formats/grant.ts';
+import { randomBytes, uuidv7 } from '../../host/random.ts';
+import { connect, openSite, type SiteOptions } from '../access.ts';
+import { assertOutlets, carry, hasOutlet, type Outlets } from '../carry.ts';
+import { parseGrantId } from '../identifiers.ts';
+import { renderGrant, renderGrants } from '../render/breakglass.ts';
+import { print, printJson, say } from '../render/output.ts';
+import { instant, paint, plain } from '../render/text.ts';
+import { type SigningPlace, signSiteAct } from '../sign-site-act.ts';
+import { placing, signing } from './acts.ts';
+import { type PlaceOptions, placeOf, placeRows, seconds, sectionFor } from './place.ts';
+import { redeemGrantCommand } from './redeem.ts';
 
 const CODE_BYTES = 20;
 const ACT_TTL_SECONDS = 900;

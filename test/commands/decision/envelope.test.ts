@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DecisionReply } from '../../daemon/api/client.ts';
-import { ROOT } from '../structure/sources.ts';
-import { World } from '../world.ts';
+import type { DecisionReply } from '../../../daemon/api/client.ts';
+import { ROOT } from '../../structure/sources.ts';
+import { World } from '../../world.ts';
 
 /* The commands about sensitive values, as people type them, against a real daemon. */
 

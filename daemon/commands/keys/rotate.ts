@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { connect, openSite, type Site, type SiteOptions } from './access.ts';
-import { print, printJson } from './render/output.ts';
-import { paint, plain, rows } from './render/text.ts';
+import { BoundaryError } from '../../formats/boundary-error.ts';
+import { connect, openSite, type Site, type SiteOptions } from '../access.ts';
+import { print, printJson } from '../render/output.ts';
+import { paint, plain, rows } from '../render/text.ts';
 
 interface RotateOptions extends SiteOptions {
   reason: string;
