@@ -12,7 +12,7 @@ import type { Caller } from '../identity/callers.ts';
 import { durationMs } from './duration.ts';
 import { type HostMethod, type Method, methodsOf, type OwnMethod, type SocketKind } from './methods.ts';
 import { problem, problemOfBoundary, problemReply } from './problem.ts';
-import { type Check, compileCheck } from './validate.ts';
+import { type Check, compileCheck, tokenOf } from './validate.ts';
 import { PENDING_STATUS, type Waits } from './waits.ts';
 
 /** An answer on its way out. `mediaType` only where the table does not settle it. */
@@ -253,7 +253,7 @@ function checkParameters(check: Check | null, values: Record<string, unknown>, w
   if (check !== null) check(values);
   else if (!isEmpty(values)) {
     const name = Object.keys(values)[0] ?? '';
-    const at = `${where}/${name.slice(0, 64)}`;
+    const at = `${where}/${tokenOf(name)}`;
     throw new BoundaryError('request.invalid', `${at} is not known here; nothing was done`, { at });
   }
 }

@@ -2,6 +2,7 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import type { Json, JsonObject } from '../formats/json.ts';
 import { type JsonLimits, parseStrict } from '../formats/strict-json.ts';
 import type { BoundMethod, MethodRequest } from './dispatch.ts';
+import { tokenOf } from './validate.ts';
 
 /** A frame as it came: `{id, method, params}`. */
 export interface Frame {
@@ -26,7 +27,7 @@ export function readFrame(text: string, limits: JsonLimits): Frame {
   if (!isObject(value)) throw invalid('', 'a frame is an object {id, method, params}');
   for (const name in value) {
     if (name !== 'id' && name !== 'method' && name !== 'params')
-      throw invalid(`/${name.slice(0, 64)}`, 'is not known here');
+      throw invalid(`/${tokenOf(name)}`, 'is not known here');
   }
   const { id, method, params = {} } = value;
   if (!isId(id))

@@ -86,7 +86,7 @@ function firstName(value: unknown): string | null {
 }
 
 /** The caller's own name for something may be a secret that slipped into the wrong place. */
-function tokenOf(name: string): string {
+export function tokenOf(name: string): string {
   return isRecordableName(name) ? pointerToken(name) : '(a name that is not repeated)';
 }
 
