@@ -14,6 +14,8 @@ interface Waiting {
 /** Up to this many open calls the main thread waits awake, and for so long. */
 const FEW_CALLS = 2;
 const AWAKE_MS = 1;
+/** Measured: V8's own choice (100 MB and more on large machines) decides no more a second. */
+const YOUNG_MB = 24;
 
 /** The engine is gone: the worker ended while calls were open, or a call came after it. Nothing was acknowledged. */
 export class EngineGone extends Error {
@@ -26,7 +28,11 @@ export class EngineGone extends Error {
  * `onGone` is called when the worker, once it was ready, ends without having been asked to.
  */
 export async function startEngine(dir: string, onGone: (error: Error) => void): Promise<EngineHandle> {
-  const worker = startThread(new URL('./writer.ts', import.meta.url), { workerData: { dir }, stdin: false });
+  const worker = startThread(new URL('./writer.ts', import.meta.url), {
+    workerData: { dir },
+    stdin: false,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+  });
   const link = new WriterLink(worker, onGone);
   await link.ready;
   return link;

@@ -1,4 +1,5 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { shedAtRest, shedMemory } from '../host/memory.ts';
 import { isStorageError } from '../ledger/database.ts';
 import { composeEngine } from './compose.ts';
 import { Engine } from './engine.ts';
@@ -150,6 +151,8 @@ class Writer {
 if (parentPort === null) throw new Error('engine/writer runs as a worker thread');
 try {
   new Writer(parentPort, new Engine(composeEngine(workerData as { dir: string })));
+  shedMemory();
+  shedAtRest();
   parentPort.postMessage({ ready: true } satisfies FromWriter);
 } catch (error) {
   parentPort.postMessage({ failed: startFailure(error) } satisfies FromWriter);

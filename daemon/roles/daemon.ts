@@ -14,6 +14,7 @@ import { systemClock } from '../host/clock.ts';
 import { loadConfig, type SiteConfig } from '../host/config.ts';
 import { groupId } from '../host/group.ts';
 import { createLogger, type Logger } from '../host/log.ts';
+import { shedAtRest, shedMemory } from '../host/memory.ts';
 import { openServiceManager } from '../host/notify.ts';
 import { type SitePaths, sitePaths } from '../host/site.ts';
 import { withIdTokens } from '../identity/check-id-tokens.ts';
@@ -45,7 +46,11 @@ export async function runDaemon({ dir }: { dir: string }): Promise<void> {
   const gone = Promise.withResolvers<never>();
   // Raced below. An engine that does not even start says so through `startEngine`, before anyone waits for this.
   gone.promise.catch(() => {});
-  const engine = withIdTokens(await startEngine(dir, gone.reject));
+  const starting = startEngine(dir, gone.reject);
+  // The engine's thread takes longer to begin than this takes.
+  shedMemory();
+  shedAtRest();
+  const engine = withIdTokens(await starting);
   const stopped = stopSignal();
   clearStaging(paths.state);
   const store = new PolicyStore(paths.policy);
