@@ -220,4 +220,11 @@ describe('the two sides of the key boundary', () => {
     const early = [...loadedBy('daemon/main.ts', sources, { later: false })];
     expect(early.filter((path) => !/^(daemon|node:)/.test(path))).toEqual(['commander']);
   });
+
+  it("what the daemon's main thread loads at its start is what sockets need: the rest would lie in its memory for ever", () => {
+    const early = [...loadedBy('daemon/roles/daemon.ts', sources, { later: false })];
+    const heavy =
+      /^(@bufbuild\/(?!re2)|@marcbachmann\/|@tufjs\/|tuf-js|jose|age-encryption|tar-stream|fast-png|commander|daemon\/engine\/engine\.ts|daemon\/core\/bundle\.ts)/;
+    expect(early.filter((path) => heavy.test(path))).toEqual([]);
+  });
 });

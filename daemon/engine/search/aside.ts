@@ -123,7 +123,8 @@ class SearchLink implements LedgerSearch {
 
   #isNeeded(now: number): boolean {
     const known = this.progress();
-    if (this.#failed || known === null || known.trouble !== null) return true;
+    if (this.#failed || (known !== null && known.trouble !== null)) return true;
+    if (known === null) return this.#pace.mayFollow(0) || now - this.#notBefore > FEW_MS;
     const behind = known.size - known.indexed;
     if (behind < MANY) return behind > 0 && now - this.#used.at > FEW_MS;
     return this.#pace.mayFollow(behind);

@@ -1,7 +1,10 @@
-/** Share of a CPU that the index may take while decisions come. */
-const SHARE = 0.1;
-/** Entries that the index may lack, however busy the site is: some minutes at most, and half a minute to catch up. */
+/** Entries that the index may lack, however busy the site is: half a minute to catch up. */
 export const BEHIND_MAX = 1_000_000;
+/** Share of a CPU that following would take: up to here the site counts as at rest, and the index may take all it wants … */
+const REST = 0.01;
+/** … and up to here it takes a tenth of a CPU and keeps up. Above, decisions need the CPUs. */
+const BUSY = 0.05;
+const SHARE = 0.1;
 /** How long the ledger's growth is measured for one rate. */
 const WINDOW_MS = 250;
 /** CPU time of filing one entry, until it was measured: µs. */
@@ -10,8 +13,8 @@ const COST_US = 40;
 const WEIGHT = 0.2;
 
 /**
- * Whether the index may follow now. Each decision would cost it a fixed time: where so many are recorded that this came to more
- * than a tenth of a CPU, the CPUs are the decisions', and the index waits until there are fewer, or it lacks too much.
+ * How fast the index may follow. Each decision costs it a fixed time, so what it would take is known from the rate at which entries
+ * come: little, and it may have it; more than a twentieth of a CPU, and it waits until there are fewer, or it lacks too many.
  */
 export class Pace {
   #cost = COST_US;
@@ -27,13 +30,20 @@ export class Pace {
     this.#from = { size, at: now };
   }
 
-  /** Takes up what filing some entries took of the CPU, in µs. */
-  filed(entries: number, cpu: number): void {
-    if (entries > 0) this.#cost += WEIGHT * (cpu / entries - this.#cost);
-  }
-
   /** Whether an index that lacks `behind` entries may follow. */
   mayFollow(behind: number): boolean {
-    return behind >= BEHIND_MAX || this.#perSecond * this.#cost <= SHARE * 1_000_000;
+    return behind >= BEHIND_MAX || this.#needed() <= BUSY;
+  }
+
+  /** Takes up what filing some entries took of the CPU, in µs; returns how many ms to leave to others now. */
+  filed(entries: number, cpu: number, behind: number): number {
+    if (entries > 0) this.#cost += WEIGHT * (cpu / entries - this.#cost);
+    if (behind >= BEHIND_MAX || this.#needed() <= REST) return 0;
+    return (cpu / 1_000) * (1 / SHARE - 1);
+  }
+
+  /** Share of a CPU that it takes to keep up. */
+  #needed(): number {
+    return (this.#perSecond * this.#cost) / 1_000_000;
   }
 }

@@ -83,34 +83,34 @@ class SearchThread {
   #round(): void {
     const size = this.#source.size();
     this.#pace.look(size, performance.now());
-    const { more, trouble, paused } = this.#file(size);
+    const { wait, trouble, paused } = this.#file(size);
     const { indexed } = this.#searcher;
     this.#report({ indexed, size: this.#source.size(), trouble, paused });
-    const wait = trouble !== null ? PAUSE_MS : more ? 0 : ROUND_MS;
     this.#timer = setTimeout(() => this.#round(), wait);
   }
 
-  #file(size: number): { more: boolean; trouble: string | null; paused: boolean } {
-    const still = { more: false, trouble: null, paused: false };
+  /** Files the next entries, if it may; says in how many ms to look again. */
+  #file(size: number): { wait: number; trouble: string | null; paused: boolean } {
+    const still = { wait: ROUND_MS, trouble: null, paused: false };
     const free = this.#disk.free();
     if (free !== null && free < this.#job.low_bytes)
-      return { ...still, trouble: `the disk is low (${free} bytes are free)` };
+      return { ...still, wait: PAUSE_MS, trouble: `the disk is low (${free} bytes are free)` };
     try {
       if (!this.#pace.mayFollow(size - this.#searcher.indexed)) return { ...still, paused: true };
-      return { ...still, more: this.#step() };
+      return { ...still, wait: this.#step(size) };
     } catch (error) {
       this.#reopen(error);
-      return { ...still, trouble: wordsOf(error) };
+      return { ...still, wait: PAUSE_MS, trouble: wordsOf(error) };
     }
   }
 
-  #step(): boolean {
+  #step(size: number): number {
     const { indexed } = this.#searcher;
     const before = process.threadCpuUsage();
     const more = this.#searcher.step();
     const { user, system } = process.threadCpuUsage(before);
-    this.#pace.filed(this.#searcher.indexed - indexed, user + system);
-    return more;
+    const wait = this.#pace.filed(this.#searcher.indexed - indexed, user + system, size - indexed);
+    return more ? wait : ROUND_MS;
   }
 
   /** Nothing keeps the thread then. */

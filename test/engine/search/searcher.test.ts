@@ -181,6 +181,27 @@ describe('searching', () => {
     );
     searcher.close();
   });
+
+  it('finds the newest entries while the index lacks many, and says how far it is', () => {
+    const ledger = new Ledger();
+    const entries = history(
+      Array.from({ length: 3_100 }, (): Drawn => ({ kind: 'first', pick: 0, text: 'relay', at: 0 })),
+    );
+    ledger.append(entries.slice(0, 100));
+    const searcher = new Searcher(ledger, join(dir, 'index.sqlite'));
+    while (searcher.step());
+    ledger.append(entries.slice(100));
+    const query = { words: ['relay'], class: CLASSES[0] ?? '' };
+    const newest = searcher.search(query, { newestFirst: true, limit: 2, after: null });
+    expect(newest).toMatchObject({ hits: [{ index: 3_099 }, { index: 3_098 }], indexed: 100, size: 3_100 });
+    // The pages after it go back through what is not filed, and then through what is.
+    const all = everyPage(searcher, query, { newestFirst: true, limit: 500 });
+    expect(all.slice(0, 1_500)).toEqual(Array.from({ length: 1_500 }, (_, at) => 3_099 - at));
+    expect(all.slice(-100)).toEqual(Array.from({ length: 100 }, (_, at) => 99 - at));
+    // Beginning with the oldest there would be a hole in the middle: it ends where the index does.
+    expect(everyPage(searcher, query, { newestFirst: false, limit: 500 })).toHaveLength(100);
+    searcher.close();
+  });
 });
 
 describe('the index', () => {
