@@ -16,6 +16,8 @@ import { notAccepted } from './update-failure.ts';
 import type { UpdateSource } from './update-source.ts';
 
 const BUNDLE_MAX_BYTES = 1_048_576;
+/** Who writes a bundle and who publishes it may have clocks so far apart. */
+const CLOCKS_APART_MS = 86_400_000;
 
 /** A verified file of the repository. */
 export interface NamedFile {
@@ -89,7 +91,7 @@ export function readBundles(
         pinned.path,
       );
     const bundle = bundles.get(pinned.digest)?.bundle ?? parsed(file, pinned.path);
-    checkBundle(bundle, siteTarget.site, environment, pinned);
+    checkBundle(bundle, siteTarget, environment, pinned);
     bundles.set(pinned.digest, { digest: pinned.digest, file, bundle });
   }
   return [...bundles.values()].map(({ digest, file }) => ({ digest, file }));
@@ -106,7 +108,7 @@ function parsed(file: NamedFile, path: string): Bundle {
 /** A signed bundle still is not for everyone: it must agree to this site, this environment and its own name. */
 function checkBundle(
   { metadata, environments }: Bundle,
-  site: string,
+  { site, issued_at }: SiteTarget,
   environment: string,
   pinned: PinnedTarget,
 ): void {
@@ -121,6 +123,14 @@ function checkBundle(
     throw notAccepted(
       'update.bundle_site',
       `the bundle ${pinned.path} does not name ${site} among its sites. Add it to metadata.sites and publish a new version`,
+      undefined,
+      pinned.path,
+    );
+  // Its date would be believed: the site would think that it is later than it can be.
+  if (Date.parse(metadata.issued_at) > Date.parse(issued_at) + CLOCKS_APART_MS)
+    throw notAccepted(
+      'update.bundle_issued',
+      `the bundle ${pinned.path} says that it was issued at ${metadata.issued_at}, after it was given to ${site} (${issued_at}). Ask the publisher to correct metadata.issued_at and to publish a new version`,
       undefined,
       pinned.path,
     );

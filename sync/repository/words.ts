@@ -156,7 +156,7 @@ function targetWords(
         throw notShown(`${name} is the bundle ${metadata.name}@${metadata.version}`);
       return [
         `  new bundle ${metadata.name} version ${metadata.version} (${now.length} bytes, SHA-256 ${now.hashes.sha256})`,
-        `    for ${metadata.sites.join(', ')}`,
+        `    for ${metadata.sites.join(', ')}, issued ${metadata.issued_at}`,
       ];
     });
   return [...told, ...droppedWords(dropped)];
@@ -170,6 +170,7 @@ function siteWords(staging: Staging, name: string, now: TargetFile, describe: De
     ...Object.keys(before?.environments ?? {}),
     ...Object.keys(after.environments),
   ]);
+  const said = new Map<string, string>();
   return [
     `  ${after.site}: serial ${before === null ? '' : `${before.serial} → `}${after.serial}, issued ${after.issued_at}`,
     ...timeWords(before, after),
@@ -185,11 +186,24 @@ function siteWords(staging: Staging, name: string, now: TargetFile, describe: De
       const title = from === undefined ? 'nothing' : `${from.name}@${from.version}`;
       return [
         `    ${environment}: ${title} → ${to.name}@${to.version} (SHA-256 ${to.digest})`,
-        ...describe(previous, next).map((line) => `      ${line}`),
+        ...changeWords(said, environment, [from?.digest, to.digest], () => describe(previous, next)),
         ...shadow,
       ];
     }),
   ];
+}
+
+/** A change that another environment makes too is said once: a signer who skims over a copy misses what is not one. */
+function changeWords(
+  said: Map<string, string>,
+  environment: string,
+  change: readonly (string | undefined)[],
+  describe: () => string[],
+): string[] {
+  const known = said.get(change.join(' '));
+  if (known !== undefined) return [`      The same change as in ${known}.`];
+  said.set(change.join(' '), environment);
+  return describe().map((line) => `      ${line}`);
 }
 
 /** What an environment has in shadow from now on, where that changes. */

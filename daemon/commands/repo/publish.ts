@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { assertIssued } from '../../../sync/repository/issued.ts';
 import { readPublicKey } from '../../../sync/repository/key-file.ts';
 import { proposeDelegation, proposePublication, proposeReturn } from '../../../sync/repository/propose.ts';
 import { publishFrom, repositoryDir } from '../../../sync/repository/publisher.ts';
@@ -216,6 +217,11 @@ function readBundle(path: string): { bundle: Bundle; bytes: Uint8Array } {
 
 /** What the site would refuse is not signed in the first place. */
 function assertMeantFor(bundle: Bundle, site: string, environments: readonly string[]): void {
+  const { name, version, issued_at } = bundle.metadata;
+  assertIssued(`${name} version ${version}`, issued_at, {
+    now: Date.now(),
+    code: 'publish.issued_in_future',
+  });
   if (!bundle.metadata.sites.includes(site))
     throw new BoundaryError(
       'publish.bundle_site',

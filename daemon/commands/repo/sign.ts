@@ -2,6 +2,7 @@ import { existsSync, lstatSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
+import { assertStagedIssued } from '../../../sync/repository/issued.ts';
 import { openKeyFile } from '../../../sync/repository/key-file.ts';
 import { keyOf } from '../../../sync/repository/keys.ts';
 import { stagedReport } from '../../../sync/repository/report.ts';
@@ -53,6 +54,7 @@ export function signCommand(): Command {
       const signer = await openKeyFile(key, await passphrases(options)(basename(key)));
       const files = signableBy(staging, keyOf(signer).keyID, only);
       const words = files.flatMap((file) => describeStaged(staging, file, describeBundles));
+      for (const file of files) assertStagedIssued(staging, file, Date.now());
       if (files.length > 0)
         say(`${paint('bold', `You sign as ${signer.name}:`)}\n${words.map(plain).join('\n')}`);
       if (files.length > 0 && options.yes !== true) await confirm();
