@@ -57,6 +57,20 @@ export function signEnvelope(
   return JSON.stringify({ payload: toBase64(payload), payloadType, signatures });
 }
 
+/** An envelope with one more signature; one under the same keyid is replaced. Text for a file that people look at. */
+export function addSignature(
+  { payloadType, payload, signatures }: DsseEnvelope,
+  { keyid, sign }: DsseSigner,
+): string {
+  const others = signatures.filter((signature) => signature.keyid !== keyid);
+  const all = [...others, { keyid, sig: sign(pae(payloadType, payload)) }];
+  const written = all.map(({ keyid: id, sig }) => ({
+    ...(id === null ? {} : { keyid: id }),
+    sig: toBase64(sig),
+  }));
+  return `${JSON.stringify({ payload: toBase64(payload), payloadType, signatures: written }, null, 2)}\n`;
+}
+
 /**
  * Verifies an envelope against raw Ed25519 keys: signatures of at least `threshold` different keys must match.
  * Signatures by others are ignored. Returns the payload. Throws `BoundaryError` `dsse.type` when the payload is of

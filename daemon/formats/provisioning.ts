@@ -1,7 +1,7 @@
 import { BoundaryError } from './boundary-error.ts';
 import { canonicalText } from './canonical-json.ts';
-import { isHexDigest, sha256Hex, toBase64 } from './digest.ts';
-import { type DsseEnvelope, type DsseSigner, pae, parseEnvelope, verifyEnvelope } from './dsse.ts';
+import { isHexDigest, sha256Hex } from './digest.ts';
+import { addSignature, type DsseEnvelope, type DsseSigner, parseEnvelope, verifyEnvelope } from './dsse.ts';
 import type { Json, JsonObject } from './json.ts';
 import { parseStrict } from './strict-json.ts';
 import type { Countersigners } from './trust-envelope.ts';
@@ -66,15 +66,9 @@ export function parseProvisioning(bytes: Uint8Array): CarriedProvisioning {
 export function signProvisioning(
   payload: Uint8Array,
   signatures: DsseEnvelope['signatures'],
-  { keyid, sign }: DsseSigner,
+  signer: DsseSigner,
 ): string {
-  const others = signatures.filter((signature) => signature.keyid !== keyid);
-  const all = [...others, { keyid, sig: sign(pae(PROVISIONING_TYPE, payload)) }];
-  const written = all.map(({ keyid: id, sig }) => ({
-    ...(id === null ? {} : { keyid: id }),
-    sig: toBase64(sig),
-  }));
-  return `${JSON.stringify({ payload: toBase64(payload), payloadType: PROVISIONING_TYPE, signatures: written }, null, 2)}\n`;
+  return addSignature({ payloadType: PROVISIONING_TYPE, payload, signatures }, signer);
 }
 
 /** Names of those of `signers` whose signatures match, whether they suffice or not. */

@@ -1,6 +1,5 @@
 import { BoundaryError } from './boundary-error.ts';
-import { toBase64 } from './digest.ts';
-import { type DsseEnvelope, type DsseSigner, pae, parseEnvelope, verifyEnvelope } from './dsse.ts';
+import { addSignature, type DsseEnvelope, type DsseSigner, parseEnvelope, verifyEnvelope } from './dsse.ts';
 
 /*
  * A site's trust file under headquarters' signatures: a DSSE envelope whose payload is the file as the site wrote it. The
@@ -37,15 +36,9 @@ export function trustEnvelope(text: string): DsseEnvelope | null {
 export function addCountersignature(
   payload: Uint8Array,
   signatures: DsseEnvelope['signatures'],
-  { keyid, sign }: DsseSigner,
+  signer: DsseSigner,
 ): string {
-  const others = signatures.filter((signature) => signature.keyid !== keyid);
-  const all = [...others, { keyid, sig: sign(pae(TRUST_TYPE, payload)) }];
-  const written = all.map(({ keyid: id, sig }) => ({
-    ...(id === null ? {} : { keyid: id }),
-    sig: toBase64(sig),
-  }));
-  return `${JSON.stringify({ payload: toBase64(payload), payloadType: TRUST_TYPE, signatures: written }, null, 2)}\n`;
+  return addSignature({ payloadType: TRUST_TYPE, payload, signatures }, signer);
 }
 
 /**
