@@ -4,6 +4,7 @@ import { connect, openSite, type SiteOptions } from './access.ts';
 import { activateCommand, endCommand, reviewCommand } from './breakglass/acts.ts';
 import { grantCommands } from './breakglass/grants.ts';
 import { parseSessionId } from './identifiers.ts';
+import { everyPage } from './pages.ts';
 import { renderSession, renderSessions } from './render/breakglass.ts';
 import { print, printJson } from './render/output.ts';
 
@@ -47,14 +48,10 @@ function listCommand(): Command {
 
 async function readSessions(client: ApiClient, all: boolean): Promise<BreakglassSession[]> {
   if (!all) return (await client.breakglassSessions()).sessions;
-  const found: BreakglassSession[] = [];
-  let after: string | undefined;
-  do {
-    const page = await client.breakglassSessions({ all: 'true', ...(after === undefined ? {} : { after }) });
-    found.push(...page.sessions);
-    after = page.next ?? undefined;
-  } while (after !== undefined);
-  return found;
+  return everyPage(async (after) => {
+    const { sessions, next } = await client.breakglassSessions({ all: 'true', ...after });
+    return { items: sessions, next };
+  });
 }
 
 function showCommand(): Command {

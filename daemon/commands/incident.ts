@@ -13,6 +13,7 @@ import { connect, openSite, parseTarget, requireActor, type Site, type SiteOptio
 import { signing } from './breakglass/acts.ts';
 import { EXIT, endWith } from './exit.ts';
 import { parseDecisionId, parseIncidentId } from './identifiers.ts';
+import { everyPage } from './pages.ts';
 import { incidentRows, renderIncident, renderIncidents } from './render/incident.ts';
 import { print, printJson } from './render/output.ts';
 import { fitted, paint, plain } from './render/text.ts';
@@ -54,14 +55,10 @@ function listCommand(): Command {
 
 async function readIncidents(client: ApiClient, all: boolean): Promise<Incident[]> {
   if (!all) return (await client.incidents()).incidents;
-  const found: Incident[] = [];
-  let after: string | undefined;
-  do {
-    const page = await client.incidents({ state: 'all', ...(after === undefined ? {} : { after }) });
-    found.push(...page.incidents);
-    after = page.next ?? undefined;
-  } while (after !== undefined);
-  return found;
+  return everyPage(async (after) => {
+    const { incidents, next } = await client.incidents({ state: 'all', ...after });
+    return { items: incidents, next };
+  });
 }
 
 function showCommand(): Command {

@@ -15,6 +15,7 @@ import { randomBytes, uuidv7 } from '../../host/random.ts';
 import { connect, openSite, type SiteOptions } from '../access.ts';
 import { assertOutlets, carry, hasOutlet, type Outlets } from '../carry.ts';
 import { parseGrantId } from '../identifiers.ts';
+import { everyPage } from '../pages.ts';
 import { renderGrant, renderGrants } from '../render/breakglass.ts';
 import { print, printJson, say } from '../render/output.ts';
 import { instant, paint, plain } from '../render/text.ts';
@@ -158,14 +159,10 @@ function listCommand(): Command {
 }
 
 async function readGrants(client: ApiClient): Promise<GrantRecord[]> {
-  const found: GrantRecord[] = [];
-  let after: string | undefined;
-  do {
-    const page = await client.grants(after === undefined ? {} : { after });
-    found.push(...page.grants);
-    after = page.next ?? undefined;
-  } while (after !== undefined);
-  return found;
+  return everyPage(async (after) => {
+    const { grants, next } = await client.grants(after);
+    return { items: grants, next };
+  });
 }
 
 function revokeCommand(): Command {
