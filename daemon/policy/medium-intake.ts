@@ -17,6 +17,8 @@ import { stageRepository } from './staging.ts';
 /** The folder by which a medium asks for what the site has to send. */
 export const EXPORT_MARK = 'holdfast-export';
 
+/** What a publisher calls its repository. */
+const REPOSITORY = 'repository';
 /** Beside a repository: flat folders of small signed files. */
 const FOLDERS = ['acknowledgements', 'cosignatures'] as const;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
@@ -33,8 +35,10 @@ const MAX_BYTES = 65_536;
 export async function takeIn(medium: string, area: string, site: string): Promise<string | null> {
   makeDir(area, 0o750);
   try {
-    const dir = await stageRepository({ path: medium, area, site });
-    for (const name of FOLDERS) await copyFolder(realMedium, join(medium, name), join(dir, name), name);
+    const from = await repositoryOn(medium);
+    const dir = await stageRepository({ path: from, area, site });
+    for (const place of new Set([from, medium]))
+      for (const name of FOLDERS) await copyFolder(realMedium, join(place, name), join(dir, name), name);
     openToGroup(join(area, '.staging'));
     return readdirSync(dir).length > 0 ? dir : null;
   } catch (error) {
@@ -47,9 +51,19 @@ export function clearIntake(area: string): void {
   rmSync(area, { recursive: true, force: true });
 }
 
+/** Where the repository lies: at the top, or in the folder that copying a repository to a medium makes. */
+async function repositoryOn(medium: string): Promise<string> {
+  if ((await hasFolder(medium, 'metadata')) || !(await hasFolder(medium, REPOSITORY))) return medium;
+  return join(medium, REPOSITORY);
+}
+
 /** Whether a medium carries the mark; a file or link of that name is none. */
-export async function isMarked(medium: string): Promise<boolean> {
-  const directory = await openDirectory(realMedium, join(medium, EXPORT_MARK), EXPORT_MARK).catch(() => null);
+export function isMarked(medium: string): Promise<boolean> {
+  return hasFolder(medium, EXPORT_MARK);
+}
+
+async function hasFolder(place: string, name: string): Promise<boolean> {
+  const directory = await openDirectory(realMedium, join(place, name), name).catch(() => null);
   if (directory === null) return false;
   await closeQuietly(directory);
   return true;

@@ -70,6 +70,27 @@ describe('what a medium brings', () => {
     expect(existsSync(area)).toBe(false);
   });
 
+  test('is found in the folder that copying a repository makes, with what lies beside it', async () => {
+    for (const name of [
+      'repository/metadata/1.root.json',
+      'repository/acknowledgements/x.json',
+      'cosignatures/5-w.note',
+    ])
+      put(medium, name);
+    const dir = await takeIn(medium, area, SITE);
+    expect(tree(dir ?? '')).toEqual([
+      'acknowledgements/x.json',
+      'cosignatures/5-w.note',
+      'metadata/1.root.json',
+    ]);
+  });
+
+  test('is not looked for behind a link', async () => {
+    put(root, 'elsewhere/metadata/1.root.json');
+    symlinkSync(join(root, 'elsewhere'), join(medium, 'repository'));
+    expect(await takeIn(medium, area, SITE)).toBeNull();
+  });
+
   test('is nothing when it is nothing of ours', async () => {
     put(medium, 'holiday/pictures.jpg');
     expect(await takeIn(medium, area, SITE)).toBeNull();

@@ -150,6 +150,16 @@ describe('the units', () => {
     for (const line of ours) expect(CATALOGUE).toHaveProperty([line.split(' ')[1] ?? '']);
   });
 
+  test('are asked for by udev once it knows what is on a device, and never for a disk of the host', () => {
+    const [name = '', ...others] = readdirSync(join(UNITS, 'udev'));
+    expect(others).toEqual([]);
+    expect(name > '60-persistent-storage.rules').toBe(true);
+    const rules = readFileSync(join(UNITS, 'udev', name), 'utf8').split('\n');
+    const at = (text: string): number => rules.findIndex((line) => line.includes(text));
+    expect(at('findmnt --noheadings')).toBeGreaterThan(0);
+    expect(at('SYSTEMD_WANTS')).toBeGreaterThan(at('findmnt --fstab'));
+  });
+
   test('give each role a user of its own, and each socket a group of its own', () => {
     const roles = ['daemon', 'gateway', 'sync', 'import@'].map((role) =>
       values(`holdfast-${role}.service`, 'User').join(),
