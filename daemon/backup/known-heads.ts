@@ -38,49 +38,73 @@ export interface FoundHeads {
   heads: KnownHead[];
   /** Anchors of other logs, by other keys, or damaged. */
   others: number;
+  /** Those of them that claim to be of this very log: by keys that are not known here, or forged. */
+  unbelieved: number;
   /** Names of other logs that anchors claim to be of, unverified: a new log must not take one of them. */
   origins: ReadonlySet<string>;
 }
 
 /**
- * Every signed head of the log in these places. Throws `BoundaryError` `anchor.none` where there is not one anchor,
- * `file.*`, `head.*`, `tiles.*`.
+ * Every signed head of the log in these places. What was given and says nothing at all is a mistake: it would look as if it had
+ * been compared. Throws `BoundaryError` `anchor.none` where there is not one anchor, `restore.no_head` for what is no head
+ * store or one of another log, `file.*`, `tiles.*`.
  */
 export function knownHeads(sources: HeadSources, trust: LedgerTrust): FoundHeads {
   const heads: KnownHead[] = [];
   const origins = new Set<string>();
   let others = 0;
-  for (const file of sources.anchors.flatMap(someAnchors)) {
-    const found = anchorHeadOf(file, trust);
-    if (typeof found !== 'string') heads.push(found);
-    else {
-      others++;
-      origins.add(found);
+  let unbelieved = 0;
+  for (const place of sources.anchors) {
+    let told = false;
+    for (const file of someAnchors(place)) {
+      const found = anchorHeadOf(file, trust);
+      told ||= found !== '';
+      if (typeof found !== 'string') heads.push(found);
+      else {
+        others++;
+        if (found === trust.origin) unbelieved++;
+        if (found !== '') origins.add(found);
+      }
     }
+    if (!told) throw noAnchors(place);
   }
-  if (sources.head !== null) heads.push(...storedHead(sources.head, trust));
+  if (sources.head !== null) heads.push(storedHead(sources.head, trust));
   if (sources.copy !== null) {
+    assertThere(sources.copy);
     const { size, root } = TileReader.open(sources.copy, trust).head;
     heads.push({ size, root: toHex(root), where: sources.copy });
   }
-  return { heads, others, origins };
+  return { heads, others, unbelieved, origins };
 }
 
 function someAnchors(place: string): string[] {
   const files = anchorFiles(place, 0);
   if (files.length > 0) return files;
-  throw new BoundaryError(
+  throw noAnchors(place);
+}
+
+function noAnchors(place: string): BoundaryError {
+  return new BoundaryError(
     'anchor.none',
-    `There are no anchors in ${place}; nothing was restored. Name the directory that holds the *.anchor files.`,
+    `There are no anchors in ${place}; nothing was restored. Name the directory that holds the *.anchor files, or leave it out: then nobody can tell from them whether anything is missing.`,
     { at: place },
+  );
+}
+
+/** Throws `BoundaryError` `file.missing`. */
+export function assertThere(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  throw new BoundaryError(
+    'file.missing',
+    `${path} does not exist; nothing was restored. Is its disk mounted?`,
+    { at: path },
   );
 }
 
 /** A file that was named, whatever its name; in directories, those that are called anchors. */
 function anchorFiles(path: string, depth: number): string[] {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined)
-    throw new BoundaryError('file.missing', `${path} does not exist; nothing was restored.`, { at: path });
+  assertThere(path);
+  const stat = lstatSync(path);
   if (stat.isFile()) return [path];
   if (!stat.isDirectory() || depth > DEPTH_MAX) return [];
   const found: string[] = [];
@@ -108,14 +132,28 @@ function anchorHeadOf(file: string, trust: LedgerTrust): KnownHead | string {
   }
 }
 
-function storedHead(path: string, trust: LedgerTrust): KnownHead[] {
-  const store = openHeadStore(path, { readonly: true });
+function storedHead(path: string, trust: LedgerTrust): KnownHead {
+  assertThere(path);
   try {
-    const { note } = store.read(trust.origin) ?? { note: null };
-    if (note === null) return [];
-    const { size, root } = openCheckpoint(note, trust);
-    return [{ size, root: toHex(root), where: path }];
-  } finally {
-    store.close();
+    const store = openHeadStore(path, { readonly: true });
+    try {
+      const { note } = store.read(trust.origin) ?? { note: null };
+      if (note === null) throw noHead(path, `it knows nothing of ${trust.origin}`);
+      const { size, root } = openCheckpoint(note, trust);
+      return { size, root: toHex(root), where: path };
+    } finally {
+      store.close();
+    }
+  } catch (error) {
+    if (!(error instanceof BoundaryError) || error.code === 'restore.no_head') throw error;
+    throw noHead(path, error.message, error);
   }
+}
+
+function noHead(path: string, why: string, cause?: unknown): BoundaryError {
+  return new BoundaryError(
+    'restore.no_head',
+    `${path} tells no head of this log: ${why.replace(/\.$/, '')}. Nothing was restored. Give the old site's state/head.sqlite, with head.sqlite-wal beside it if there is one, or leave --head out.`,
+    { at: path, cause },
+  );
 }

@@ -138,9 +138,7 @@ function render(report: RestoreReport): string {
     ],
     [
       'compared',
-      heads === 0
-        ? 'with nothing: no anchors, head store or copy was given'
-        : `with ${count(heads, 'head')} known elsewhere`,
+      heads === 0 ? 'with nothing that tells of this log' : `with ${count(heads, 'head')} known elsewhere`,
     ],
     [
       'keys',
@@ -155,11 +153,19 @@ function render(report: RestoreReport): string {
   return [
     `${paint('green', paint('bold', 'RESTORED'))}  ${plain(site)}`,
     about,
+    ...unbelievedWords(report),
     ...missingWords(report),
     ...leftoverWords(report),
     '',
     ...nextWords(report),
   ].join('\n');
+}
+
+/** They may prove that entries are missing: the site may have changed its key after the backup. */
+function unbelievedWords({ unbelieved }: RestoreReport): string[] {
+  if (unbelieved === 0) return [];
+  const words = `NOT compared: ${count(unbelieved, 'anchor')} of this log, by a key that is not known here. If the site changed its key after the backup, restore again with the newest trust file (--trust); else somebody forged them.`;
+  return ['', paint('yellow', words)];
 }
 
 function missingWords({ missing, carried, backup, restored }: RestoreReport): string[] {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { completeFromCopy } from '../../daemon/backup/complete.ts';
-import { knownHeads } from '../../daemon/backup/known-heads.ts';
+import { type HeadSources, knownHeads } from '../../daemon/backup/known-heads.ts';
 import { backupName, backupsIn, rotate } from '../../daemon/backup/rotation.ts';
 import { assertAtHead, judgeHeads } from '../../daemon/commands/restore/heads.ts';
 import { isOfFormerLog } from '../../daemon/engine/succeed.ts';
@@ -79,6 +79,8 @@ describe('heads known elsewhere', () => {
       heads: [],
       others: 2,
     });
+    expect(knownHeads({ ...NOWHERE, anchors: [directory] }, stranger).unbelieved).toBe(1);
+    expect(knownHeads({ ...NOWHERE, anchors: [directory] }, TRUST).unbelieved).toBe(0);
     expect(() => knownHeads({ ...NOWHERE, anchors: [temporaryDir()] }, TRUST)).toThrow(/no anchors/);
   });
 
@@ -147,6 +149,33 @@ describe('the second copy', () => {
     expect(view.size).toBe(50);
     view.close();
   });
+});
+
+test('what is given and tells nothing is a mistake that is said, not a comparison', () => {
+  const files = filesIn(temporaryDir());
+  const ledger = create(files);
+  grow(ledger, 10, 10);
+  ledger.close();
+  const directory = temporaryDir();
+  const noise = join(directory, 'noise.anchor');
+  writeFileSync(noise, 'old 0\n\nnonsense');
+  const codeOf = (sources: Partial<HeadSources>): unknown => {
+    try {
+      knownHeads({ ...NOWHERE, ...sources }, { ...TRUST, origin: `${TRUST.origin}/7` });
+      return null;
+    } catch (error) {
+      return (error as { code?: unknown }).code;
+    }
+  };
+  expect(codeOf({ anchors: [noise] })).toBe('anchor.none');
+  expect(codeOf({ anchors: [directory] })).toBe('anchor.none');
+  expect(codeOf({ anchors: [join(directory, 'nowhere')] })).toBe('file.missing');
+  // No head store at all, one of another log, none there.
+  expect(codeOf({ head: noise })).toBe('restore.no_head');
+  expect(codeOf({ head: files.ledger })).toBe('restore.no_head');
+  expect(codeOf({ head: files.head })).toBe('restore.no_head');
+  expect(codeOf({ head: join(directory, 'nowhere') })).toBe('file.missing');
+  expect(codeOf({ copy: join(directory, 'nowhere') })).toBe('file.missing');
 });
 
 test('a signed act of before the restore counts no more, unless it names the new log', () => {

@@ -33,6 +33,8 @@ export interface RestoreReport {
   carried: CarriedOver | null;
   /** Heads that it was held against, and whose keys were believed. */
   heads: number;
+  /** Anchors that claim to be of this log and are not signed by a key that is known: not compared. */
+  unbelieved: number;
   trusted_by: 'trust file' | 'backup';
   /** Where the old log lies in the site; null when it goes on. */
   former: string | null;

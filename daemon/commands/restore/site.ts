@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { completeFromCopy } from '../../backup/complete.ts';
-import { knownHeads } from '../../backup/known-heads.ts';
+import { assertThere, type KnownHead, knownHeads } from '../../backup/known-heads.ts';
 import type { Manifest } from '../../backup/manifest.ts';
 import { readBackup } from '../../backup/read.ts';
 import { type Unpacked, unpack } from '../../backup/unpack.ts';
@@ -20,6 +20,7 @@ import { openHeadStore } from '../../ledger/head-store.ts';
 import { viewLedger } from '../../ledger/open.ts';
 import type { LedgerReader } from '../../ledger/read.ts';
 import { verifyLedger } from '../../ledger/verify.ts';
+import type { LedgerTrust } from '../../ledger/verify-range.ts';
 import { openBuilding } from '../init/building.ts';
 import { freeDirectory } from '../init/site.ts';
 import { makeDirectories } from '../init/skeleton.ts';
@@ -43,6 +44,8 @@ const ROOT_MAX_BYTES = 512 * 1024;
  */
 export async function restoreSite(options: RestoreOptions): Promise<RestoreReport> {
   const dir = freeDirectory(options.dir);
+  for (const path of [options.file, options.copy ?? [], options.head ?? [], options.anchors].flat())
+    assertThere(path);
   const building = openBuilding(dir);
   try {
     const report = await build(sitePaths(building.dir), options);
@@ -89,11 +92,11 @@ async function build(paths: SitePaths, options: RestoreOptions): Promise<BuiltRe
   options.onStep?.('comparing with what is known elsewhere');
   const view = viewLedger(ledger, trust);
   try {
-    const { heads, origins } = knownHeads({ ...options, anchors: anchorsOf(paths, options.anchors) }, trust);
-    const judged = judgeHeads(view, heads);
+    const { heads, origins, unbelieved } = knownHeads(options, trust);
+    const judged = judgeHeads(view, [...heads, ...ownHeads(paths, trust)]);
     if (judged.beyond !== null && !options.acceptLoss) throw lostTail(view, judged.beyond);
     if (options.sameLog) assertAtHead(view, judged, manifest.keys);
-    const common = { ...reportOf(options, manifest, view), heads: judged.checked };
+    const common = { ...reportOf(options, manifest, view), heads: judged.checked, unbelieved };
     const restored = { ...common.restored, from_copy: fromCopy };
     if (options.sameLog)
       return { ...common, restored, ...(await keepLog(paths, unpacked, view, contents, trust)) };
@@ -141,6 +144,12 @@ function trustIn(
 ): { origin: string; vkeys: LogLineage['keys'] } {
   const { origin, keys } = currentLog(logs);
   if (origin === ledger.origin) return { origin, vkeys: keys };
+  const ended = logs.find(({ succeeds }) => succeeds?.origin === ledger.origin);
+  if (ended !== undefined)
+    throw new BoundaryError(
+      'restore.other_log',
+      `The backup is of the log ${ledger.origin}, which ended: by the keys given, ${ended.origin} goes on for it since an earlier restore. Nothing was restored. Take a backup of ${origin}. If there is none, give the trust file from before that restore, and the anchors of ${ended.origin} (or --log), so that its name is not taken twice.`,
+    );
   throw new BoundaryError(
     'restore.other_log',
     `The backup is of the log ${ledger.origin}, and the keys given are those of ${origin}. Nothing was restored. Give the trust file of that site, or another backup.`,
@@ -170,11 +179,18 @@ async function assertIntact(
 }
 
 /** Anchors that were still in the site's own outbox when the backup was made are held against it too. */
-function anchorsOf({ outbox }: SitePaths, named: readonly string[]): string[] {
+function ownHeads({ outbox }: SitePaths, trust: LedgerTrust): KnownHead[] {
   const own = join(outbox, 'anchors');
   const hasSome =
     existsSync(own) && readdirSync(own, { recursive: true }).some((name) => String(name).endsWith('.anchor'));
-  return hasSome ? [...named, own] : [...named];
+  if (!hasSome) return [];
+  try {
+    return knownHeads({ anchors: [own], head: null, copy: null }, trust).heads;
+  } catch (error) {
+    // Not given by anybody, so nobody has to take anything back.
+    if (error instanceof BoundaryError && error.code === 'anchor.none') return [];
+    throw error;
+  }
 }
 
 function reportOf(options: RestoreOptions, manifest: Manifest, view: LedgerReader) {
