@@ -22,7 +22,7 @@ import { count, fitted, paint, plain, type Style } from './render/text.ts';
 import { ownLogTrust } from './site.ts';
 
 const HELP = `
-Changes nothing. Run it as the account of the daemon; what another account cannot see is said.
+Changes nothing. Run it as root or as the account of the daemon; what another account cannot see is said.
 "holdfast ledger verify" checks every entry, "holdfast ledger audit" what is missing.
 With --report it also writes a page that maps what was found to control names of NIST SP 800-53 and IEC 62443-4-2. It is help
 for an assessor, and certifies nothing.

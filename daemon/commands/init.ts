@@ -11,6 +11,7 @@ import type { OpenedProvisioning } from './provision/read.ts';
 import { leftoverWords } from './render/leftovers.ts';
 import { print, printJson, say } from './render/output.ts';
 import { moment, paint, plain, rows } from './render/text.ts';
+import { firstStart } from './start-words.ts';
 import { fingerprintWords } from './trust.ts';
 
 export { type InitOptions, type InitReport, initSite } from './init/site.ts';
@@ -164,11 +165,11 @@ function renderReport(report: InitReport): string {
     provisioned !== null
       ? [
           `bring ${report.dir}/outbox/enrolment.proof to headquarters, and read them the fingerprint`,
-          `holdfast daemon --dir ${report.dir}`,
+          ...firstStart(['daemon'], report.dir),
         ]
       : publisher === null
-        ? [`holdfast import PATH --dir ${report.dir}`, `holdfast daemon --dir ${report.dir}`]
-        : [`holdfast daemon --dir ${report.dir}`, `holdfast gateway --dir ${report.dir}`];
+        ? [`holdfast import PATH --dir ${report.dir}`, ...firstStart(['daemon'], report.dir)]
+        : firstStart(['daemon', 'gateway'], report.dir);
   const notes = leftoverWords(report).map((line) => `\n${line}`);
   return `${paint('bold', 'A site was made.')}\n${made}${notes.join('')}\n\nNext:\n${next.map((line) => `  ${line}`).join('\n')}`;
 }

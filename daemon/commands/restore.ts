@@ -11,6 +11,7 @@ import { print, printJson } from './render/output.ts';
 import { count, paint, plain, rows } from './render/text.ts';
 import type { RestoreReport } from './restore/report.ts';
 import { restoreSite } from './restore/site.ts';
+import { firstStart } from './start-words.ts';
 
 interface RestoreCommandOptions extends SiteOptions {
   identity: string;
@@ -218,7 +219,7 @@ function nextWords({ dir, log, former }: RestoreReport): string[] {
     ...(log.is_new
       ? [`holdfast site export-trust FILE --dir ${dir}     headquarters, auditors and witnesses need it`]
       : []),
-    `holdfast daemon --dir ${dir}`,
+    ...firstStart(['daemon'], dir),
   ];
   return ['Next:', ...next.map((line) => `  ${line}`)];
 }

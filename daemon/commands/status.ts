@@ -25,7 +25,7 @@ export function statusCommand(): Command {
     .action(async (options: SiteOptions & { all?: boolean }) => {
       const site = openSite(options);
       const [daemon, gateway] = await Promise.all([askStatus(site, 'operator'), askStatus(site, 'gateway')]);
-      const summary = summarize(daemon, gateway);
+      const summary = summarize(daemon, gateway, site.paths.root);
       const { ready } = summary;
       if (options.json) printJson({ ready, daemon: documentOf(daemon), gateway: documentOf(gateway) });
       else if (options.all === true) print(renderAll(site, daemon, gateway));
@@ -58,7 +58,7 @@ function documentOf({ status, down }: Answer): JsonObject {
 }
 
 function renderAll(site: Site, daemon: Answer, gateway: Answer): string {
-  const { word, style, troubles, deciding } = summarize(daemon, gateway);
+  const { word, style, troubles, deciding } = summarize(daemon, gateway, site.paths.root);
   const lines = [
     `${paint('bold', paint(style, word))}  ${plain(titleOf(site))}`,
     renderDetails(daemon, gateway),

@@ -75,7 +75,7 @@ export class WatchState {
         askStatus(this.#site, 'operator'),
         askStatus(this.#site, 'gateway'),
       ]);
-      this.#summary = summarize(daemon, gateway);
+      this.#summary = summarize(daemon, gateway, this.#site.paths.root);
       const now = Date.parse(text(daemon.status?.now) ?? '');
       this.#clock = Number.isNaN(now) ? null : { site: now, heard: performance.now() };
       this.#watcher.status(this.#summary, daemon, gateway);

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { readBounded } from './durable-file.ts';
 import { type KeyEncryptionKey, type KeyPurpose, readKey, wrappedUnder } from './key-wrap.ts';
 import { readSecretFile, replaceSecretFile } from './secret-file.ts';
 
@@ -26,12 +27,24 @@ function purposeOf(name: string): KeyPurpose | null {
 
 /** The key files in a directory. Throws BoundaryError `secret.*`, `file.*`, and the system's error for the directory. */
 export function listKeyFiles(directory: string): KeyFile[] {
+  return keyFiles(directory, readSecretFile);
+}
+
+/**
+ * The same for who only looks, such as root: the files may belong to another user and have any mode, and no key is used.
+ * Throws BoundaryError `file.*`, and the system's error for the directory.
+ */
+export function seeKeyFiles(directory: string): KeyFile[] {
+  return keyFiles(directory, readBounded);
+}
+
+function keyFiles(directory: string, read: (path: string, max: number) => Uint8Array): KeyFile[] {
   return readdirSync(directory)
     .sort()
     .flatMap((name) => {
       const purpose = purposeOf(name);
       if (purpose === null) return [];
-      const wrapped = wrappedUnder(readSecretFile(join(directory, name), MAX_BYTES));
+      const wrapped = wrappedUnder(read(join(directory, name), MAX_BYTES));
       return [{ name, purpose, kek: wrapped?.kek ?? null }];
     });
 }

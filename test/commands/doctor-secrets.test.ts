@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -44,6 +44,12 @@ it.each([
 ] as const)('finds keys that lie open: at a site of profile %s it is a %s', (profile, result) => {
   const { 'secrets.keys_wrapped': found } = examined(profile);
   expect(found).toEqual([result, expect.stringContaining('ledger.key, sealing.key lie open')]);
+});
+
+it.skipIf(process.getuid?.() !== 0)('sees how they lie when root looks at what belongs to a role', () => {
+  wrapKeyFiles(paths.keys, readKekFile(kek), null);
+  for (const name of readdirSync(paths.keys)) chownSync(join(paths.keys, name), 64_999, 64_999);
+  expect(examined('node')['secrets.keys_wrapped']).toEqual(['pass', '2 keys lie wrapped']);
 });
 
 it('is content with wrapped keys, and looks whether the key at hand is the one', () => {

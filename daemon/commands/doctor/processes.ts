@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JsonObject } from '../../formats/json.ts';
+import { runsInUnits, startWords } from '../start-words.ts';
 import { type Check, fail, type Patient, pass, warn } from './check.ts';
 
 const DAEMON_SOCKETS = ['request', 'redeem', 'operator'];
@@ -9,8 +10,8 @@ const DAEMON_SOCKETS = ['request', 'redeem', 'operator'];
 export function checkProcesses(patient: Patient): Check[] {
   const { daemon, gateway } = patient.status;
   return [
-    alive('daemon', daemon, 'Nothing can be decided.'),
-    alive('gateway', gateway, 'Nothing can be executed.'),
+    alive(patient, 'daemon', 'Nothing can be decided.'),
+    alive(patient, 'gateway', 'Nothing can be executed.'),
     ...[...(daemon === null ? [] : DAEMON_SOCKETS), ...(gateway === null ? [] : ['gateway'])].map((name) =>
       checkSocket(patient, name),
     ),
@@ -19,9 +20,10 @@ export function checkProcesses(patient: Patient): Check[] {
   ];
 }
 
-function alive(role: 'daemon' | 'gateway', status: JsonObject | null, effect: string): Check {
-  if (status !== null) return pass(`process.${role}`, `the ${role} answers`);
-  return fail(`process.${role}`, `the ${role} does not answer. ${effect}`, `Start it with: holdfast ${role}`);
+function alive({ site, status }: Patient, role: 'daemon' | 'gateway', effect: string): Check {
+  if (status[role] !== null) return pass(`process.${role}`, `the ${role} answers`);
+  const fix = `Start it with: ${startWords([role], site.paths.root)}`;
+  return fail(`process.${role}`, `the ${role} does not answer. ${effect}`, fix);
 }
 
 function checkSocket({ site }: Patient, name: string): Check {
@@ -30,11 +32,10 @@ function checkSocket({ site }: Patient, name: string): Check {
   const id = `socket.${name}`;
   if (mode === undefined) return fail(id, `${path} is gone while its process runs`, 'Restart the process.');
   if ((mode & 0o007) === 0) return pass(id, `${name}.sock is open to its own account and group only`);
-  return fail(
-    id,
-    `every account of this machine may use ${name}.sock`,
-    'Set /sockets/mode in holdfast.json to "0660" and restart.',
-  );
+  const fix = runsInUnits(site.paths.root)
+    ? `Find what changed SocketMode=0660: systemctl cat holdfast-${name}.socket; then systemctl restart holdfast-${name}.socket`
+    : 'Set /sockets/mode in holdfast.json to "0660" and restart.';
+  return fail(id, `every account of this machine may use ${name}.sock`, fix);
 }
 
 /** The runtime that everything was tested with. */

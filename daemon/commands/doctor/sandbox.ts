@@ -26,7 +26,7 @@ export function checkSandbox(
     const unit = askUnit(UNITS[role]);
     if (unit?.ActiveState === 'active') return [inUnit(id, role, unit, askProcess)];
     if (config.profile === 'dev') return [];
-    const how = `Install the package, stop this process, then: systemctl enable --now ${UNITS[role]}`;
+    const how = 'Install the package, stop this process, then: systemctl enable --now holdfast.target';
     if (unit === null)
       return [unknown(id, `there is no systemd here that could say how the ${role} is shut in`, how)];
     const found = `the ${role} runs, but not in its unit ${UNITS[role]}: nothing shuts it in`;

@@ -1,6 +1,6 @@
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { findKek } from '../../host/kek.ts';
-import { listKeyFiles } from '../../host/key-files.ts';
+import { seeKeyFiles } from '../../host/key-files.ts';
 import { type VolumeState, volumeOf } from '../../host/volume.ts';
 import type { Site } from '../access.ts';
 import { type Check, fail, type Patient, pass, warn } from './check.ts';
@@ -18,9 +18,9 @@ function strictly({ config }: Site): typeof fail {
 function checkKeysAtRest(site: Site): Check[] {
   const id = 'secrets.keys_wrapped';
   const { paths, config } = site;
-  let files: ReturnType<typeof listKeyFiles>;
+  let files: ReturnType<typeof seeKeyFiles>;
   try {
-    files = listKeyFiles(paths.keys);
+    files = seeKeyFiles(paths.keys);
   } catch {
     return [
       warn(id, `${paths.keys} cannot be read by this account`, 'Run doctor as the account of the daemon.'),

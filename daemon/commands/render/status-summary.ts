@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../formats/json.ts';
+import { startWords } from '../start-words.ts';
 import { type Answer, amount, type Degraded, object, text, troubles } from './status-answer.ts';
 import { count, type Style, span } from './text.ts';
 
@@ -20,8 +21,8 @@ export interface Summary {
   troubles: Degraded[];
 }
 
-/** The answers, out of what both processes said of themselves. */
-export function summarize(daemon: Answer, gateway: Answer): Summary {
+/** The answers, out of what both processes of the site in `dir` said of themselves. */
+export function summarize(daemon: Answer, gateway: Answer, dir: string): Summary {
   const wrong = troubles(daemon, gateway);
   const ready = daemon.status !== null && daemon.status.ready === true && gateway.status !== null;
   const word = halted(daemon) ? 'HALTED' : !ready ? 'NOT READY' : wrong.length > 0 ? 'DEGRADED' : 'READY';
@@ -31,7 +32,7 @@ export function summarize(daemon: Answer, gateway: Answer): Summary {
     style,
     ready,
     safe: safety(daemon, wrong),
-    deciding: deciding(daemon, gateway, wrong),
+    deciding: deciding(daemon, gateway, wrong, dir),
     waits: daemon.status === null ? ['not known'] : waiting(daemon.status),
     next: daemon.status === null ? ['not known'] : upcoming(daemon.status),
     troubles: wrong,
@@ -73,14 +74,15 @@ function safety({ status }: Answer, wrong: readonly Degraded[]): string {
   return `yes: ${count(amount(size), 'entry', 'entries')} on record, nothing is known to be wrong with it`;
 }
 
-function deciding(daemon: Answer, gateway: Answer, wrong: readonly Degraded[]): string {
+function deciding(daemon: Answer, gateway: Answer, wrong: readonly Degraded[], dir: string): string {
   if (daemon.status === null) {
-    const start = gateway.status === null ? 'holdfast daemon and holdfast gateway' : 'holdfast daemon';
+    const start = startWords(gateway.status === null ? ['daemon', 'gateway'] : ['daemon'], dir);
     const what = gateway.status === null ? 'can be decided and nothing executed' : 'can be decided';
     return `NO: nothing ${what}. Start with: ${start}`;
   }
   const running = gateway.status === null ? '' : gatewayWords(gateway.status);
-  if (gateway.status === null) return 'NO: nothing can be executed. Start it with: holdfast gateway';
+  if (gateway.status === null)
+    return `NO: nothing can be executed. Start it with: ${startWords(['gateway'], dir)}`;
   if (daemon.status.ready !== true) {
     const [why] = wrong;
     return `NO: ${why === undefined ? 'it is starting' : lowered(why.effect)}`;

@@ -80,7 +80,7 @@ const EVERYTHING = daemon({
 });
 
 function screen(one: Answer, other: Answer = GATEWAY): string[] {
-  return renderScreen(TITLE, summarize(one, other)).split('\n');
+  return renderScreen(TITLE, summarize(one, other, '/elsewhere')).split('\n');
 }
 
 function fits(lines: readonly string[]): void {
