@@ -83,12 +83,9 @@ async function recordExport(
 /** The entries that name the decision, from its first on; a step at a time, between which others are served. */
 async function mentionsOf(engine: EngineHandle, id: string): Promise<Omit<Mentions, 'next'>> {
   const all: Omit<Mentions, 'next'> = { found: [], unsearched: 0 };
-  const first = await engine.call({ ...internal('decisions.get', null), args: { id } });
-  if (first.status !== 200 && first.status !== 202) return all;
-  const { ledger } = JSON.parse(textOf(first)) as { ledger: { record_id: number } };
-  let next: number | null = ledger.record_id;
+  let next: number | null | undefined;
   while (next !== null && all.found.length < NAMED_MAX) {
-    const args = { id, from: String(next) };
+    const args = { id, ...(next === undefined ? {} : { from: String(next) }) };
     const answer = await engine.call({ ...internal('evidence.mentions', null), args });
     const page = JSON.parse(textOf(answer)) as Mentions;
     all.found.push(...page.found);

@@ -86,6 +86,34 @@ describe('every kind of decision', () => {
   });
 });
 
+describe('what names a decision', () => {
+  it('is taken along from its first entry on, whatever became of it since', async () => {
+    const words = {
+      class: 'read_telemetry',
+      target: { type: 'sensor', id: 'pump-1' },
+      payload: { lines: 2 },
+    };
+    const context = {
+      actor: { id: 'agent:ops-1', role: 'agent' },
+      environment: 'production',
+      request_source: 'test',
+      trace: { correlation_id: null, parent_id: null },
+    };
+    const action = { ...words, intent: 'morning check' };
+    const { decision_id } = await world.stage.requests.createDecision({ action, context });
+    const record = async () => {
+      const { bytes } = await world.export(decision_id);
+      const index = parseIndex((await readArchive(bytes)).get('evidence.json') ?? new Uint8Array());
+      return { own: index.export?.record ?? -1, all: index.entries.map((entry) => entry.index) };
+    };
+    const before = await record();
+    const why = ['--reason', 'not needed', '--actor', 'agent:ops-1', '--role', 'agent'];
+    const { code, stderr } = await world.stage.holdfast('decision', 'cancel', decision_id, ...why);
+    expect(code, stderr).toBe(0);
+    expect((await record()).all).toContain(before.own);
+  });
+});
+
 describe('sensitive values', () => {
   it('are nowhere in the file unless they are asked for', async () => {
     const { bytes, file } = await world.export(id('network'));

@@ -10,10 +10,15 @@ import { problem, reply } from '../reply.ts';
 /** Entries looked through in one call: the writer's thread has other things to do. */
 const LOOKED_THROUGH = 512;
 
-/** `evidence.mentions`: one step of the search for entries that name a decision, from an index on. */
+/**
+ * `evidence.mentions`: one step of the search for entries that name a decision, from an index on; without one from its
+ * first entry on, before which nothing can name it.
+ */
 export function mentionedIn({ ledger }: EngineState, { args }: EngineCall): EngineReply {
-  const from = Number(args.from ?? 0);
-  return reply(200, findMentions(ledger, args.id ?? '', { from, limit: LOOKED_THROUGH }));
+  const id = args.id ?? '';
+  const from = args.from === undefined ? ledger.stream(id)[0]?.index : Number(args.from);
+  if (from === undefined) return reply(200, { found: [], unsearched: 0, next: null } satisfies Mentions);
+  return reply(200, findMentions(ledger, id, { from, limit: LOOKED_THROUGH }));
 }
 
 /** What `evidence.gather` answers. */
