@@ -45,6 +45,8 @@ const FILES: readonly string[] = [
 ];
 /** Secret keys, and certificates that hold one. */
 const KEYS: readonly string[] = ['state/keys', 'state/tls'];
+/** The keys of the envelopes of logs that ended: as secret as those of the log in use. */
+const FORMER_KEYS = /^state\/former\/[^/]+\/keys\//;
 /** Larger files (the database of a closed log) are told in parts, so that memory stays flat. */
 const PART_BYTES = 32 * 1024 * 1024;
 const ROWS = 4_096;
@@ -102,7 +104,7 @@ function* siteFiles(root: string, withKeys: boolean): Generator<Member> {
   const seen = new Set<string>();
   for (const place of withKeys ? [...FILES, ...KEYS] : FILES) {
     for (const path of filesUnder(root, place)) {
-      if (seen.has(path)) continue;
+      if (seen.has(path) || (!withKeys && FORMER_KEYS.test(path))) continue;
       seen.add(path);
       if (lstatSync(join(root, path)).size > PART_BYTES) yield* partsOf(root, path);
       else yield* wholeFile(root, path);

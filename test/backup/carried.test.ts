@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiClient } from '../../daemon/api/client.ts';
+import { readBackup } from '../../daemon/backup/read.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { ROOT } from '../structure/sources.ts';
 import { ask } from '../world.ts';
@@ -153,6 +154,28 @@ describe.each(['without keys', 'with keys'])('restored from a backup %s', (which
     PATIENCE_MS,
   );
 });
+
+test(
+  'keys of a log that ended are in a backup only with the others',
+  async () => {
+    const { world } = on;
+    const { dir } = await on.restore(full, 'again');
+    const names = async (name: string, ...options: string[]) => {
+      const file = join(world.root, name);
+      expect((await on.backup(file, '--dir', dir, ...options)).code).toBe(0);
+      const found: string[] = [];
+      for await (const member of readBackup(file, [readFileSync(on.identity, 'utf8').trim()]))
+        found.push(member.name);
+      return found.filter((member) => member.includes('state/former/'));
+    };
+    const key = 'site/state/former/1/keys/sealing.key';
+    const without = await names('former-bare.age');
+    expect(without).toContain('site/state/former/1/ledger.sqlite');
+    expect(without.filter((name) => name.includes('/keys/'))).toEqual([]);
+    expect(await names('former-full.age', '--with-keys')).toContain(key);
+  },
+  PATIENCE_MS,
+);
 
 test(
   'what a restore says to people names what begins anew',
