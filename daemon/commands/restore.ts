@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { isBackupDefect } from '../backup/unpack.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseIdentities } from '../host/age.ts';
-import { siteDir } from '../host/config.ts';
+import { loadConfig, siteDir } from '../host/config.ts';
 import { readText, type SiteOptions } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { leftoverWords } from './render/leftovers.ts';
@@ -218,6 +218,9 @@ function nextWords({ dir, log, former }: RestoreReport): string[] {
         ]),
     ...(log.is_new
       ? [`holdfast site export-trust FILE --dir ${dir}     headquarters, auditors and witnesses need it`]
+      : []),
+    ...(log.is_new && loadConfig(dir).copy !== null
+      ? [`holdfast copy new DIR --dir ${dir}     the second copy that holdfast.json names is of the old log`]
       : []),
     ...firstStart(['daemon'], dir),
   ];
