@@ -182,7 +182,7 @@ export class Holds {
       this.#ready = digests.every((digest) => {
         while (steps > 0) {
           steps -= 1;
-          if (policies.prepare(digest)) return true;
+          if (policies.prepare(digest) === 'ready') return true;
         }
         return false;
       });
