@@ -13,6 +13,7 @@ import { type NoteSigner, parseVkey } from '../formats/signed-note.ts';
 import { makeDir, syncDir, writeDurable } from '../host/durable-file.ts';
 import { openWitnessStore, type SeenLog, type WitnessStore } from '../ledger/witness-store.ts';
 import { type AnchorPile, readAnchors, type Unreadable } from './anchor-files.ts';
+import { assertOutlets, carry, hasOutlet, type Outlets, sayWritten } from './carry.ts';
 import { readJudgedTrust, type TrustOptions, withRootOption } from './countersignature.ts';
 import { EXIT, endWith } from './exit.ts';
 import type { PassphraseOptions } from './passphrase.ts';
@@ -27,12 +28,15 @@ interface CosignOptions extends TrustOptions, PassphraseOptions {
   vkey?: string[];
   firstSeen?: boolean;
   out?: string;
+  png?: string;
+  qr?: boolean;
 }
 
 const HELP = `
 On a machine of its own, without a site: a witness that never sees the network. It remembers the newest tree head that
 it cosigned of each log, in --state, and cosigns only what is proven to continue it. FILE are anchors in any form and order:
-files, directories, QR codes as pictures. The result goes back to the site: anchor import there.
+files, directories, QR codes as pictures. The result goes back to the site: anchor import there. Where nothing may be carried
+but paper, --qr shows it as QR codes, --png FILE makes pictures of them.
 
   holdfast anchor witness-key w1.key --name witness.example/w1
   holdfast anchor cosign /media/stick/holdfast-anchors --key w1.key --state w1.sqlite --trust outpost-7.trust --first-seen \\
@@ -68,6 +72,8 @@ export function cosignCommand(): Command {
     .option('--vkey <vkey>', "the log's verifier key; repeat it for more", collect)
     .option('--first-seen', 'begin with a log, or a state, that is new')
     .option('-o, --out <dir>', 'where the cosigned checkpoints go; otherwise the only one to stdout')
+    .option('--png <file>', 'write the cosigned checkpoint as QR codes, one picture each')
+    .option('--qr', 'show it as QR codes')
     .option('--passphrase-fd <n>', "read the key's passphrase from this file descriptor instead of asking")
     .addHelpText('after', HELP)
     .action(runCosign);
@@ -78,6 +84,9 @@ function collect(vkey: string, before: string[] = []): string[] {
 }
 
 async function runCosign(files: string[], options: CosignOptions): Promise<void> {
+  const { png, qr } = options;
+  const outlets = { ...(png === undefined ? {} : { png }), ...(qr === undefined ? {} : { qr }) };
+  assertOutlets(outlets);
   const pile = await readAnchors(files);
   if (pile.anchors.length === 0) throw nothingToCosign(pile);
   const given = await givenKeys(options);
@@ -94,9 +103,21 @@ async function runCosign(files: string[], options: CosignOptions): Promise<void>
     const outcomes = [...logs].map(([origin, anchors]) => cosignLog(origin, anchors, witness));
     const written = outcomes.map((outcome) => keep(outcome, signer, options.out));
     report(written, pile.unreadable, signer, options);
+    if (hasOutlet(outlets)) await showNotes(written, outlets);
   } finally {
     store.close();
   }
+}
+
+/** As QR codes. It is cosigned by now: what cannot be shown for all is shown by another run, of one log. */
+async function showNotes(outcomes: readonly Outcome[], { png, ...screen }: Outlets): Promise<void> {
+  const notes = outcomes.flatMap((outcome) => ('refused' in outcome ? [] : [outcome.note]));
+  const [note] = notes;
+  const isOne = notes.length === 1;
+  if (png !== undefined && note !== undefined && isOne) sayWritten(await carry('C', note, { png }));
+  else if (png !== undefined && !isOne)
+    say(`No pictures were made, of ${count(notes.length, 'log')}: name the anchors of one with --png.`);
+  for (const one of notes) await carry('C', one, screen);
 }
 
 interface Witness {

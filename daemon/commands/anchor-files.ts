@@ -135,7 +135,8 @@ async function joinFrames(
     await tolerant(pile, from, async () => {
       const { contentOf } = await import('../host/qr-code.ts');
       const { kind, content } = contentOf(pieces.map(({ frame }) => frame));
-      if (kind !== 'A')
+      // A cosigned checkpoint is a signed tree head, if no proof.
+      if (kind !== 'A' && kind !== 'C')
         throw new BoundaryError('anchor.other_kind', 'The QR codes hold something else than an anchor.');
       pile.anchors.push({ from, anchor: anchorIn(content) });
     });

@@ -5,14 +5,15 @@ import type { TakenCosignatures } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { COSIGNED_MAX_BYTES, notedHead } from '../formats/cosignature.ts';
 import { readBounded } from '../host/durable-file.ts';
-import { connect, openSite, readText, type Site, type SiteOptions } from './access.ts';
+import { connect, openSite, type Site, type SiteOptions } from './access.ts';
+import { type CarriedNote, readCosigned } from './cosigned-files.ts';
 import { EXIT, endWith } from './exit.ts';
 import { print, printJson, say } from './render/output.ts';
 import { count, paint, plain } from './render/text.ts';
 
 const HELP = `
-What witnesses cosigned comes back: FILE is a checkpoint with their lines, or a directory of such files (.note). Whom to
-believe, and how many of them, stands in trust/tlog-policy (C2SP tlog-policy). Harmless to repeat.
+What witnesses cosigned comes back: FILE is a checkpoint with their lines, a directory of such files (.note), or its QR
+codes, as pictures or as text. Whom to believe, and how many of them, stands in trust/tlog-policy (C2SP tlog-policy). Harmless to repeat.
 
 Then "ledger prove INDEX --cosigned" makes proofs that a quorum of witnesses stands behind.
 
@@ -30,7 +31,7 @@ export type CosignedAnswer = { file: string } & (
 export function importCommand(): Command {
   return new Command('import')
     .description('Take in what witnesses cosigned.')
-    .argument('<file...>', 'cosigned checkpoints (.note), or directories of them')
+    .argument('<file...>', 'cosigned checkpoints (.note), directories of them, QR codes')
     .addHelpText('after', HELP)
     .action(async (files: string[], options: SiteOptions) => {
       const site = openSite(options);
@@ -52,7 +53,7 @@ export async function takeCosigned(site: Site, paths: readonly string[]): Promis
   const taker = await openTaker(site);
   const answers: CosignedAnswer[] = [];
   try {
-    for (const file of names) answers.push(await takeFile(file, taker.take));
+    for (const carried of await readCosigned(names)) answers.push(await takeNote(carried, taker.take));
   } finally {
     await taker.close();
   }
@@ -130,9 +131,11 @@ async function openDirectly({ paths }: Site): Promise<Taker> {
   };
 }
 
-async function takeFile(file: string, take: Take): Promise<CosignedAnswer> {
+async function takeNote(carried: CarriedNote, take: Take): Promise<CosignedAnswer> {
+  const { file } = carried;
   try {
-    return { file, taken: await take(readText(file, COSIGNED_MAX_BYTES)) };
+    if ('error' in carried) throw carried.error;
+    return { file, taken: await take(carried.note) };
   } catch (error) {
     const refused = refusalIn(error);
     if (refused === null) throw error;

@@ -11,10 +11,10 @@ import { sha256 } from './digest.ts';
  * (alphanumeric mode), and scanners that type what they read cannot get a layout of keys wrong.
  */
 
-/** What is carried: `R` a request for approval, `S` a signed act, `G` a sealed grant of break-glass, `A` an anchor, `E` an enrolment. */
+/** What is carried: `R` a request for approval, `S` a signed act, `G` a sealed grant of break-glass, `A` an anchor, `C` a cosigned checkpoint, `E` an enrolment. */
 export type FrameKind = (typeof KINDS)[number];
 
-const KINDS = ['R', 'S', 'G', 'A', 'E'] as const;
+const KINDS = ['R', 'S', 'G', 'A', 'C', 'E'] as const;
 
 const HEAD = 'HF1';
 const DIGEST_BYTES = 16;
@@ -22,7 +22,7 @@ const MAX_FRAMES = 64;
 /** A QR code of version 40 holds 4,296 characters in alphanumeric mode. */
 const MAX_FRAME_CHARS = 4_296;
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-const FRAME = /^HF1\.([RSGAE])\.([A-Z2-7]{26})\.([1-9]\d?)\.([1-9]\d?)\.([A-Z2-7]+)$/;
+const FRAME = /^HF1\.([RSGACE])\.([A-Z2-7]{26})\.([1-9]\d?)\.([1-9]\d?)\.([A-Z2-7]+)$/;
 
 /**
  * Splits bytes into frames of at most `maxChars` characters. Throws `BoundaryError` `qr.too_large` when more than 64

@@ -12,10 +12,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { readCosigned } from '../../daemon/commands/cosigned-files.ts';
 import { anchorName } from '../../daemon/formats/anchor.ts';
 import { openCosigned } from '../../daemon/formats/cosignature.ts';
 import { firstLineage, rotated } from '../../daemon/formats/log-keys.ts';
 import { parseVkey } from '../../daemon/formats/signed-note.ts';
+import { framesOf } from '../../daemon/host/qr-code.ts';
 import { FakeLog } from '../fake-log.ts';
 import { ROOT } from '../structure/sources.ts';
 
@@ -76,6 +78,31 @@ function emptyStick(): void {
 const vkey = () => readFileSync(join(dir, 'w1.key.pub'), 'utf8').trim();
 
 describe('the offline witness', () => {
+  it('gives its word on paper, too', async () => {
+    stick([0, 5]);
+    const { answer } = cosign('--first-seen', '--vkey', log.signer.vkey);
+    expect(run('anchor', 'cosign', 'stick', ...ARGS, '--png', 'word.png').status).toBe(0);
+    const pictures = readdirSync(dir).filter((name) => name.endsWith('.png'));
+    const read = await readCosigned(pictures.map((name) => join(dir, name)));
+    expect(read).toHaveLength(1);
+    const trust = { log: { origin: log.origin, vkeys: [log.signer.vkey] }, witnesses: [parseVkey(vkey())] };
+    const [word] = read;
+    const note = word !== undefined && 'note' in word ? word.note : '';
+    expect(openCosigned(note, trust)).toMatchObject({ size: 5, cosignatures: [{ witness: NAME }] });
+    expect(openCosigned(answer.note ?? '', trust).size).toBe(5);
+    // The same as a scanner types it, in any order; and nothing else in its place.
+    const frames = framesOf('C', new TextEncoder().encode(note), 'terminal');
+    writeFileSync(join(dir, 'typed.txt'), `${frames.toReversed().join('\r\n')}\n`);
+    expect(await readCosigned([join(dir, 'typed.txt')])).toMatchObject([{ note }]);
+    writeFileSync(join(dir, 'part.txt'), framesOf('A', new TextEncoder().encode(note), 'paper').join('\n'));
+    writeFileSync(join(dir, 'blank.png'), Buffer.from('89504e470d0a1a0a', 'hex'));
+    expect(await readCosigned([join(dir, 'part.txt'), join(dir, 'blank.png')])).toMatchObject([
+      { error: { code: expect.stringMatching(/^picture\./) } },
+      { error: { code: 'cosignature.other_kind' } },
+    ]);
+    expect(run('anchor', 'cosign', 'stick', ...ARGS, '--png', 'word.jpg')).toMatchObject({ status: 2 });
+  });
+
   it('cosigns what it sees first, then only what continues it', () => {
     stick([0, 5]);
     const begun = first();
