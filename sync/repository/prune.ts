@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TargetFile, Targets } from '@tufjs/models';
 import { bundlesNamed, type SiteTarget } from '../../daemon/formats/site-target.ts';
@@ -14,7 +14,7 @@ import {
 } from './draft.ts';
 import { rememberDropped } from './dropped.ts';
 import { publishListFrom, repositoryDir } from './publisher.ts';
-import { isByCeremony } from './settings.ts';
+import { isByCeremony, readSettings } from './settings.ts';
 import type { StagedFile } from './staging.ts';
 import { type RepositoryState, readSiteFile, readState, targetPath } from './state.ts';
 
@@ -57,6 +57,11 @@ export interface Leftovers {
  */
 export function leftoversOf(dir: string, now: number): Leftovers {
   const repository = repositoryDir(dir);
+  // Says what is missing where this is no publisher's directory.
+  if (!existsSync(join(repository, 'metadata', 'timestamp.json'))) {
+    readSettings(dir);
+    return { bundles: [], files: [] };
+  }
   const state = readState(repository);
   const published = listsOf(state).flatMap((list) =>
     siteFiles(list, (name) => readSiteFile(repository, list, name)),

@@ -116,6 +116,10 @@ describe('what no site needs any more', () => {
   });
 });
 
+it('is asked of a publisher only, and is nothing before the first publication', () => {
+  expect(codeOf(() => leftoversOf(temporaryDir(), NOW))).toBe('publish.no_publisher');
+});
+
 describe('a shorter list', () => {
   it('is signed like any other, said in few words, and accepted by a site that had the longer one', async () => {
     const world = worldWith(5);

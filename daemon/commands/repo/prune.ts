@@ -62,7 +62,7 @@ async function runPrune(dir: string, options: PruneOptions): Promise<void> {
   if (bundles.length > 0 && !isByCeremony(dir)) pruneAtOnce(dir, bundles, Date.now());
   if (bundles.length > 0 && isByCeremony(dir)) {
     proposePrune(dir, bundles, Date.now());
-    if (options.json !== true) print(`Removed ${count(files.length, 'file')}.`);
+    if (options.json !== true && files.length > 0) print(`Removed ${count(files.length, 'file')}.`);
     showStaged(dir, options, { dry_run: false, ...left });
     return;
   }
