@@ -12,7 +12,8 @@ import { runStreamLoad } from '../bench/load/stream.ts';
 
 let place: string;
 let server: Server;
-const common = { bodies: ['{"a":1}'], expect: '"permit":{', warmupMs: 0, durationMs: 60, samples: 3 };
+/** Long enough for several answers on a busy machine. */
+const common = { bodies: ['{"a":1}'], expect: '"permit":{', warmupMs: 0, durationMs: 1_500, samples: 3 };
 
 beforeEach(() => {
   place = mkdtempSync(join(tmpdir(), 'load-'));
