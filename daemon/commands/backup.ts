@@ -2,7 +2,7 @@ import { existsSync, statSync, unlinkSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { ApiClient } from '../api/client.ts';
-import { adoptBackup, temporaryName } from '../backup/place.ts';
+import { adoptBackup, temporaryName, whyNotWritten } from '../backup/place.ts';
 import { type WrittenBackup, writeBackup } from '../backup/write.ts';
 import type { BackupRecord } from '../engine/backups.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
@@ -128,10 +128,9 @@ async function write(make: () => Promise<WrittenBackup>, path: string): Promise<
   } catch (cause) {
     const code = errorCode(cause);
     if (cause instanceof BoundaryError || code === null || !/^E[A-Z]+$/.test(code)) throw cause;
-    const why = code === 'ENOSPC' ? 'the disk is full' : code;
     throw new BoundaryError(
       'backup.not_written',
-      `No backup was made: ${why} while ${path} was written. What was begun is removed. Make room, or name another disk.`,
+      `No backup was made: ${whyNotWritten(code)} while ${path} was written. What was begun is removed. Make room, or name another disk.`,
       { at: path, cause },
     );
   }

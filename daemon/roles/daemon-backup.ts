@@ -1,13 +1,14 @@
 import { unlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { backupAside } from '../backup/aside.ts';
-import { adoptBackup, temporaryName } from '../backup/place.ts';
+import { adoptBackup, temporaryName, whyNotWritten } from '../backup/place.ts';
 import { backupName, rotate } from '../backup/rotation.ts';
 import type { Degraded } from '../engine/health/facts.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { BackupConfig } from '../host/config/backup.ts';
 import type { SiteConfig } from '../host/config.ts';
+import { errorCode } from '../host/durable-file.ts';
 import type { Logger } from '../host/log.ts';
 import { runBySchedule } from '../host/schedule.ts';
 import type { SitePaths } from '../host/site.ts';
@@ -44,7 +45,9 @@ export function openBackups(
       failed = null;
       log.info({ ...made }, 'a backup was made');
     } catch (error) {
-      const why = `${error instanceof Error ? error.message : String(error)}`;
+      const code = errorCode(error);
+      const isSystem = code !== null && /^E[A-Z]+$/.test(code);
+      const why = isSystem ? whyNotWritten(code) : error instanceof Error ? error.message : String(error);
       failed = { at, why };
       log.error({ err: error, dir: backup.dir }, 'no backup was made');
     }
