@@ -168,7 +168,8 @@ async function result(results: string, options: SiteOptions & { hooks: string })
   const runs = await runHooks(resolve(options.hooks), [taken.word, given.word]);
   for (const { name, trouble } of runs)
     if (trouble !== null) say(`The hook ${name} did not do its work: ${trouble}.`);
-  const line = [taken.text, given.text].filter((text) => text !== '').join(' ');
+  const said = [taken.text, given.text].filter((text) => text !== '');
+  const line = said.map((text) => text.replace(/[^.!?]$/, '$&.')).join(' ');
   if (options.json) printJson({ take: taken, give: given, hooks: runs });
   else print(`holdfast ${basename(results)}: ${line} You can take the medium out.`);
 }
