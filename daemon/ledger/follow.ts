@@ -3,6 +3,9 @@ import { openDatabase } from './database.ts';
 import type { StoredEntry } from './ledger.ts';
 import { LEDGER_KIND } from './schema.ts';
 
+/** It goes forward, and reads a page once. */
+const CACHE_KIB = 1_024;
+
 /** Committed entries as another thread sees them, while the writer goes on. */
 export interface LedgerFollower {
   origin: string;
@@ -18,7 +21,7 @@ export interface LedgerFollower {
 
 /** Follows the ledger in a file, by a connection of its own that holds no snapshot between calls. */
 export function followLedger(path: string, origin: string): LedgerFollower {
-  const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true });
+  const database = openDatabase(path, { kind: LEDGER_KIND, readonly: true, cacheKib: CACHE_KIB });
   const size = database.prepareColumn<number>('SELECT coalesce(max(size), 0) FROM checkpoints');
   const entries = database.prepare<StoredEntry>(
     'SELECT idx AS "index", bytes FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',

@@ -28,27 +28,32 @@ const STOPPING = 'The daemon is stopping.';
 const WAITING_MAX = 32;
 const RETRY_MS = 5_000;
 const HEAP_MB = 128;
-/** How often it is looked whether the thread is needed. */
-const LOOK_MS = 1_000;
-/** When it first is: an index that does not fit shall be known before anybody searches. */
-const FIRST_MS = 3_000;
-/** Entries behind the ledger for which a thread is started, and how long fewer may wait for it. */
+/** Entries behind the ledger for which a thread is started. */
 const MANY = 500;
-const FEW_MS = 5 * 60_000;
-/** A thread that nobody asked anything, and that had little to file for so long, ends. */
-const QUIET_MS = 60_000;
+/** In milliseconds. */
+const TIMES = {
+  /** How often it is looked whether the thread is needed. */
+  look: 1_000,
+  /** When it first is: an index that does not fit shall be known before anybody searches. */
+  first: 3_000,
+  /** How long fewer entries than many wait for it. */
+  few: 5 * 60_000,
+  /** A thread that nobody asked anything, and that had little to file for so long, ends. */
+  quiet: 60_000,
+};
 
 /**
  * Search that takes a thread while somebody searches or there is much to file, and no memory at rest. A thread that fails is
  * started again. The index is made anew whenever it does not fit.
  */
-export function startSearch(job: SearchJob, log: Logger): LedgerSearch {
-  return new SearchLink(job, log);
+export function startSearch(job: SearchJob, log: Logger, times = TIMES): LedgerSearch {
+  return new SearchLink(job, log, times);
 }
 
 class SearchLink implements LedgerSearch {
   readonly #job: SearchJob;
   readonly #log: Logger;
+  readonly #times: typeof TIMES;
   readonly #waiting = new Map<number, Waiting>();
   readonly #pace = new Pace();
   readonly #timer: NodeJS.Timeout;
@@ -64,14 +69,16 @@ class SearchLink implements LedgerSearch {
   /** When the thread last had something to do, and how far the index was then. */
   #used = { at: 0, indexed: 0 };
   /** Before then no thread is started unasked. */
-  #notBefore = performance.now() + FIRST_MS;
+  #notBefore: number;
   #failed = false;
   #stopped = false;
 
-  constructor(job: SearchJob, log: Logger) {
+  constructor(job: SearchJob, log: Logger, times: typeof TIMES) {
     this.#job = job;
     this.#log = log;
-    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
+    this.#times = times;
+    this.#notBefore = performance.now() + times.first;
+    this.#timer = setInterval(() => this.#look(), times.look).unref();
   }
 
   search(query: SearchQuery, page: SearchPage): Promise<SearchResult> {
@@ -124,9 +131,9 @@ class SearchLink implements LedgerSearch {
   #isNeeded(now: number): boolean {
     const known = this.progress();
     if (this.#failed || (known !== null && known.trouble !== null)) return true;
-    if (known === null) return this.#pace.mayFollow(0) || now - this.#notBefore > FEW_MS;
+    if (known === null) return this.#pace.mayFollow(0) || now - this.#notBefore > this.#times.few;
     const behind = known.size - known.indexed;
-    if (behind < MANY) return behind > 0 && now - this.#used.at > FEW_MS;
+    if (behind < MANY) return behind > 0 && now - this.#used.at > this.#times.few;
     return this.#pace.mayFollow(behind);
   }
 
@@ -134,7 +141,7 @@ class SearchLink implements LedgerSearch {
     const known = this.progress();
     if (known === null || known.trouble !== null || this.#waiting.size > 0) return false;
     if (known.indexed - this.#used.indexed >= MANY) this.#used = { at: now, indexed: known.indexed };
-    return known.size - known.indexed < MANY && now - this.#used.at > QUIET_MS;
+    return known.size - known.indexed < MANY && now - this.#used.at > this.#times.quiet;
   }
 
   /** Gives the thread all that waits for one. */
