@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { isCorruption } from './database.ts';
@@ -14,17 +14,36 @@ export interface Files {
   remove(): void;
 }
 
+interface NamedFiles {
+  ledgerPath: string;
+  headPath?: string;
+  inPlace?: boolean;
+}
+
 /**
- * Takes a site's files as they lie (`inPlace`), or private copies of evidence. Throws `BoundaryError` `database.missing`.
- * The caller calls `remove`.
+ * What the ledger's file is instead of a database, before anything of it is copied; null for what may be one. Throws
+ * `BoundaryError` `database.missing`, and `file.not_regular` for a pipe or a device, which would be read for ever.
  */
-export function openFiles(named: { ledgerPath: string; headPath?: string; inPlace?: boolean }): Files {
-  const { ledgerPath, inPlace } = named;
+export function otherKindNamed({ ledgerPath, headPath }: NamedFiles): string | null {
   if (!existsSync(ledgerPath)) {
     throw new BoundaryError('database.missing', `${ledgerPath} does not exist; there is nothing to verify.`, {
       at: ledgerPath,
     });
   }
+  for (const path of [ledgerPath, headPath])
+    if (path !== undefined && statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+      const message = `${path} is not a regular file; nothing was verified.`;
+      throw new BoundaryError('file.not_regular', message, { at: path });
+    }
+  return otherKind(ledgerPath);
+}
+
+/**
+ * Takes a site's files as they lie (`inPlace`), or private copies of evidence; `otherKindNamed` has looked at them. The
+ * caller calls `remove`.
+ */
+export function openFiles(named: NamedFiles): Files {
+  const { ledgerPath, inPlace } = named;
   const headPath = named.headPath !== undefined && existsSync(named.headPath) ? named.headPath : undefined;
   if (inPlace === true) return { ledger: ledgerPath, head: headPath ?? null, remove: () => {} };
   // The head store first, here and below: it follows the ledger, so a ledger looked at later must have reached it.
@@ -85,7 +104,7 @@ export function truncation(path: string, log: WalReport): string | null {
  * What a file that is no SQLite database at all is instead; null for one that may be a database. An empty or damaged
  * header is for others to judge.
  */
-export function otherKind(path: string): string | null {
+function otherKind(path: string): string | null {
   const file = openSync(path, 'r');
   const start = Buffer.alloc(48);
   const length = readSync(file, start, 0, start.length, 0);

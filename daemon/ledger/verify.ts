@@ -15,7 +15,7 @@ import {
   inspectSettled,
   logFindings,
   openFiles,
-  otherKind,
+  otherKindNamed,
   truncation,
 } from './verify-files.ts';
 import { readHead, verifyHead } from './verify-head.ts';
@@ -96,8 +96,13 @@ type Read = Omit<VerifyReport, 'code' | 'findings' | 'total'>;
  */
 export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport> {
   const findings = new Findings();
-  const files = openFiles(options);
   let read: Read = { entries: 0, checkpoint: null };
+  const other = otherKindNamed(options);
+  if (other !== null) {
+    findings.add(tampered('kind', options.ledgerPath, other));
+    return { code: findings.code(), ...read, findings: findings.kept, total: findings.total };
+  }
+  const files = openFiles(options);
   try {
     if (options.headPath !== undefined && files.head === null)
       findings.add(tampered('head', options.headPath, HEAD_MISSING));
@@ -105,9 +110,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     const log = await inspectSettled(files.ledger);
     findings.addAll(logFindings(log, `${options.ledgerPath}-wal`));
     const cut = truncation(files.ledger, log);
-    const other = otherKind(files.ledger);
-    if (other !== null) findings.add(tampered('kind', options.ledgerPath, other));
-    else if (cut !== null) findings.add({ code: 14, what: 'file', where: options.ledgerPath, detail: cut });
+    if (cut !== null) findings.add({ code: 14, what: 'file', where: options.ledgerPath, detail: cut });
     else read = await verifyDatabase(files, options, findings);
   } finally {
     files.remove();

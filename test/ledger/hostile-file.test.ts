@@ -1,3 +1,6 @@
+import { execFileSync } from 'node:child_process';
+import { truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
 import { PROJECTION_OBJECTS } from '../../daemon/engine/projection-tables.ts';
@@ -49,6 +52,24 @@ async function verify(): Promise<string> {
 }
 
 const ENDLESS = 'WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) SELECT i AS';
+
+describe('what is no file, or none of a database', () => {
+  test('is not read at all', async () => {
+    const pipe = join(temporaryDir(), 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const path of [pipe, '/dev/zero', temporaryDir()])
+      await expect(verifyLedger({ ledgerPath: path, trust: TRUST })).rejects.toMatchObject({
+        code: 'file.not_regular',
+      });
+    await expect(
+      verifyLedger({ ledgerPath: files.ledger, headPath: pipe, trust: TRUST }),
+    ).rejects.toMatchObject({ code: 'file.not_regular' });
+    // Far more than any disk here has room for: it is told before it is copied.
+    truncateSync(files.ledger, 0);
+    truncateSync(files.ledger, 2 ** 38);
+    expect(await verify()).toContain('This is no ledger (no SQLite database)');
+  });
+});
 
 describe('a ledger file', () => {
   test('whose tables are endless views', async () => {
