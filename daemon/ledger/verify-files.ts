@@ -30,8 +30,9 @@ export function otherKindNamed({ ledgerPath, headPath }: NamedFiles): string | n
       at: ledgerPath,
     });
   }
-  for (const path of [ledgerPath, headPath])
-    if (path !== undefined && statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+  const named = [ledgerPath, ...(headPath === undefined ? [] : [headPath])];
+  for (const path of named.flatMap((one) => [one, `${one}-wal`]))
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
       const message = `${path} is not a regular file; nothing was verified.`;
       throw new BoundaryError('file.not_regular', message, { at: path });
     }

@@ -13,4 +13,10 @@ export const FOUND: readonly { target: string; what: string; base64: string }[] 
     base64:
       'eyJ0eXBlIjoicG9saWN5LmFwcGxpZWQiLCJkYXRhIjp7fSwicmVjZWlwdCI6eyJ2IjoxLCJzaXRlIjoib3V0cG9zdC03LmV4YW1wbGUiLCJwcm9maWxlIjoiZGV2IiwicmVzdWx0IjoiYXBwbGllZCIsImNvZGUiOm51bGwsInJlYXNvbiI6bnVsbCwic291cmNlIjpudWxsLCJ3aG8iOm51bGwsInJlY29yZF9pZCI6MCwiYXQiOiIyMDI2LTExLTIxVDA4OjAwOjAwLjAwMFoiLCJ0aW1lX3RydXN0IjoidHJ1c3RlZCIsImluX2ZvcmNlIjpudWxsLCJmbGlwcyI6bnVsbH19',
   },
+  { target: 'enrolment', what: 'data that is no object', base64: 'NA==' },
+  {
+    target: 'id-token-claims',
+    what: 'an instant that no number holds',
+    base64: Buffer.from('{"iat":1e800}').toString('base64'),
+  },
 ];

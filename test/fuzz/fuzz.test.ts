@@ -6,9 +6,12 @@ import { tryInput } from './fuzzer.ts';
 import { GROUPS, load, TARGET_NAMES, targetNamed } from './table.ts';
 import type { Target } from './target.ts';
 
-/** `FUZZ_SECONDS` for all targets together; `FUZZ_SEED` plays a run again. */
+/**
+ * `FUZZ_SECONDS` for all targets together. The same seed each time: what a change breaks is found by the change's own
+ * run; new ground is for `npm run fuzz`, which takes another seed each time.
+ */
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 60);
-const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
+const SEED = Number(process.env.FUZZ_SEED ?? 20_261_121);
 
 async function allTargets(): Promise<Target[]> {
   const loaded: Target[] = [];

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { truncateSync } from 'node:fs';
+import { rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkProjections } from '../../daemon/engine/projection-check.ts';
@@ -64,6 +64,9 @@ describe('what is no file, or none of a database', () => {
     await expect(
       verifyLedger({ ledgerPath: files.ledger, headPath: pipe, trust: TRUST }),
     ).rejects.toMatchObject({ code: 'file.not_regular' });
+    execFileSync('mkfifo', [`${files.ledger}-wal`]);
+    await expect(verify()).rejects.toMatchObject({ code: 'file.not_regular' });
+    rmSync(`${files.ledger}-wal`);
     // Far more than any disk here has room for: it is told before it is copied.
     truncateSync(files.ledger, 0);
     truncateSync(files.ledger, 2 ** 38);

@@ -269,7 +269,9 @@ function enrolment(): Target {
     read(input) {
       const fresh = new EntryLog();
       const given: unknown = parseStrict(input, { maxBytes: 30_000, maxDepth: 8 });
-      fresh.append('system.initialized', 'system', Object(given) as JsonObject);
+      // The data of an entry is an object: nothing else can be appended.
+      const object = typeof given === 'object' && given !== null && !Array.isArray(given);
+      fresh.append('system.initialized', 'system', object ? (given as JsonObject) : {});
       return openEnrolment(fresh.proof(0));
     },
   });
