@@ -1,5 +1,5 @@
 import { BoundaryError } from '../formats/boundary-error.ts';
-import { isStrictPublicKey } from '../formats/ed25519.ts';
+import { areStrictPublicKeys, isStrictPublicKey } from '../formats/ed25519.ts';
 import { parseSpiffeId, SITE_PLACEHOLDER, withPlaceholder, withSite } from '../formats/spiffe.ts';
 import {
   ED25519,
@@ -9,7 +9,7 @@ import {
   SK_ED25519,
 } from '../formats/ssh-public-key.ts';
 import { isCurvePoint } from '../formats/sshsig.ts';
-import type { Bundle, BundlePrincipal } from './bundle.ts';
+import { type Bundle, type BundlePrincipal, keyLines } from './bundle.ts';
 import { type Defect, pointerOf } from './bundle-defects.ts';
 
 /** Key types that a principal may be enrolled with; which of them count for which act is the engine's rule. */
@@ -21,14 +21,39 @@ const KEY_TYPES = [ED25519, SK_ED25519, SK_ECDSA, 'ecdsa-sha2-nistp256'];
  */
 export function checkPrincipals(bundle: Bundle, proven: ReadonlySet<string>): Defect[] {
   const owners: Owners = { key: new Map(), uid: new Map(), spiffe_id: new Map() };
+  const proper = provenTogether(bundle, proven);
   return Object.entries(bundle.principals)
     .flatMap(([id, principal]) => [
-      ...checkKeys(id, principal, owners.key, proven),
+      ...checkKeys(id, principal, owners.key, proper),
       ...checkIdentities(id, principal, owners),
       ...checkAssertions(id, principal, bundle),
       ...checkScope(id, principal, bundle),
     ])
     .concat(checkSharedIds(bundle));
+}
+
+/**
+ * `proven`, and the Ed25519 keys of the bundle besides, when all of them are proper: that is found faster for many than
+ * for each. When one is not, they are looked at one by one, to name it.
+ */
+function provenTogether(bundle: Bundle, proven: ReadonlySet<string>): ReadonlySet<string> {
+  const lines = new Map<string, Uint8Array>();
+  for (const line of keyLines(bundle)) {
+    const key = proven.has(line) ? null : ed25519In(line);
+    if (key !== null) lines.set(line, key);
+  }
+  return areStrictPublicKeys([...lines.values()]) ? new Set([...proven, ...lines.keys()]) : proven;
+}
+
+/** Null for another kind of key, and for what is none. */
+function ed25519In(line: string): Uint8Array | null {
+  try {
+    const parts = parseKeyBlob(parsePublicKeyLine(line).blob);
+    return parts?.kind === 'ed25519' ? parts.publicKey : null;
+  } catch (error) {
+    if (error instanceof BoundaryError) return null;
+    throw error;
+  }
 }
 
 interface Owners {

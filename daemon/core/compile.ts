@@ -32,8 +32,11 @@ export interface CompiledBundle {
   readonly peers: PeerIndex;
   /** Pure; see `evaluateRequest`. */
   evaluate(request: DecisionRequest, facts: Facts): Verdict;
-  /** Makes ready, a small piece at each step, what would otherwise be made ready when a request first needs it. */
-  prepare(): Iterator<void>;
+  /**
+   * Makes ready, a small piece at each step, what would otherwise be made ready when a request first needs it: what is
+   * `general`, then what only requests of `some` classes need.
+   */
+  prepare(): Iterator<'general' | 'some'>;
 }
 
 /**

@@ -31,6 +31,18 @@ export interface Roster {
 
 /** Indexes a checked bundle's principals. Throws `BoundaryError` on a key line that does not parse. */
 export function rosterOf(bundle: Bundle): Roster {
+  const steps = rosterSteps(bundle);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** Keys that one step of `rosterSteps` looks at: about a millisecond. */
+const KEYS_PER_STEP = 150;
+
+/** `rosterOf` in steps, for who has others to serve in between. */
+export function* rosterSteps(bundle: Bundle): Generator<void, Roster> {
   const keys = new Map<string, RosterMember>();
   for (const [id, principal] of Object.entries(bundle.principals)) {
     for (const key of principal.keys ?? []) {
@@ -49,8 +61,13 @@ export function rosterOf(bundle: Bundle): Roster {
         key_active: (key.status ?? 'active') === 'active',
         pin_required: key.require_pin ?? false,
       });
+      if (keys.size % KEYS_PER_STEP === 0) yield;
     }
   }
+  return indexed(bundle, keys);
+}
+
+function indexed(bundle: Bundle, keys: ReadonlyMap<string, RosterMember>): Roster {
   const principals = new Map(Object.entries(bundle.principals));
   return {
     has_expiries: Object.values(bundle.principals).some(({ expires_at }) => expires_at !== undefined),

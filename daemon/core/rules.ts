@@ -66,8 +66,11 @@ export interface Rules {
   /** Null when the bundle has no such class. */
   classOf(name: string): ClassRules | null;
   applicable(actionClass: string, environment: string): ApplicableRules;
-  /** Makes everything ready in pieces, none of which takes longer than the largest pattern or condition does. */
-  prepare(): Iterator<void>;
+  /**
+   * Makes everything ready in pieces, none of which takes longer than the largest pattern or condition does: first what is
+   * `general`, needed by requests of every class, then what is needed by those of `some`.
+   */
+  prepare(): Iterator<'general' | 'some'>;
 }
 
 /** Indexes a bundle that `compile.ts` found to be without defects. `conditionOf` returns the parsed condition of a source. */
@@ -103,9 +106,21 @@ export function indexRules(bundle: Bundle, conditionOf: (source: string) => Cond
       return rules;
     },
     *prepare() {
-      for (const name of Object.keys(bundle.actions)) yield void classOf(name);
-      for (const gate of bundle.gates) yield void gateOf(gate);
-      for (const factor of bundle.risk.factors) yield void factorOf(factor);
+      for (const part of ['general', 'some'] as const) {
+        const belongs = (scope: RuleScope) => isGeneral(scope) === (part === 'general');
+        for (const gate of bundle.gates.filter(belongs)) {
+          gateOf(gate);
+          yield part;
+        }
+        for (const factor of bundle.risk.factors.filter(belongs)) {
+          factorOf(factor);
+          yield part;
+        }
+      }
+      for (const name of Object.keys(bundle.actions)) {
+        classOf(name);
+        yield 'some';
+      }
     },
   };
 }
@@ -114,6 +129,10 @@ export type RuleScope = Pick<BundleGate, 'classes' | 'environments'>;
 /** Whether a gate, factor or route applies. An absent or empty list means: to all. */
 export function inScope(scope: RuleScope, actionClass: string, environment: string): boolean {
   return lists(scope.classes, actionClass) && lists(scope.environments, environment);
+}
+
+function isGeneral({ classes }: RuleScope): boolean {
+  return classes === undefined || classes.length === 0;
 }
 
 function lists(list: readonly string[] | undefined, name: string): boolean {

@@ -4,7 +4,7 @@ import { type CompiledBundle, compileBundle, openCheckedBundle } from '../core/c
 import type { FreshnessStep } from '../core/freshness.ts';
 import { PRODUCTION } from '../core/minimum.ts';
 import { hasIdentity } from '../core/peer.ts';
-import { type Roster, rosterOf } from '../core/roster.ts';
+import { type Roster, rosterOf, rosterSteps } from '../core/roster.ts';
 import type { PolicyName } from '../core/shadow.ts';
 import { type Suspended, underSuspensions } from '../core/suspended.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -72,14 +72,18 @@ export interface ShadowPolicy {
   failure: unknown;
 }
 
-/** How far a bundle is on its way: parsed, fit to be put in force, or with every rule made ready. */
+/**
+ * How far a bundle is on its way: being read, fit to be put in force (no decision waits for it longer than for the rules
+ * of its own class), or with every rule made ready.
+ */
 export type Readiness = 'read' | 'open' | 'ready';
 
 /** A bundle on its way to being in force. */
 interface Preparation {
-  bundle: Bundle;
+  /** Null until it is `open`. */
   policy: LoadedPolicy | null;
-  rest: Iterator<void> | null;
+  /** At its end it is `ready`. */
+  steps: Iterator<Readiness, undefined>;
 }
 
 /**
@@ -141,9 +145,8 @@ export class Policies {
     }
     this.#followShadows(applied);
     this.#forgetOld();
-    // What is in force goes on being made ready: nobody waited for all of it.
-    for (const digest of this.#preparing.keys())
-      if (!this.#loaded.has(digest)) this.#preparing.delete(digest);
+    // The rest of what is in force is made ready when a request needs it.
+    this.#preparing.clear();
     this.#inForce = [
       ...new Set([...bundles.keys()].flatMap((environment) => this.active(environment) ?? [])),
     ];
@@ -228,26 +231,52 @@ export class Policies {
   }
 
   /**
-   * A step towards having a bundle ready: reading, then the roster, then a few rules. Returns how far it is; `open` is far
-   * enough for `admit`, and what is asked for before it is `ready` is made so then. Throws `BoundaryError` when it is
-   * missing, was changed, or is found to be defective on the way.
+   * A step towards having a bundle ready: reading, the roster, the rules for all classes, then the others, each in pieces.
+   * Returns how far it is; `open` is far enough for `admit`, and what is asked for before it is `ready` is made so then. Throws `BoundaryError`
+   * when it is missing, was changed, or is found to be defective on the way.
    */
   prepare(digest: string): Readiness {
-    const preparation = this.#preparing.get(digest);
-    if (preparation === undefined) {
-      if (this.#loaded.has(digest)) return 'ready';
-      const [oldest] = this.#preparing.keys();
-      if (oldest !== undefined && this.#preparing.size >= PREPARED_MAX) this.#preparing.delete(oldest);
-      this.#preparing.set(digest, { bundle: this.#read(digest), policy: null, rest: null });
-      return 'read';
+    if (this.#loaded.has(digest)) return 'ready';
+    try {
+      return this.#preparation(digest).steps.next().value ?? 'ready';
+    } catch (error) {
+      this.#preparing.delete(digest);
+      throw error;
     }
-    if (preparation.policy === null) {
-      preparation.policy = this.#under(opened(preparation.bundle, digest));
-      preparation.rest = preparation.policy.compiled.prepare();
-      return 'open';
-    }
-    for (let n = 0; n < RULES_PER_STEP; n++) if (preparation.rest?.next().done === true) return 'ready';
-    return 'open';
+  }
+
+  #preparation(digest: string): Preparation {
+    const known = this.#preparing.get(digest);
+    if (known !== undefined) return known;
+    const [oldest] = this.#preparing.keys();
+    if (oldest !== undefined && this.#preparing.size >= PREPARED_MAX) this.#preparing.delete(oldest);
+    const made: Preparation = {
+      policy: null,
+      steps: this.#steps(digest, (policy) => {
+        made.policy = policy;
+      }),
+    };
+    this.#preparing.set(digest, made);
+    return made;
+  }
+
+  *#steps(digest: string, onOpen: (policy: LoadedPolicy) => void): Generator<Readiness, undefined> {
+    const bytes = this.#bytes(digest);
+    yield 'read';
+    const bundle = parsed(bytes);
+    const members = rosterSteps(bundle);
+    let member = members.next();
+    for (; member.done !== true; member = members.next()) yield 'read';
+    yield 'read';
+    const policy = this.#under({ compiled: openCheckedBundle(bundle, digest), roster: member.value });
+    const rules = policy.compiled.prepare();
+    let rule = rules.next();
+    for (let n = 1; rule.value === 'general'; n++, rule = rules.next())
+      if (n % RULES_PER_STEP === 0) yield 'read';
+    onOpen(policy);
+    yield 'open';
+    for (let n = 1; rule.done !== true; n++, rule = rules.next()) if (n % RULES_PER_STEP === 0) yield 'open';
+    return undefined;
   }
 
   /**
@@ -263,8 +292,7 @@ export class Policies {
   }
 
   #prepared(digest: string): LoadedPolicy {
-    const prepared = this.#preparing.get(digest);
-    return prepared?.policy ?? this.#under(opened(prepared?.bundle ?? this.#read(digest), digest));
+    return this.#preparing.get(digest)?.policy ?? this.#under(opened(this.#read(digest), digest));
   }
 
   /** The bundle with this digest that was in force once. Throws `BoundaryError` when it is missing or changed. */
@@ -282,7 +310,7 @@ export class Policies {
   }
 
   #read(digest: string): Bundle {
-    return JSON.parse(Buffer.from(this.#bytes(digest)).toString('utf8')) as Bundle;
+    return parsed(this.#bytes(digest));
   }
 
   #bytes(digest: string): Uint8Array {
@@ -293,6 +321,11 @@ export class Policies {
       `The stored bundle ${digest} was changed on disk. It is not used; import the policy again.`,
     );
   }
+}
+
+/** Bytes whose digest says what they are. */
+function parsed(bytes: Uint8Array): Bundle {
+  return JSON.parse(Buffer.from(bytes).toString('utf8')) as Bundle;
 }
 
 /** A bundle that nobody has checked yet. */

@@ -124,28 +124,17 @@ const BREATH_MS = 1;
 
 /**
  * The engine makes the bundles ready between decisions, until they can be put in force; what it cannot prepare it says
- * when it is to apply it. The rest goes on beside the counting and, where that is over sooner, after the activation.
+ * when it is to apply it. The rules of a class are left until its first request: most have none for hours, and making all
+ * of them ready keeps more people waiting than that does.
  */
 async function prepare(engine: EngineHandle, { siteTarget }: GoodUpdate): Promise<void> {
-  const digests = [...new Set(bundlesNamed(siteTarget).map(([, { digest }]) => digest))];
-  for (const digest of digests) await prepareUntil(engine, digest, ['open', 'ready']);
-  const rest = async (): Promise<void> => {
-    for (const digest of digests) await prepareUntil(engine, digest, ['ready']);
-  };
-  // An engine that is gone by then has nothing to make ready.
-  rest().catch(() => {});
-}
-
-async function prepareUntil(
-  engine: EngineHandle,
-  digest: string,
-  enough: readonly Readiness[],
-): Promise<void> {
-  for (;;) {
-    const { status, body } = await ask(engine, 'policy.prepare', null, { digest });
-    if (status !== 200 || enough.includes(body.readiness as Readiness)) return;
-    await pause(BREATH_MS);
-  }
+  const enough: readonly unknown[] = ['open', 'ready'] satisfies Readiness[];
+  for (const digest of new Set(bundlesNamed(siteTarget).map(([, { digest }]) => digest)))
+    for (;;) {
+      const { status, body } = await ask(engine, 'policy.prepare', null, { digest });
+      if (status !== 200 || enough.includes(body.readiness)) break;
+      await pause(BREATH_MS);
+    }
 }
 
 interface Position {

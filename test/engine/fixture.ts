@@ -188,6 +188,7 @@ export class EngineFixture {
     bundle: Bundle,
     serial: number,
     environments: string[] = Object.keys(bundle.environments),
+    checked = false,
   ): { status: number; body: JsonObject } {
     const bytes = canonicalBytes(bundle as unknown as Json);
     const digest = sha256Hex(bytes);
@@ -200,6 +201,7 @@ export class EngineFixture {
         source: 'test',
         who: 'test',
         repository: { root: 1, timestamp: serial, snapshot: serial, targets: serial },
+        checked,
         site_target: {
           site: SITE,
           serial,

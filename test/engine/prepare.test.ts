@@ -5,8 +5,10 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Bundle } from '../../daemon/core/bundle.ts';
 import { compileBundle, openCheckedBundle } from '../../daemon/core/compile.ts';
 import { canonicalBytes } from '../../daemon/formats/canonical-json.ts';
-import { sha256Hex } from '../../daemon/formats/digest.ts';
+import { sha256, sha256Hex } from '../../daemon/formats/digest.ts';
+import { publicKeyOf } from '../../daemon/formats/ed25519.ts';
 import type { Json, JsonObject } from '../../daemon/formats/json.ts';
+import { ed25519Blob } from '../../daemon/formats/ssh-public-key.ts';
 import { FACTS, sampleBundle, sampleRequest } from '../core/sample.ts';
 import { ask, testBundle } from './bundle.ts';
 import { EngineFixture } from './fixture.ts';
@@ -55,6 +57,18 @@ function next(changes: Partial<Bundle> = {}, version = 2): Bundle {
 const defective = (): Bundle =>
   next({ gates: [{ id: 'g', condition: 'actor.id ==', otherwise: 'fail', reason: 'Half.' }] });
 
+/** More people than one step of preparation indexes. */
+function crowded(): Bundle {
+  const { principals } = testBundle();
+  const crew = Array.from({ length: 400 }, (_, n) => {
+    const key = Buffer.from(ed25519Blob(publicKeyOf(sha256(`crew ${n}`)))).toString('base64');
+    const person = { ...principals.alice, keys: [{ public_key: `ssh-ed25519 ${key}` }] };
+    return [`crew-${n}`, { ...person, uid: undefined, spiffe_id: undefined }] as const;
+  });
+  const plain = JSON.parse(JSON.stringify(Object.fromEntries(crew)));
+  return next({ principals: { ...principals, ...plain } });
+}
+
 describe('preparing a bundle', () => {
   test('takes many small steps, puts nothing in force, and decisions go on between them', () => {
     const fixture = site();
@@ -69,17 +83,40 @@ describe('preparing a bundle', () => {
     expect(prepare(fixture, digest).body).toEqual({ readiness: 'ready' });
   });
 
-  test('far enough to put it in force goes on while it is', () => {
+  test('far enough to put it in force has the rules for all classes, and those of no class yet', () => {
     const fixture = site();
-    const digest = stored(fixture, next());
-    prepare(fixture, digest);
-    expect(prepare(fixture, digest).body).toEqual({ readiness: 'open' });
-    expect(fixture.apply(next(), 2)).toMatchObject({ status: 200 });
-    expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@2' });
-    expect(prepare(fixture, digest).body).toEqual({ readiness: 'open' });
-    expect(steps(fixture, digest)).toBeGreaterThan(1);
+    const gates = testBundle().gates;
+    const general = Array.from({ length: 30 }, (_, n) => ({
+      id: `general-${n}`,
+      condition: `payload.none != ${n}`,
+      otherwise: 'fail' as const,
+      reason: 'For all.',
+    }));
+    const bundle = next({ gates: [...gates, ...general] });
+    const digest = stored(fixture, bundle);
+    let [steps, { body }] = [1, prepare(fixture, digest)];
+    for (; body.readiness === 'read'; steps++) ({ body } = prepare(fixture, digest));
+    expect(body).toEqual({ readiness: 'open' });
+    expect(steps).toBeGreaterThan(10);
+    expect(fixture.apply(bundle, 2, undefined, true)).toMatchObject({ status: 200 });
+    expect(prepare(fixture, digest).body).toEqual({ readiness: 'ready' });
+    expect(create(fixture)).toMatchObject({ policy_version: 'engine-test@2' });
     expect(fixture.apply(next({}, 3), 3)).toMatchObject({ status: 200 });
     expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@3' });
+  });
+
+  test.each([
+    [1, true],
+    [2, true],
+    [3, true],
+    [3, false],
+  ])('is put in force after %i steps as well, checked elsewhere: %s', (taken, checked) => {
+    const fixture = site();
+    const digest = stored(fixture, crowded());
+    for (let n = 0; n < taken; n++) expect(prepare(fixture, digest).body).toEqual({ readiness: 'read' });
+    expect(fixture.apply(crowded(), 2, undefined, checked)).toMatchObject({ status: 200 });
+    expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@2' });
+    expect(prepare(fixture, digest).body).toEqual({ readiness: 'ready' });
   });
 
   test('that is missing or was changed is refused by name', () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fromHex, sha512, toHex } from '../../daemon/formats/digest.ts';
 import {
+  areStrictPublicKeys,
   ed25519Signer,
   isStrictPublicKey,
   publicKeyOf,
@@ -145,6 +146,50 @@ test('keys for enrolment: ordinary ones only', () => {
   const mixed = Point.fromBytes(key).add(Point.fromBytes(fromHex(SMALL_ORDER[4] ?? '')));
   expect(isStrictPublicKey(mixed.toBytes())).toBe(false);
   expect(isStrictPublicKey(new Uint8Array(32).fill(2))).toBe(false);
+});
+
+describe('many keys for enrolment, together', () => {
+  const ordinary = Array.from({ length: 200 }, (_, n) =>
+    publicKeyOf(sha512(Uint8Array.of(n)).subarray(0, 32)),
+  );
+  const twisted = (key: Uint8Array, hex: string) =>
+    Point.fromBytes(key)
+      .add(Point.fromBytes(fromHex(hex)))
+      .toBytes();
+  const among = (changed: Record<number, Uint8Array>) => ordinary.map((key, n) => changed[n] ?? key);
+  const own = (n: number) => ordinary[n] as Uint8Array;
+
+  test('ordinary ones', () => {
+    expect(areStrictPublicKeys(ordinary)).toBe(true);
+    expect(areStrictPublicKeys([])).toBe(true);
+  });
+
+  // The first is the identity, which adds nothing.
+  test.each(SMALL_ORDER.slice(1))('one among them with the torsion of %s', (hex) => {
+    expect(areStrictPublicKeys(among({ 150: twisted(own(150), hex) }))).toBe(false);
+  });
+
+  test('several whose torsion adds up to none', () => {
+    const half = SMALL_ORDER[1] ?? '';
+    const [eighth = '', opposite = ''] = SMALL_ORDER.slice(4);
+    expect(areStrictPublicKeys(among({ 0: twisted(own(0), half), 199: twisted(own(199), half) }))).toBe(
+      false,
+    );
+    expect(areStrictPublicKeys(among({ 7: twisted(own(7), eighth), 8: twisted(own(8), opposite) }))).toBe(
+      false,
+    );
+    expect(areStrictPublicKeys(ordinary.map((key) => twisted(key, half)))).toBe(false);
+  });
+
+  test.each([...SMALL_ORDER, ...NON_CANONICAL])('one among them that is %s', (hex) => {
+    expect(areStrictPublicKeys(among({ 3: fromHex(hex) }))).toBe(false);
+  });
+
+  test('few are looked at one by one', () => {
+    const few = ordinary.slice(0, 5);
+    expect(areStrictPublicKeys(few)).toBe(true);
+    expect(areStrictPublicKeys([...few, twisted(own(5), SMALL_ORDER[2] ?? '')])).toBe(false);
+  });
 });
 
 test('wrong lengths never verify and never throw; a wrong seed is a bug', () => {

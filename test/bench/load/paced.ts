@@ -83,7 +83,7 @@ class Callers {
 
   #serve(): void {
     while (this.#waiting.length > 0 && this.#free.length > 0)
-      this.#ask(this.#free.pop() as Socket, this.#waiting.shift() as number);
+      this.#ask(this.#free.shift() as Socket, this.#waiting.shift() as number);
   }
 
   #ask(socket: Socket, arrivedAt: number): void {
