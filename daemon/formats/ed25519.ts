@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import * as noble from '@noble/ed25519';
 import { sha512 } from './digest.ts';
 
@@ -54,14 +54,17 @@ export function isStrictPublicKey(publicKey: Uint8Array): boolean {
   return point !== null && !point.isSmallOrder() && point.isTorsionFree();
 }
 
-/** A wrong answer has a chance of 2^-64, whatever the keys are: the sums are drawn anew each time. */
-const TOGETHER_ROUNDS = 64;
+/** Whoever wants keys with torsion to pass has to try 2^128 sets of them. */
+const TOGETHER_ROUNDS = 128;
 /** With fewer keys, looking at each takes no longer. */
-const TOGETHER_MIN = 128;
+const TOGETHER_MIN = 256;
+/** Sums of all subsets of so many keys are made once. */
+const GROUP = 4;
 
 /**
  * Whether `isStrictPublicKey` holds for each of many keys, found several times faster than one by one. Torsion is looked
- * for in sums of keys drawn at random: where any key has some, half of all sums show it.
+ * for in sums of keys: where any key has some, it shows in half of all sums. Which sums, the digest of the keys says, so
+ * that nobody can choose keys after them, and the answer is always the same.
  */
 export function areStrictPublicKeys(publicKeys: readonly Uint8Array[]): boolean {
   if (publicKeys.length < TOGETHER_MIN) return publicKeys.every(isStrictPublicKey);
@@ -71,18 +74,33 @@ export function areStrictPublicKeys(publicKeys: readonly Uint8Array[]): boolean 
     if (point === null || point.isSmallOrder()) return false;
     points.push(point);
   }
-  for (let round = 0; round < TOGETHER_ROUNDS; round += 1)
-    if (!sumOfSome(points).isTorsionFree()) return false;
+  const groups = Array.from({ length: Math.ceil(points.length / GROUP) }, (_, n) =>
+    subsetSums(points.slice(n * GROUP, (n + 1) * GROUP)),
+  );
+  const draws = drawn(publicKeys, TOGETHER_ROUNDS * groups.length);
+  for (let round = 0; round < TOGETHER_ROUNDS; round += 1) {
+    const sum = groups.reduce(
+      (total, sums, n) =>
+        total.add(sums[(draws[round * groups.length + n] ?? 0) % sums.length] as noble.Point),
+      noble.Point.ZERO,
+    );
+    if (!sum.isTorsionFree()) return false;
+  }
   return true;
 }
 
-/** Each of them with even chances, drawn independently. */
-function sumOfSome(points: readonly noble.Point[]): noble.Point {
-  const drawn = randomBytes(Math.ceil(points.length / 8));
-  return points.reduce(
-    (sum, point, n) => (((drawn[n >> 3] as number) >> (n & 7)) & 1 ? sum.add(point) : sum),
-    noble.Point.ZERO,
-  );
+/** The sum of every subset: 2 to the power of how many there are. */
+function subsetSums(points: readonly noble.Point[]): noble.Point[] {
+  const sums = [noble.Point.ZERO];
+  for (const point of points) sums.push(...sums.map((sum) => sum.add(point)));
+  return sums;
+}
+
+/** Bytes that look random, from the keys alone. */
+function drawn(publicKeys: readonly Uint8Array[], length: number): Uint8Array {
+  const hash = createHash('shake256', { outputLength: length });
+  for (const publicKey of publicKeys) hash.update(publicKey);
+  return hash.digest();
 }
 
 /** Ed25519 (RFC 8032) over `message` with a 32-byte seed; 64 bytes. */
