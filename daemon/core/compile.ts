@@ -5,6 +5,7 @@ import { checkAnomalies } from './check-anomalies.ts';
 import { checkBreakglass } from './check-breakglass.ts';
 import { checkHeadquarters } from './check-headquarters.ts';
 import { checkIncidents } from './check-incidents.ts';
+import { checkInstants } from './check-instants.ts';
 import { checkOidc } from './check-oidc.ts';
 import { checkPrincipals } from './check-principals.ts';
 import { checkReading } from './check-reading.ts';
@@ -91,6 +92,7 @@ function checkBundle(
   const all = [
     ...checkReferences(bundle),
     ...checkFields(bundle),
+    ...checkInstants(bundle),
     ...checkTemplates(bundle),
     ...checkPrincipals(bundle, proven),
     ...checkBreakglass(bundle),

@@ -180,11 +180,12 @@ export class Holds {
       const digests = [...new Set(bundlesNamed(site_target).map(([, { digest }]) => digest))];
       let steps = STEPS_PER_TICK;
       this.#ready = digests.every((digest) => {
-        while (steps > 0) {
+        // One that is ready costs no step: the last of many has its turn as well.
+        while (policies.prepare(digest) !== 'ready') {
           steps -= 1;
-          if (policies.prepare(digest) === 'ready') return true;
+          if (steps <= 0) return false;
         }
-        return false;
+        return true;
       });
     } catch (error) {
       if (!(error instanceof BoundaryError)) throw error;

@@ -16,8 +16,8 @@ import { PolicyAge } from './policy-age.ts';
 const BUNDLE_MAX_BYTES = 1_048_576;
 /** Bundles that are kept ready although no environment runs them any more: decisions may be pinned to them. */
 const OLD_BUNDLES = 4;
-/** Bundles that may be made ready at a time: one for each environment that a bundle may have. */
-const PREPARED_MAX = 32;
+/** Bundles that may be made ready at a time: for each environment that a site may have, one in force and one in shadow. */
+const PREPARED_MAX = 64;
 /** Rules that one step of preparation makes ready: less than a millisecond. */
 const RULES_PER_STEP = 3;
 

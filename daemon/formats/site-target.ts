@@ -2,6 +2,7 @@ import { BoundaryError } from './boundary-error.ts';
 import { canonicalText } from './canonical-json.ts';
 import type { Json, JsonObject } from './json.ts';
 import { parseStrict } from './strict-json.ts';
+import { isInstant } from './timestamp.ts';
 
 /*
  * Our own targets inside a TUF repository: `bundles/NAME/VERSION.json` holds a policy bundle, `sites/SITE.json` says which
@@ -175,12 +176,9 @@ function matching(value: Json | undefined, shape: RegExp, at: string): string {
   return value;
 }
 
-/** Only instants that exist: 30 February would never come. */
 function instant(value: Json | undefined, at: string): string {
   const text = matching(value, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, at);
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms) || new Date(ms).toISOString() !== text.replace('Z', '.000Z'))
-    throw malformed(at, 'a time that exists');
+  if (!isInstant(text)) throw malformed(at, 'a time that exists');
   return text;
 }
 

@@ -9,3 +9,8 @@ export function isTimestamp(value: unknown): value is string {
   // 31 February parses in some engines as March; printing it again tells.
   return !Number.isNaN(ms) && new Date(ms).toISOString() === value;
 }
+
+/** Whether a text is the form of time that people write into policy: RFC 3339, UTC, whole seconds, a date that exists. */
+export function isInstant(text: string): boolean {
+  return /^[^.]*Z$/.test(text) && isTimestamp(text.replace('Z', '.000Z'));
+}

@@ -60,7 +60,10 @@ async function importInTurn(request: ImportRequest): Promise<ImportResult> {
   let prepared: Promise<void> | null = null;
   try {
     judgement = await judge(request, before, (update) => {
-      if (update.updateId !== before.inForce?.updateId) prepared = prepare(request.engine, update);
+      if (update.updateId === before.inForce?.updateId) return;
+      prepared = prepare(request.engine, update);
+      // It may fail before anybody waits for it; whoever waits for it then hears of it.
+      prepared.catch(() => {});
     });
   } catch (error) {
     if (!(error instanceof BoundaryError)) throw error;

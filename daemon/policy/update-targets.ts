@@ -127,7 +127,7 @@ function checkBundle(
       pinned.path,
     );
   // Its date would be believed: the site would think that it is later than it can be.
-  if (Date.parse(metadata.issued_at) > Date.parse(issued_at) + CLOCKS_APART_MS)
+  if (!(Date.parse(metadata.issued_at) <= Date.parse(issued_at) + CLOCKS_APART_MS))
     throw notAccepted(
       'update.bundle_issued',
       `the bundle ${pinned.path} says that it was issued at ${metadata.issued_at}, after it was given to ${site} (${issued_at}). Ask the publisher to correct metadata.issued_at and to publish a new version`,

@@ -403,6 +403,20 @@ describe('principals', () => {
       '/principals/alice/spiffe_id',
     ],
     [
+      'an enrolment until a day that never comes',
+      (b: Parameters<Change>[0]) => {
+        b.principals.alice.expires_at = '2027-02-30T00:00:00Z';
+      },
+      '/principals/alice/expires_at',
+    ],
+    [
+      'a date of issue that is none',
+      (b: Parameters<Change>[0]) => {
+        b.metadata.issued_at = '2026-99-99T99:99:99Z';
+      },
+      '/metadata/issued_at',
+    ],
+    [
       'its own owner',
       (b: Parameters<Change>[0]) => {
         b.principals.alice.owner = 'alice';

@@ -25,6 +25,33 @@ const held: HeldData = {
   previous: null,
 };
 
+test('every bundle of the most that a site may have gets its turn', () => {
+  const environments = Object.fromEntries(
+    Array.from({ length: 64 }, (_, n) => [`e${n}`, { ...pinned, digest: n.toString(16).padStart(64, '0') }]),
+  );
+  const left = new Map(Object.values(environments).map(({ digest }) => [digest, 3]));
+  const policies = {
+    prepare: (digest: string): Readiness => {
+      const steps = (left.get(digest) ?? 0) - 1;
+      left.set(digest, Math.max(0, steps));
+      return steps > 0 ? 'open' : 'ready';
+    },
+    active: () => null,
+    anyActive: () => null,
+    load: () => {
+      throw new BoundaryError('file.missing', 'not here');
+    },
+  } as unknown as Policies;
+  const holds = new Holds([]);
+  const data = { ...held, environments, site_target: { ...held.site_target, environments } };
+  holds.follow(1, { type: 'policy.held', at: '2026-11-20T12:00:00.000Z', data } as unknown as Entry);
+  const time = { now: NOW, trust: 'trusted' } as unknown as Reading;
+  let ticks = 1;
+  while (!holds.due(time, policies) && ticks < 100) ticks++;
+  expect(ticks).toBeLessThan(20);
+  expect([...left.values()].every((steps) => steps === 0)).toBe(true);
+});
+
 test('an update that waits is put in force once every rule is ready, some steps each second', () => {
   const steps: Readiness[] = ['read', ...Array<Readiness>(30).fill('open')];
   const policies = {

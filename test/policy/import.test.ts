@@ -8,7 +8,7 @@ import type { JsonObject } from '../../daemon/formats/json.ts';
 import { makeDir } from '../../daemon/host/durable-file.ts';
 import { type SitePaths, sitePaths } from '../../daemon/host/site.ts';
 import { importUpdate } from '../../daemon/policy/import.ts';
-import { judgeUpdate } from '../../daemon/policy/judge.ts';
+import { type GoodUpdate, type JudgeJob, type Judgement, judgeUpdate } from '../../daemon/policy/judge.ts';
 import { realMedium } from '../../daemon/policy/medium.ts';
 import { PolicyStore } from '../../daemon/policy/store.ts';
 import { ManualClock } from '../host/manual-clock.ts';
@@ -228,6 +228,27 @@ describe('importUpdate', () => {
     await expect(run(paths.root)).rejects.toThrow(BoundaryError);
     await expect(run(join(publisher.dir, '..'))).rejects.toThrow(/Did you mean .*repository\?/);
     expect(engine.calls).toEqual([]);
+  });
+});
+
+describe('an engine that is gone', () => {
+  it('while the update is being judged is told to whoever waits, and to nobody else', async () => {
+    const { paths, engine, store, clock, publisher } = world();
+    const gone = new Error('the engine is gone');
+    const inner = engine.call.bind(engine);
+    engine.call = (call) => (call.method === 'policy.prepare' ? Promise.reject(gone) : inner(call));
+    const judge = async (job: JudgeJob, onGood: (update: GoodUpdate) => void): Promise<Judgement> => {
+      const judgement = await judgeUpdate(job, onGood);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return judgement;
+    };
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', note);
+    const request = { path: publisher.dir, paths, site: SITE, engine, store, clock, who: 'operator', judge };
+    await expect(importUpdate(request)).rejects.toBe(gone);
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
   });
 });
 

@@ -11,6 +11,7 @@ import type { EffectiveAt, ShadowFile } from '../../../sync/repository/site-file
 import { type Bundle, parseBundle } from '../../core/bundle.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { isRegionName } from '../../formats/site-target.ts';
+import { isInstant } from '../../formats/timestamp.ts';
 import { siteOrigin } from '../../host/config.ts';
 import { readBounded } from '../../host/durable-file.ts';
 import { readPolicyDirectory } from '../../policy/source.ts';
@@ -200,8 +201,7 @@ function named({ bundle, classes }: ShadowFile): string {
 
 function parseEffectiveAt(text: string | undefined): EffectiveAt {
   if (text === undefined || text === 'now') return text;
-  const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(ms) && new Date(ms).toISOString() === text.replace('Z', '.000Z')) return ms;
+  if (isInstant(text)) return Date.parse(text);
   throw new BoundaryError(
     'publish.effective_at',
     'Write --effective-at as a time in UTC, such as 2026-12-01T06:00:00Z, or as now; nothing was published.',
@@ -221,6 +221,7 @@ function assertMeantFor(bundle: Bundle, site: string, environments: readonly str
   assertIssued(`${name} version ${version}`, issued_at, {
     now: Date.now(),
     code: 'publish.issued_in_future',
+    by: 'person',
   });
   if (!bundle.metadata.sites.includes(site))
     throw new BoundaryError(
