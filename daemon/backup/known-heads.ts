@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ANCHOR_MAX_BYTES, parseAnchor } from '../formats/anchor.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -6,6 +6,7 @@ import { openCheckpoint } from '../formats/checkpoint.ts';
 import { toHex } from '../formats/digest.ts';
 import { readBounded } from '../host/durable-file.ts';
 import { openHeadStore } from '../ledger/head-store.ts';
+import { stageCopy } from '../ledger/staging.ts';
 import { TileReader } from '../ledger/tile-reader.ts';
 import type { LedgerTrust } from '../ledger/verify-range.ts';
 
@@ -134,8 +135,11 @@ function anchorHeadOf(file: string, trust: LedgerTrust): KnownHead | string {
 
 function storedHead(path: string, trust: LedgerTrust): KnownHead {
   assertThere(path);
+  if (!statSync(path).isFile()) throw noHead(path, 'it is not a regular file');
+  // The old site's disk is evidence, and may be mounted read-only: SQLite would write beside what it reads.
+  const copy = stageCopy(path);
   try {
-    const store = openHeadStore(path, { readonly: true });
+    const store = openHeadStore(copy.path, { readonly: true });
     try {
       const { note } = store.read(trust.origin) ?? { note: null };
       if (note === null) throw noHead(path, `it knows nothing of ${trust.origin}`);
@@ -146,14 +150,16 @@ function storedHead(path: string, trust: LedgerTrust): KnownHead {
     }
   } catch (error) {
     if (!(error instanceof BoundaryError) || error.code === 'restore.no_head') throw error;
-    throw noHead(path, error.message, error);
+    throw noHead(path, error.message.replaceAll(copy.path, path), error);
+  } finally {
+    copy.remove();
   }
 }
 
 function noHead(path: string, why: string, cause?: unknown): BoundaryError {
   return new BoundaryError(
     'restore.no_head',
-    `${path} tells no head of this log: ${why.replace(/\.$/, '')}. Nothing was restored. Give the old site's state/head.sqlite, with head.sqlite-wal beside it if there is one, or leave --head out.`,
+    `${path} tells no head of this log: ${why.replace(/\.$/, '')}. Nothing was restored. Give the old site's state/head.sqlite, with head.sqlite-wal beside it if there is one. Without --head nobody can tell from it whether entries are missing.`,
     { at: path, cause },
   );
 }

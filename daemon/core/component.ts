@@ -10,6 +10,7 @@ export const COMPONENTS = [
   'breakglass',
   'keys',
   'secrets',
+  'former_logs',
   'anchor',
   'copy',
   'backup',

@@ -5,6 +5,7 @@ import { anchorHealth, anchorSummary } from './health/anchors.ts';
 import { breakglassHealth, breakglassSummary } from './health/breakglass.ts';
 import { diskHealth } from './health/disk.ts';
 import { type HealthFacts, iso } from './health/facts.ts';
+import { formerLogsHealth } from './health/former-logs.ts';
 import { identityHealth } from './health/identity.ts';
 import { incidentHealth, incidentSummary } from './health/incidents.ts';
 import { keysHealth, keysSummary } from './health/keys.ts';
@@ -28,6 +29,7 @@ export function engineStatus(facts: HealthFacts): object {
     ...breakglassHealth(facts),
     ...keysHealth(facts),
     ...secretsHealth(facts),
+    ...formerLogsHealth(facts),
     ...anchorHealth(facts),
   ];
   const ready =

@@ -87,6 +87,8 @@ async function mentionsOf(engine: EngineHandle, id: string): Promise<Omit<Mentio
   while (next !== null && all.found.length < NAMED_MAX) {
     const args = { id, ...(next === undefined ? {} : { from: String(next) }) };
     const answer = await engine.call({ ...internal('evidence.mentions', null), args });
+    // Whoever gathers the rest next says why.
+    if (answer.status !== 200) return all;
     const page = JSON.parse(textOf(answer)) as Mentions;
     all.found.push(...page.found);
     all.unsearched += page.unsearched;

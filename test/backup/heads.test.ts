@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -174,8 +175,27 @@ test('what is given and tells nothing is a mistake that is said, not a compariso
   expect(codeOf({ head: noise })).toBe('restore.no_head');
   expect(codeOf({ head: files.ledger })).toBe('restore.no_head');
   expect(codeOf({ head: files.head })).toBe('restore.no_head');
+  // What would be read for ever.
+  execFileSync('mkfifo', [join(directory, 'pipe')]);
+  expect(codeOf({ head: join(directory, 'pipe') })).toBe('restore.no_head');
   expect(codeOf({ head: join(directory, 'nowhere') })).toBe('file.missing');
   expect(codeOf({ copy: join(directory, 'nowhere') })).toBe('file.missing');
+});
+
+test('the head store of the old site is evidence: nothing is written beside it', () => {
+  const files = filesIn(temporaryDir());
+  const ledger = create(files);
+  grow(ledger, 20, 10);
+  storeHead(files, ledger);
+  ledger.close();
+  const alone = temporaryDir();
+  const head = join(alone, 'head.sqlite');
+  copyFileSync(files.head, head);
+  if (existsSync(`${files.head}-wal`)) copyFileSync(`${files.head}-wal`, `${head}-wal`);
+  const before = readdirSync(alone);
+  const { heads } = knownHeads({ ...NOWHERE, head }, TRUST);
+  expect(heads).toMatchObject([{ size: 20, where: head }]);
+  expect(readdirSync(alone)).toEqual(before);
 });
 
 test('a signed act of before the restore counts no more, unless it names the new log', () => {

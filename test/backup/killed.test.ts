@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => on.world.close(), PATIENCE_MS);
 
 function leftovers(name: string): string[] {
-  const prefix = `.${name}.init-`;
+  const prefix = `.${name}.holdfast-init-`;
   return readdirSync(on.world.root).filter((found) => found.startsWith(prefix));
 }
 
@@ -89,17 +89,23 @@ describe('what lies beside the place', () => {
   });
 
   test('is not taken for its own when the name is longer, or not made by it', () => {
-    const others = ['.mine.init-', '.mine.init-abc.def', '.mine.init-longer7', '.mine.init-x.init-abcdef'];
+    const others = [
+      '.mine.holdfast-init-',
+      '.mine.holdfast-init-abc.def',
+      '.mine.holdfast-init-longer7',
+      '.mine.holdfast-init-x.holdfast-init-abcdef',
+      '.mine.init-backup',
+    ];
     for (const name of others) mkdirSync(place(name));
-    mkdirSync(place('.mine.init-abcdef'));
+    mkdirSync(place('.mine.holdfast-init-abcdef'));
     const building = openBuilding(place('mine'));
-    expect(building).toMatchObject({ cleared: [place('.mine.init-abcdef')], left: [] });
+    expect(building).toMatchObject({ cleared: [place('.mine.holdfast-init-abcdef')], left: [] });
     building.close();
     for (const name of others) expect(existsSync(place(name))).toBe(true);
   });
 
   test('a lock file that a killed process left is no lock', () => {
-    const path = place('.again.init-lock');
+    const path = place('.again.holdfast-init-lock');
     lockFile(path).release();
     expect(existsSync(path)).toBe(true);
     openBuilding(place('again')).close();

@@ -94,7 +94,7 @@ export function person(name: string): Person {
 }
 
 /** What an engine may be given beside the rest. */
-export type FixtureOptions = Pick<EngineOptions, 'peers' | 'disk' | 'heartbeatMs' | 'keyMaxAgeMs'>;
+export type FixtureOptions = Pick<EngineOptions, 'peers' | 'disk' | 'heartbeatMs' | 'keyMaxAgeMs' | 'former'>;
 
 /** A real engine on real files in a temporary directory, with a fake clock and a policy applied without a repository. */
 export class EngineFixture {

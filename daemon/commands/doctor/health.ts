@@ -15,6 +15,7 @@ const WELL: Readonly<Record<Component, string>> = {
   breakglass: 'no break-glass session is open or unreviewed',
   keys: 'the ledger key is no older than it may get',
   secrets: 'the keys that sensitive values lie under are there',
+  former_logs: 'the logs of before a restore, where there are any, can be read',
   anchor: 'anchors leave the site as the policy demands',
   copy: 'the second copy of the ledger, where one is kept, is up to date',
   backup: 'backups, where they are scheduled, are made',

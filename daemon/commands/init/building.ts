@@ -5,8 +5,8 @@ import { errorCode } from '../../host/durable-file.ts';
 import { isLocked, lockFile } from '../../ledger/database.ts';
 
 /*
- * A site is built in a directory beside its place, `.NAME.init-XXXXXX`, and moved there whole. Whoever builds holds
- * `.NAME.init-lock`; the kernel lets go of it when the process dies, so what lies there under a lock that is free was left by
+ * A site is built in a directory beside its place, `.NAME.holdfast-init-XXXXXX`, and moved there whole. Whoever builds holds
+ * `.NAME.holdfast-init-lock`; the kernel lets go of it when the process dies, so what lies there under a lock that is free was left by
  * a process that was killed. It holds keys, and with `restore` everything that was decrypted.
  */
 
@@ -28,10 +28,10 @@ export interface Building {
 export function openBuilding(dir: string): Building {
   const parent = dirname(dir);
   try {
-    const lock = takeLock(join(parent, `.${basename(dir)}.init-lock`), dir);
+    const lock = takeLock(join(parent, `.${basename(dir)}.holdfast-init-lock`), dir);
     try {
       const { cleared, left } = clearLeftovers(dir);
-      const building = mkdtempSync(join(parent, `.${basename(dir)}.init-`));
+      const building = mkdtempSync(join(parent, `.${basename(dir)}.holdfast-init-`));
       const close = (): void => {
         rmSync(building, { recursive: true, force: true });
         lock.release();
@@ -90,7 +90,7 @@ function clearLeftovers(dir: string): { cleared: string[]; left: string[] } {
 }
 
 function leftoversOf(dir: string): string[] {
-  const prefix = `.${basename(dir)}.init-`;
+  const prefix = `.${basename(dir)}.holdfast-init-`;
   return readdirSync(dirname(dir), { withFileTypes: true })
     .filter(
       (found) =>

@@ -15,7 +15,7 @@ export interface Degraded {
 /** What is wrong with what matters most first: that stops everything, then what stops some, then what is owed. */
 const GRAVITY: readonly string[] = [
   ...['incident', 'ledger', 'disk', 'integrity', 'secrets', 'identity', 'policy', 'time', 'gateway'],
-  ...['breakglass', 'anchor', 'copy', 'backup', 'keys', 'retention', 'siem', 'search'],
+  ...['breakglass', 'anchor', 'copy', 'backup', 'former_logs', 'keys', 'retention', 'siem', 'search'],
 ];
 
 /** All that is wrong, gravest first. */

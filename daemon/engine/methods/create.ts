@@ -19,7 +19,7 @@ import type { Batch } from '../context.ts';
 import { diskFull } from '../disk-routine.ts';
 import { sealEnvelope } from '../envelopes.ts';
 import { firstReply } from '../first-reply.ts';
-import type { FormerDecision } from '../former-logs.ts';
+import { type FormerDecision, MEND } from '../former-logs.ts';
 import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
@@ -40,7 +40,8 @@ export function createDecision(batch: Batch, call: EngineCall): AfterCommit {
     const answered = batch.state.projections.answered(idempotency.key);
     if (answered !== null) return repeat(batch, answered, idempotency.request);
     const before = batch.state.former.answered(() => scopeOf(call.key, request));
-    if (before !== null) return ofFormerLog(before);
+    if (before !== null)
+      return 'unreadable' in before ? perhapsFormer(before.unreadable) : ofFormerLog(before);
   }
   if (request.linked_to !== null && batch.state.projections.row(request.linked_to) === null) {
     const refusal = refuse(
@@ -245,6 +246,15 @@ function ofFormerLog({ decision, origin, place }: FormerDecision): AfterCommit {
   const refusal = refuse(
     'idempotency.former_log',
     `This Idempotency-Key was used for ${decision} in the log ${origin}, which ended when this site was restored. Its permit is void, and whether its action ran is told there (${place}) or by the machine itself. Nothing was decided or recorded. If it is to run (again), ask with a new key.`,
+  );
+  return () => problem(refusal);
+}
+
+/** It may have been answered, and have run: nobody can tell, so it does not run again. */
+function perhapsFormer(unreadable: readonly string[]): AfterCommit {
+  const refusal = refuse(
+    'idempotency.former_log',
+    `Whether this Idempotency-Key was used before this site was restored cannot be told: ${unreadable.join(', ')} cannot be read. Nothing was decided or recorded. ${MEND}`,
   );
   return () => problem(refusal);
 }

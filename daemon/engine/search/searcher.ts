@@ -217,9 +217,11 @@ export class Searcher {
     const { stream, seq } = entry;
     if (!hasOrigin(stream)) return originOf(entry);
     const known = this.#origins.get(stream);
-    if (known !== undefined) return known;
+    if (known !== undefined && seq !== 0) return known;
     const first = seq === 0 ? entry : this.#firstOf(stream, index);
-    const origin = originOf(first ?? entry);
+    // Where the beginning is not filed yet, what one of its entries says is for this search alone.
+    if (first === null) return originOf(entry);
+    const origin = originOf(first);
     if (this.#origins.size >= ORIGINS_MAX) this.#forgetHalf();
     this.#origins.set(stream, origin);
     return origin;

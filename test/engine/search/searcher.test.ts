@@ -204,6 +204,24 @@ describe('searching', () => {
   });
 });
 
+describe('a search while the index lacks the beginning of what it reads', () => {
+  it('leaves nothing behind that the index is made from', () => {
+    const kinds = (kind: Drawn['kind'], count: number): Drawn[] =>
+      Array.from({ length: count }, (_, pick) => ({ kind, pick, text: 'relay', at: 0 }));
+    const entries = history([...kinds('first', 60), ...kinds('system', 2_500), ...kinds('later', 60)]);
+    const ledger = new Ledger();
+    ledger.append(entries);
+    const searcher = new Searcher(ledger, join(dir, 'index.sqlite'));
+    const about = { words: [], class: CLASSES[0] ?? '' };
+    for (const query of [{ words: ['relay'] }, about])
+      searcher.search(query, { newestFirst: true, limit: 100, after: null });
+    while (searcher.step());
+    expect(naive(entries, about)).toHaveLength(60);
+    expect(everyPage(searcher, about, { newestFirst: false, limit: 100 })).toEqual(naive(entries, about));
+    searcher.close();
+  });
+});
+
 describe('the index', () => {
   const entries = history(
     Array.from(
