@@ -236,7 +236,6 @@ export class Policies {
    * when it is missing, was changed, or is found to be defective on the way.
    */
   prepare(digest: string): Readiness {
-    if (this.#loaded.has(digest)) return 'ready';
     try {
       return this.#preparation(digest).steps.next().value ?? 'ready';
     } catch (error) {
@@ -261,14 +260,8 @@ export class Policies {
   }
 
   *#steps(digest: string, onOpen: (policy: LoadedPolicy) => void): Generator<Readiness, undefined> {
-    const bytes = this.#bytes(digest);
-    yield 'read';
-    const bundle = parsed(bytes);
-    const members = rosterSteps(bundle);
-    let member = members.next();
-    for (; member.done !== true; member = members.next()) yield 'read';
-    yield 'read';
-    const policy = this.#under({ compiled: openCheckedBundle(bundle, digest), roster: member.value });
+    // One that was only read, for its roster say, has no rules ready yet.
+    const policy = this.#loaded.get(digest) ?? (yield* this.#reading(digest));
     const rules = policy.compiled.prepare();
     let rule = rules.next();
     for (let n = 1; rule.value === 'general'; n++, rule = rules.next())
@@ -277,6 +270,17 @@ export class Policies {
     yield 'open';
     for (let n = 1; rule.done !== true; n++, rule = rules.next()) if (n % RULES_PER_STEP === 0) yield 'open';
     return undefined;
+  }
+
+  *#reading(digest: string): Generator<Readiness, LoadedPolicy> {
+    const bytes = this.#bytes(digest);
+    yield 'read';
+    const bundle = parsed(bytes);
+    const members = rosterSteps(bundle);
+    let member = members.next();
+    for (; member.done !== true; member = members.next()) yield 'read';
+    yield 'read';
+    return this.#under({ compiled: openCheckedBundle(bundle, digest), roster: member.value });
   }
 
   /**

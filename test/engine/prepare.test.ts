@@ -11,7 +11,7 @@ import type { Json, JsonObject } from '../../daemon/formats/json.ts';
 import { ed25519Blob } from '../../daemon/formats/ssh-public-key.ts';
 import { FACTS, sampleBundle, sampleRequest } from '../core/sample.ts';
 import { ask, testBundle } from './bundle.ts';
-import { EngineFixture } from './fixture.ts';
+import { EngineFixture, SITE, START } from './fixture.ts';
 
 const open: EngineFixture[] = [];
 
@@ -80,7 +80,7 @@ describe('preparing a bundle', () => {
     expect(digestInForce(fixture)).toBe(before);
     expect(fixture.apply(next(), 2)).toMatchObject({ status: 200 });
     expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@2' });
-    expect(prepare(fixture, digest).body).toEqual({ readiness: 'ready' });
+    expect(steps(fixture, digest)).toBeGreaterThan(0);
   });
 
   test('far enough to put it in force has the rules for all classes, and those of no class yet', () => {
@@ -94,15 +94,37 @@ describe('preparing a bundle', () => {
     }));
     const bundle = next({ gates: [...gates, ...general] });
     const digest = stored(fixture, bundle);
-    let [steps, { body }] = [1, prepare(fixture, digest)];
-    for (; body.readiness === 'read'; steps++) ({ body } = prepare(fixture, digest));
+    let [taken, { body }] = [1, prepare(fixture, digest)];
+    for (; body.readiness === 'read'; taken++) ({ body } = prepare(fixture, digest));
     expect(body).toEqual({ readiness: 'open' });
-    expect(steps).toBeGreaterThan(10);
+    expect(taken).toBeGreaterThan(10);
     expect(fixture.apply(bundle, 2, undefined, true)).toMatchObject({ status: 200 });
-    expect(prepare(fixture, digest).body).toEqual({ readiness: 'ready' });
+    expect(steps(fixture, digest)).toBeGreaterThan(0);
     expect(create(fixture)).toMatchObject({ policy_version: 'engine-test@2' });
     expect(fixture.apply(next({}, 3), 3)).toMatchObject({ status: 200 });
     expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@3' });
+  });
+
+  test('of an update that waits goes on although its roster was read already', () => {
+    const fixture = site();
+    const bundle = next();
+    const digest = stored(fixture, bundle);
+    const { name, version, issued_at } = bundle.metadata;
+    const production = { name, version, digest, path: `bundles/${name}/${version}.json` };
+    const effective_at = `${new Date(START + 60_000).toISOString().slice(0, 19)}Z`;
+    const reply = fixture.call('policy.apply', {
+      json: {
+        update_id: digest,
+        source: 'test',
+        who: 'test',
+        repository: { root: 1, timestamp: 2, snapshot: 2, targets: 2 },
+        checked: true,
+        site_target: { site: SITE, serial: 2, issued_at, effective_at, environments: { production } },
+      },
+    });
+    expect(reply.body).toMatchObject({ held: true });
+    expect(prepare(fixture, digest).body).toEqual({ readiness: 'open' });
+    expect(steps(fixture, digest)).toBeGreaterThan(1);
   });
 
   test.each([
@@ -116,7 +138,7 @@ describe('preparing a bundle', () => {
     for (let n = 0; n < taken; n++) expect(prepare(fixture, digest).body).toEqual({ readiness: 'read' });
     expect(fixture.apply(crowded(), 2, undefined, checked)).toMatchObject({ status: 200 });
     expect(create(fixture)).toMatchObject({ status: 'authorized', policy_version: 'engine-test@2' });
-    expect(prepare(fixture, digest).body).toEqual({ readiness: 'ready' });
+    expect(steps(fixture, digest)).toBeGreaterThan(0);
   });
 
   test('that is missing or was changed is refused by name', () => {
