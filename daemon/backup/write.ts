@@ -76,9 +76,11 @@ async function feed(
 function put(archive: ReturnType<typeof pack>, { name, bytes }: Member): Promise<void> {
   return new Promise((resolve, reject) => {
     const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    archive.entry({ name, size: whole.length, ...FIXED }, whole, (error?: Error | null) =>
+    const member = archive.entry({ name, size: whole.length, ...FIXED }, whole, (error?: Error | null) =>
       error ? reject(error) : resolve(),
     );
+    // The pipeline ends it when the file behind it cannot be written.
+    member.on('error', reject);
   });
 }
 

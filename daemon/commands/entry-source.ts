@@ -59,6 +59,18 @@ export async function openRawEntry(options: SiteOptions & ReadOptions, index: nu
   return throughDaemon(site, read);
 }
 
+/** The daemon's answers about all entries with their payload values: the read of them is on record before. */
+export async function openRawEntries(options: SiteOptions & ReadOptions): Promise<EntrySource> {
+  const site = openSite(options);
+  const client = connect(site, 'operator');
+  const { size } = await client.entries({ limit: 1 });
+  const subject = { what: 'entries', from: 0, size } as const;
+  const { index: read } = await recordRead(client, site, 'raw', subject, options).finally(() =>
+    client.close(),
+  );
+  return throughDaemon(site, read);
+}
+
 /** The same for the proof of one entry, which holds what the entry holds; only where a reason is given. */
 export async function openForProof(options: SiteOptions & ReadOptions, index: number): Promise<EntrySource> {
   if (options.reason === undefined) return openEntries(options);

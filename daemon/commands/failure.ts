@@ -85,10 +85,12 @@ export function describeFailure(error: unknown): FailureReport {
 
 /** Words for what the operating system refused about a named file; null for everything else. */
 function fileTrouble(error: unknown): FailureReport | null {
-  if (!(error instanceof Error) || !('code' in error) || !('path' in error)) return null;
+  // Only calls on an open file do not say which.
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return null;
   const known = FILE_ERRORS[String(error.code)];
   if (known === undefined) return null;
-  const text = `${String(error.path)}: ${known.words} (${String(error.code)}). The command stopped there; put it right and repeat.`;
+  const where = 'path' in error ? `${String(error.path)}: ` : '';
+  const text = `${where}${known.words} (${String(error.code)}). The command stopped there; put it right and repeat.`;
   return report(known.exitCode, 'file.trouble', text);
 }
 

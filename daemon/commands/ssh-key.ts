@@ -97,9 +97,8 @@ function signThroughAgent(agent: SshAgent, key: AgentKey): SigningKey['sign'] {
 }
 
 function noKey(path: string): BoundaryError {
-  return new BoundaryError('sshkey.malformed', 'The file is neither a private nor a public SSH key.', {
-    at: path,
-  });
+  const message = 'The file is neither a private nor a public SSH key; nothing was signed.';
+  return new BoundaryError('sshkey.malformed', message, { at: path });
 }
 
 function readKey(path: string): string {
@@ -111,8 +110,9 @@ function readKey(path: string): string {
     );
   }
   // Not `readBounded`: a link to a key is usual in people's home directories.
-  const { size } = statSync(path);
-  if (size > KEY_MAX_BYTES) throw noKey(path);
+  const file = statSync(path);
+  // A pipe or a device has no size, and no end.
+  if (!file.isFile() || file.size > KEY_MAX_BYTES) throw noKey(path);
   return readFileSync(path, 'utf8');
 }
 

@@ -30,6 +30,12 @@ export function maskEntry(entry: Entry): Entry {
   return Object.keys(masked).length === 0 ? entry : { ...entry, data: { ...data, ...masked } };
 }
 
+/** Whether values of the payload that an entry holds are not shown in it. */
+export function hasMaskedPayload({ data: { action } }: Entry): boolean {
+  if (!isObject(action) || !isObject(action.payload)) return false;
+  return Object.values(action.payload).some((value) => isObject(value) && Object.hasOwn(value, '$masked'));
+}
+
 /** A decision as a list shows it, without proofs: those carry the entries' bytes. */
 export function maskDecision(decision: Decision): JsonObject {
   const { permit, ledger, ...rest } = decision;

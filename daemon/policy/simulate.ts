@@ -1,4 +1,5 @@
 import type { CompiledBundle } from '../core/compile.ts';
+import { hasMaskedPayload } from '../core/masked.ts';
 import { isDecisionEntry, type Replay, type Ruling, replayDecision } from '../core/replay.ts';
 import type { Entry } from '../formats/entry.ts';
 
@@ -36,6 +37,8 @@ export interface SimulationReport {
   unchanged: number;
   /** Denials that stand because what they were denied for is not on record. */
   withheld: number;
+  /** Decisions that could not be judged again: values of their payloads were not shown to whoever asked. */
+  masked: number;
   /** How many of each kind of flip. */
   counts: Record<string, number>;
   /** Newest first; at most 1,000, `counts` has them all. */
@@ -55,6 +58,7 @@ export class Simulation {
   readonly #flips: Flip[] = [];
   #decisions = 0;
   #withheld = 0;
+  #masked = 0;
   #unchanged = 0;
 
   constructor(candidate: Candidate) {
@@ -66,8 +70,18 @@ export class Simulation {
     return this.#decisions;
   }
 
+  /** Decisions seen so far, judged or not. */
+  get seen(): number {
+    return this.#decisions + this.#masked;
+  }
+
   add(index: number, entry: Entry): void {
     if (!isDecisionEntry(entry)) return;
+    // The mark that stands for a value is no value: rules would be judged by it.
+    if (hasMaskedPayload(entry)) {
+      this.#masked += 1;
+      return;
+    }
     this.#decisions += 1;
     // A candidate that is put in force is news: no decision would have been judged by it as a stale one.
     const replay = replayDecision(entry, this.#candidateFor(entry), null);
@@ -87,6 +101,7 @@ export class Simulation {
       decisions: this.#decisions,
       unchanged: this.#unchanged,
       withheld: this.#withheld,
+      masked: this.#masked,
       counts: Object.fromEntries([...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1))),
       flips,
     };
@@ -125,14 +140,14 @@ export async function simulateRecent(
 ): Promise<SimulationReport> {
   const { last = SIMULATED_DECISIONS, environment, onProgress = () => {} } = options;
   const simulation = new Simulation(candidate);
-  for (let end = source.size; end > 0 && simulation.decisions < last; end -= PAGE) {
+  for (let end = source.size; end > 0 && simulation.seen < last; end -= PAGE) {
     const from = Math.max(0, end - PAGE);
     const page = await source.read(from, end - from);
     for (const { index, entry } of page.toReversed()) {
-      if (simulation.decisions >= last) break;
+      if (simulation.seen >= last) break;
       if (environment === undefined || environmentOf(entry) === environment) simulation.add(index, entry);
     }
-    onProgress(simulation.decisions);
+    onProgress(simulation.seen);
   }
   return simulation.report();
 }

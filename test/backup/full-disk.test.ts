@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { type BackupWorld, backupWorld, PATIENCE_MS } from './backup-world.ts';
@@ -25,6 +25,13 @@ test(
     expect(ran.code).toBe(5);
     expect(ran.stderr).toContain('the disk is full');
     expect(readdirSync(tiny)).toEqual([]);
+
+    // No byte at all is left: the file fails at its first write.
+    const full = smallDisk(on, 'full', '64k') ?? '';
+    expect(() => writeFileSync(join(full, 'filler'), Buffer.alloc(1_000_000))).toThrow();
+    const none = await on.backup(join(full, 'one.tar.zst.age'));
+    expect(none).toMatchObject({ code: 5, stderr: expect.stringContaining('the disk is full') });
+    expect(readdirSync(full)).toEqual(['filler']);
 
     const file = join(on.world.root, 'good.tar.zst.age');
     expect((await on.backup(file)).code).toBe(0);

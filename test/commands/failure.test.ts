@@ -91,6 +91,14 @@ describe('exit codes of failures', () => {
     expect(failure.text).toMatch(/^\/media\/stick\/act\.json: .*put it right and repeat\.$/);
   });
 
+  it('nor is one on a file that was open already, which the error does not name', () => {
+    const error = Object.assign(new Error('no space'), { code: 'ENOSPC', syscall: 'write', errno: -28 });
+    expect(describeFailure(error)).toMatchObject({
+      exitCode: 5,
+      text: expect.stringMatching(/^the disk is full \(ENOSPC\)\./),
+    });
+  });
+
   it('an entry that is not there is a slip of the caller; a second daemon is not', () => {
     expect(describeFailure(new BoundaryError('ledger.entry_not_found', 'None.')).exitCode).toBe(2);
     expect(describeFailure(new BoundaryError('socket.in_use', 'Taken.')).exitCode).toBe(5);

@@ -144,6 +144,10 @@ describe.skipIf(!hasOpenssh)('keys that people sign with', () => {
 
   it('what is no key is refused, and nothing of the file is repeated', async () => {
     await expect(openSigningKey(at('missing'))).rejects.toMatchObject({ code: 'key.missing' });
+    // A pipe would be waited for.
+    spawnSync('mkfifo', [at('pipe')]);
+    for (const name of ['pipe', '.'])
+      await expect(openSigningKey(at(name))).rejects.toMatchObject({ code: 'sshkey.malformed' });
     writeFileSync(at('notes'), 'attack at dawn', { mode: 0o600 });
     try {
       await openSigningKey(at('notes'));

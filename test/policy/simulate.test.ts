@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Bundle } from '../../daemon/core/bundle.ts';
+import { maskEntry } from '../../daemon/core/masked.ts';
 import type { JsonObject } from '../../daemon/formats/json.ts';
 import { type IndexedEntry, simulate, simulateRecent } from '../../daemon/policy/simulate.ts';
 import { recordedEntry } from '../core/recorded.ts';
@@ -36,7 +37,19 @@ function flips(change: (bundle: Bundle) => void) {
 
 describe('a simulation', () => {
   it('finds nothing under the same rules', () => {
-    expect(flips(() => {})).toEqual({ decisions: 5, unchanged: 5, withheld: 1, counts: {}, flips: [] });
+    expect(flips(() => {})).toEqual({
+      ...{ decisions: 5, unchanged: 5, withheld: 1, masked: 0 },
+      ...{ counts: {}, flips: [] },
+    });
+  });
+
+  it('judges nothing by the marks that stand for values, and says of how many', () => {
+    const masked = history().map(({ index, entry }) => ({ index, entry: maskEntry(entry) }));
+    expect(simulate(masked, compileSample())).toEqual({
+      // One value is not on record at all, which is no mark of reading.
+      ...{ decisions: 1, unchanged: 1, withheld: 1, masked: 4 },
+      ...{ counts: {}, flips: [] },
+    });
   });
 
   it('lists each flip of the result, newest first', () => {

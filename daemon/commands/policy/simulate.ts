@@ -8,7 +8,8 @@ import {
 } from '../../policy/simulate.ts';
 import { parseLimit, type SiteOptions } from '../access.ts';
 import { loadBundle, REFERENCE_HELP } from '../bundle-reference.ts';
-import { openEntries } from '../entry-source.ts';
+import { openEntries, openRawEntries } from '../entry-source.ts';
+import { type ReadOptions, withReason } from '../recorded-read.ts';
 import { print, printJson, say } from '../render/output.ts';
 import { count, moment, paint, plain, table } from '../render/text.ts';
 
@@ -20,17 +21,20 @@ those that would have gone otherwise. Nothing is changed.
   band                      the same result at another risk band
   authority                 the same result, other people to approve
 
-Example:
-  holdfast policy simulate policies/field-site --last 500 --env production`;
+Where the policy in force says who may read payload values (its section "reading"), decisions that have some are judged
+only with --reason: the read is recorded before, as with ledger show --raw.
 
-interface SimulateOptions extends SiteOptions {
+Example:
+  holdfast policy simulate policies/field-site --last 500 --env production --reason 'review of version 12'`;
+
+interface SimulateOptions extends SiteOptions, ReadOptions {
   last: string;
   env?: string;
 }
 
 /** `holdfast policy simulate`: which of the ledger's decisions a candidate would have flipped. */
 export function policySimulateCommand(): Command {
-  return new Command('simulate')
+  return withReason(new Command('simulate'))
     .description(
       "Replay the ledger's recent decisions under another policy and list what would have changed.",
     )
@@ -55,7 +59,7 @@ async function simulateHere(
   last: number,
   options: SimulateOptions,
 ): Promise<SimulationReport> {
-  const entries = await openEntries(options);
+  const entries = await (options.reason === undefined ? openEntries(options) : openRawEntries(options));
   const onProgress = (n: number) => {
     if (process.stderr.isTTY) process.stderr.write(`\r${count(n, 'decision')} `);
   };
@@ -68,17 +72,22 @@ async function simulateHere(
   }
 }
 
-function render(label: string, { decisions, withheld, counts, flips }: SimulationReport): string {
+function render(label: string, { decisions, withheld, masked, counts, flips }: SimulationReport): string {
   const all = Object.values(counts).reduce((sum, n) => sum + n, 0);
-  if (decisions === 0) return 'The ledger holds no such decision yet.';
+  if (decisions + masked === 0) return 'The ledger holds no such decision yet.';
   const kinds = Object.entries(counts).map(([kind, n]) => `${kind} ${n}`);
   const head =
     all === 0
       ? `${paint('green', 'NO FLIPS')}  ${plain(label)}: ${count(decisions, 'decision')} would have gone as they went`
       : `${paint('yellow', count(all, 'flip'))}  ${plain(label)}: of ${count(decisions, 'decision')}, ${kinds.join(', ')}`;
-  const lines = [head];
+  const lines = decisions === 0 ? [] : [head];
   if (withheld > 0) {
     lines.push(`${count(withheld, 'denial')} stand as they are: what they were denied for is not on record.`);
+  }
+  if (masked > 0) {
+    lines.push(
+      `${count(masked, 'decision')} NOT JUDGED: their payload values are shown only on record. Repeat with --reason TEXT, while the daemon runs.`,
+    );
   }
   if (flips.length > 0) lines.push('', table(['decision', 'at', 'flip', 'action', 'why'], flips.map(row)));
   if (all > flips.length) lines.push(`… and ${all - flips.length} more`);
