@@ -39,9 +39,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   const json = words.includes('--json');
   try {
     const known = name !== undefined && Object.hasOwn(CATALOGUE, name) ? name : undefined;
-    const asked = name === 'help' ? words.find((word, i) => i > 0 && Object.hasOwn(CATALOGUE, word)) : known;
-    const program = await buildProgram(asked === undefined ? [] : [asked]);
-    await program.parseAsync(words, { from: 'user' });
+    const topic = name === 'help' ? words.find((word, i) => i > 0 && !word.startsWith('-')) : undefined;
+    const isTopic = topic === undefined || topic === 'help' || Object.hasOwn(CATALOGUE, topic);
+    const asked = name === 'help' && isTopic ? topic : known;
+    const program = await buildProgram(asked === undefined || asked === 'help' ? [] : [asked]);
+    // Help about what there is not is refused as the command itself is.
+    await program.parseAsync(isTopic ? words : [topic], { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     // commander has already printed what was wrong; help and version are not failures.

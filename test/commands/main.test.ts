@@ -44,6 +44,7 @@ describe('the command line', () => {
     [['permit', 'verify'], "missing required argument 'file'"],
     [['decision', 'reconcile', 'x', '--key', 'k', '--note', 'n', '--result', 'maybe'], 'succeeded, failed'],
     [['status', 'too', 'many'], 'too many arguments'],
+    [['help', 'nope'], "unknown command 'nope'"],
   ])('%j is a mistake of usage: exit code 2, said on stderr', (args, words) => {
     const { code, out, err } = run(...args);
     expect({ code, out }).toEqual({ code: 2, out: '' });
