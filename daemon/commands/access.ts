@@ -117,13 +117,15 @@ export function parsePayload(option: string | undefined): JsonObject {
   return value;
 }
 
-/** `--limit`: 1 to 100,000. */
-export function parseLimit(text: string): number {
+/** `--limit`, or the option that says how many instead: 1 to 100,000. */
+export function parseLimit(text: string, option = '--limit'): number {
   const limit = /^[1-9]\d{0,5}$/.test(text) ? Number(text) : 0;
   if (limit < 1 || limit > 100_000) {
-    throw new BoundaryError('limit.malformed', 'Write --limit as a whole number from 1 to 100000.', {
-      at: '--limit',
-    });
+    throw new BoundaryError(
+      'limit.malformed',
+      `Write ${option} as a whole number from 1 to 100000; nothing was read.`,
+      { at: option },
+    );
   }
   return limit;
 }

@@ -122,7 +122,7 @@ async function believed(options: AnchorVerifyOptions) {
     const { trust, countersignature } = await readJudgedTrust(path, options);
     return { trust: logTrust(trust), countersignature, files: null };
   }
-  const files = await filesOf(options);
+  const files = await filesOf(options, options.dir === undefined);
   return { trust: files.trust, countersignature: files.countersignature, files };
 }
 

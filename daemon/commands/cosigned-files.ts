@@ -17,7 +17,7 @@ export async function readCosigned(files: readonly string[]): Promise<CarriedNot
   for (const file of files) {
     try {
       const shown = await framesIn(file);
-      if (shown === null) found.push({ file, note: readText(file, COSIGNED_MAX_BYTES) });
+      if (shown === null) found.push({ file, note: readNote(file) });
       else frames.push(...shown.map((frame) => ({ file, frame })));
     } catch (error) {
       if (!(error instanceof BoundaryError)) throw error;
@@ -27,6 +27,16 @@ export async function readCosigned(files: readonly string[]): Promise<CarriedNot
   for (const pieces of Map.groupBy(frames, ({ frame }) => frame.split('.', 3).join('.')).values())
     found.push(await joined(pieces));
   return found;
+}
+
+function readNote(file: string): string {
+  const note = readText(file, COSIGNED_MAX_BYTES);
+  if (note.trim() !== '') return note;
+  throw new BoundaryError(
+    'cosignature.empty',
+    'There is nothing in it, so nothing was taken in. It was perhaps cut off on its way: fetch it from the witness again.',
+    { at: file },
+  );
 }
 
 /** QR frames in a picture or in text; null when it is neither. */

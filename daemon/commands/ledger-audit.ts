@@ -96,7 +96,7 @@ function render(report: AuditReport): string {
   const kinds = (Object.keys(AUDIT_KINDS) as AuditKind[]).filter((kind) => report.counts[kind] > 0);
   const head = report.open
     ? `${paint('yellow', paint('bold', 'OPEN'))}  Something waits for somebody, or is missing from the record.`
-    : `${paint('green', paint('bold', 'COMPLETE'))}  Nothing is missing from the record, and nothing waits for anybody.`;
+    : `${paint('green', paint('bold', 'COMPLETE'))}  Nothing is missing from the record.`;
   const facts = fitted([
     ['entries', report.entries.toLocaleString('en-US')],
     ['from', moment(report.first_at)],

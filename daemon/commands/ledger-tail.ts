@@ -46,7 +46,11 @@ type Show = (hit: SearchHit) => void;
 
 /** Prints the newest entries that match; returns the index behind the last that there is. */
 async function newest(site: Site, options: TailOptions, show: Show): Promise<number> {
-  const { entries, size } = await findAll(site, parametersOf([], options), parseLimit(options.lines));
+  const { entries, size } = await findAll(
+    site,
+    parametersOf([], options),
+    parseLimit(options.lines, '--lines'),
+  );
   for (const hit of entries.toReversed()) if (hit.index < size) show(hit);
   return size;
 }

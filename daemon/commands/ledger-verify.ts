@@ -67,8 +67,11 @@ export async function verifyAndReport(options: VerifyOptions): Promise<void> {
   endWith(report.code);
 }
 
-/** A copied ledger is judged by what came with it: the site's own head store says nothing about another file. */
-export async function filesOf(options: VerifyOptions): Promise<VerifiedFiles> {
+/**
+ * A copied ledger is judged by what came with it: the site's own head store says nothing about another file. Where something
+ * else was `carried` here, such as anchors, what is missing is trust too when there is no site.
+ */
+export async function filesOf(options: VerifyOptions, carried = false): Promise<VerifiedFiles> {
   if (options.tiles !== undefined && options.ledger !== undefined) {
     throw new BoundaryError(
       'verify.both',
@@ -84,7 +87,7 @@ export async function filesOf(options: VerifyOptions): Promise<VerifiedFiles> {
     const trust = logTrust(judged.trust);
     return { ledgerPath: copied, trust, countersignature, inPlace: false, ...headOf(options.head) };
   }
-  const site = siteOf(options);
+  const site = siteOf(options, carried || copied !== undefined);
   const trust = logTrust(judged?.trust ?? trustOf(site));
   const inPlace = copied === undefined;
   const head = options.head ?? (inPlace ? site.paths.head : undefined);
@@ -93,16 +96,11 @@ export async function filesOf(options: VerifyOptions): Promise<VerifiedFiles> {
 }
 
 /** The site whose keys are believed. An auditor with a copy has none: what is missing then is trust, not a site. */
-function siteOf(options: VerifyOptions): Site {
+function siteOf(options: VerifyOptions, carried: boolean): Site {
   try {
     return openSite(options);
   } catch (cause) {
-    if (
-      (options.ledger ?? options.tiles) === undefined ||
-      !(cause instanceof BoundaryError) ||
-      cause.code !== 'site.not_found'
-    )
-      throw cause;
+    if (!carried || !(cause instanceof BoundaryError) || cause.code !== 'site.not_found') throw cause;
     throw new BoundaryError(
       'trust.missing',
       'Nothing says which keys to believe: give --trust FILE (from "holdfast site export-trust" at the site). Nothing was verified.',

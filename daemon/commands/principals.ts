@@ -7,12 +7,18 @@ import { systemClock } from '../host/clock.ts';
 import { connect, openSite, type SiteOptions } from './access.ts';
 import { print, printJson } from './render/output.ts';
 import { instant, paint, plain, rows, table } from './render/text.ts';
+import { countedHere, type PrincipalHere, suspendedHere } from './suspended-here.ts';
 
 /** A principal as one environment's bundle names it. */
 export interface NamedPrincipal {
   id: string;
   environments: string[];
   principal: BundlePrincipal;
+}
+
+/** The same with what was suspended at the site. */
+interface ShownPrincipal extends Omit<NamedPrincipal, 'principal'> {
+  principal: PrincipalHere;
 }
 
 /** What `GET /v1/policy` says about one environment, as far as commands look at it. */
@@ -67,9 +73,14 @@ export function principalsCommand(): Command {
     .addCommand(show);
 }
 
-async function readPrincipals(options: SiteOptions): Promise<NamedPrincipal[]> {
-  const policy = await connect(openSite(options), 'operator').policy();
-  return principalsOf(policy.environments as unknown as PolicyEnvironment[]);
+async function readPrincipals(options: SiteOptions): Promise<ShownPrincipal[]> {
+  const client = connect(openSite(options), 'operator');
+  const policy = await client.policy();
+  const suspended = await suspendedHere(client);
+  return principalsOf(policy.environments as unknown as PolicyEnvironment[]).map((named) => ({
+    ...named,
+    principal: countedHere(named.id, named.principal, suspended),
+  }));
 }
 
 /** Principals of all environments; the same principal in several bundles is one line, a differing one is another. */
@@ -86,11 +97,11 @@ export function principalsOf(environments: readonly PolicyEnvironment[]): NamedP
   return found.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
 }
 
-function flat({ id, environments, principal }: NamedPrincipal): object {
+function flat({ id, environments, principal }: ShownPrincipal): object {
   return { id, environments, ...principal };
 }
 
-function renderList(principals: readonly NamedPrincipal[]): string {
+function renderList(principals: readonly ShownPrincipal[]): string {
   return table(
     ['id', 'kind', 'status', 'roles', 'owner', 'known by', 'environments'],
     principals.map(({ id, principal, environments }) => [
@@ -105,14 +116,16 @@ function renderList(principals: readonly NamedPrincipal[]): string {
   );
 }
 
-/** The status, and what the clock of this machine makes of it. */
-function standing({ status, expires_at }: BundlePrincipal): string {
+/** The status, and what the clock of this machine and a suspension of keys alone make of it. */
+function standing({ status, expires_at, keys }: PrincipalHere): string {
   const over = expires_at !== undefined && Date.parse(expires_at) <= systemClock.now();
-  return status === 'active' && over ? 'expired' : status;
+  if (status !== 'active') return status;
+  if (over) return 'expired';
+  return keys?.some((key) => key.status === 'suspended') === true ? 'active, key suspended' : status;
 }
 
 /** How the sockets can tell who it is. */
-function knownBy({ uid, spiffe_id }: BundlePrincipal): string {
+function knownBy({ uid, spiffe_id }: PrincipalHere): string {
   return (
     [spiffe_id === undefined ? '' : 'certificate', uid === undefined ? '' : `uid ${uid}`]
       .filter((word) => word !== '')
@@ -120,7 +133,7 @@ function knownBy({ uid, spiffe_id }: BundlePrincipal): string {
   );
 }
 
-function renderOne({ id, principal, environments }: NamedPrincipal): string {
+function renderOne({ id, principal, environments }: ShownPrincipal): string {
   const { scope, keys } = principal;
   const listed = (values: readonly string[] | undefined): string => (values ?? []).map(plain).join(', ');
   return [

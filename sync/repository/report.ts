@@ -5,7 +5,7 @@ import { type SiteTarget, siteTargetName } from '../../daemon/formats/site-targe
 import { ROLES } from './keys.ts';
 import { repositoryDir } from './publisher.ts';
 import { keyName, type RoleKeys, regionsOf, rolesOf } from './roles.ts';
-import { stagingDir } from './settings.ts';
+import { readSettings, stagingDir } from './settings.ts';
 import { progressOf, signersOf } from './signatures.ts';
 import { isStaging, readStaging } from './staging.ts';
 import { profileOf, type RepositoryState, readSiteFile, readState } from './state.ts';
@@ -55,10 +55,16 @@ export interface RepositoryReport {
   staged: StagedReport[] | null;
 }
 
-/** Reads it all. Throws BoundaryError `repository.*`, `staging.*`, `file.*`. */
+/** Throws BoundaryError `publish.no_publisher` where nothing is published, staged or set up: a misspelt name looks so. */
+export function assertPublisher(dir: string): void {
+  if (!isPublished(dir) && !existsSync(stagingDir(dir))) readSettings(dir);
+}
+
+/** Reads it all. Throws BoundaryError `publish.no_publisher`, `repository.*`, `staging.*`, `file.*`. */
 export function reportOf(dir: string): RepositoryReport {
+  assertPublisher(dir);
   const repository = repositoryDir(dir);
-  const state = existsSync(join(repository, 'metadata', 'timestamp.json')) ? readState(repository) : null;
+  const state = isPublished(dir) ? readState(repository) : null;
   return {
     published:
       state === null
@@ -70,6 +76,10 @@ export function reportOf(dir: string): RepositoryReport {
           },
     staged: isStaging(stagingDir(dir)) ? stagedReport(stagingDir(dir)) : null,
   };
+}
+
+function isPublished(dir: string): boolean {
+  return existsSync(join(repositoryDir(dir), 'metadata', 'timestamp.json'));
 }
 
 /** How far a staging area is, wherever it lies. */

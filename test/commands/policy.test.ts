@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseBundle } from '../../daemon/core/bundle.ts';
@@ -146,10 +146,21 @@ describe('policy new', () => {
     expect(stderr).toContain('The directory is not empty; nothing was written.');
   });
 
-  it('says when no bundle may name such a site', () => {
-    const { status, stdout } = policy('new', `${dir.path}/mine`, '--site', 'Hut 1');
+  it.each([
+    [['--site', 'https://hut-1.example/'], /--site: .*schema-less URL.* Nothing was written/],
+    [['--site', 'hut-1.example', '--name', 'Hut 1'], /--name .* Nothing was written/],
+  ])('writes nothing for what no site or bundle is called: %j', (options, words) => {
+    const { status, stderr } = policy('new', `${dir.path}/mine`, ...options);
+    expect([status, stderr]).toEqual([2, expect.stringMatching(words)]);
+    expect(existsSync(`${dir.path}/mine`)).toBe(false);
+  });
+
+  it('says where a policy lies that no site would take', () => {
+    const to = `${dir.path}/mine`;
+    const { status, stdout, stderr } = policy('new', to, '--site', 'hut.example/a_1');
     expect(status).toBe(2);
-    expect(stdout).toMatch(/metadata.yaml:\d+: found "Hut 1"/);
+    expect(stdout).toMatch(/metadata.yaml:\d+: found "hut.example\/a_1"/);
+    expect(stderr).toContain(`It lies in ${to} all the same`);
   });
 });
 

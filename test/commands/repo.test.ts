@@ -139,6 +139,12 @@ describe('repo init', () => {
   });
 });
 
+it.each(['show', 'discard', 'prune'])('repo %s tells a misspelt directory from an empty one', (command) => {
+  const desk = new Desk();
+  const { code, out, err } = desk.run('repo', command, 'hqq');
+  expect([code, out, err]).toEqual([2, '', expect.stringContaining("hqq is no publisher's directory")]);
+});
+
 describe('a policy on its way from headquarters', () => {
   it('is proposed, shown in words, signed on copies, published, imported; an old one is not', async () => {
     const desk = new Desk();

@@ -19,6 +19,7 @@ import { assertOpen, assertShown } from '../sign-act.ts';
 import { type OpenedRequest, renderOpened } from '../sign-request.ts';
 import { askedRoles, readEnvironments } from '../signer-role.ts';
 import { ownLogTrust } from '../site.ts';
+import { countedHere, suspendedHere } from '../suspended-here.ts';
 
 /** What there is to judge: what was asked, and what others have said to it. Refused acts say nothing about it. */
 const TELLING: readonly EntryType[] = ['decision.pending_authority', 'approval.added', 'exception.granted'];
@@ -80,13 +81,17 @@ async function buildRequest(
   return { text, opened: { request, record, checkpoint: verifyRequest(request, { origin, vkeys }) } };
 }
 
-/** Everybody whose signature could still count, by the policy in force: active people in a role that is asked for. */
+/** Everybody whose signature could still count here: active people, with a key, in a role that is asked for. */
 async function possibleSigners(client: ApiClient, { decision }: DecisionRecord): Promise<PossibleSigner[]> {
   const environments = (await readEnvironments(client)) ?? [];
   const asked = [...(askedRoles(decision, 'approval') ?? []), ...(askedRoles(decision, 'exception') ?? [])];
   const { id: requester } = decision.context.actor;
   const own = environments.filter(({ environment }) => environment === decision.context.environment);
-  const known = principalsOf(own);
+  const suspended = await suspendedHere(client);
+  const known = principalsOf(own).map(({ id, principal }) => ({
+    id,
+    principal: countedHere(id, principal, suspended),
+  }));
   const owner = known.find(({ id }) => id === requester)?.principal.owner;
   const answered = decision.authority.received.map(({ principal }) => principal);
   return known

@@ -2,9 +2,10 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { BoundaryError } from '../../formats/boundary-error.ts';
+import { siteOrigin } from '../../host/config.ts';
 import { readPolicyDirectory } from '../../policy/source.ts';
 import { adoptPolicy, copyPolicy, editYaml, STARTER_POLICY } from '../init/starter.ts';
-import { print, printJson } from '../render/output.ts';
+import { print, printJson, say } from '../render/output.ts';
 import { paint, plain } from '../render/text.ts';
 import { orReport, renderPolicy, summary } from './subject.ts';
 
@@ -15,6 +16,9 @@ each. Its people are placeholders: put your own and their SSH public keys into p
 Example:
   holdfast policy new policies/outpost-7 --site outpost-7.example
   holdfast policy lint policies/outpost-7 && holdfast policy test policies/outpost-7`;
+
+/** What a bundle may be called. */
+const NAME = /^[a-z][a-z0-9_.-]{0,63}$/;
 
 interface NewOptions {
   site: string[];
@@ -36,17 +40,43 @@ export function policyNewCommand(): Command {
           at: dir,
         });
       }
+      for (const site of options.site) assertSite(site);
+      if (options.name !== undefined) assertName(options.name);
       copyPolicy(STARTER_POLICY, dir);
       adoptPolicy(dir, { sites: options.site, issuedAt: `${new Date().toISOString().slice(0, 19)}Z` });
       const { name } = options;
       if (name !== undefined) editYaml(join(dir, 'metadata.yaml'), (document) => document.set('name', name));
-      // A site or name that no bundle may have is said as what it is: a defect of what now lies there.
       const source = orReport(dir, options, () => readPolicyDirectory(dir));
-      if (source === null) return;
+      if (source === null) {
+        say(`It lies in ${plain(dir)} all the same: correct it there, or remove the directory.`);
+        return;
+      }
       if (options.json) printJson({ ok: true, ...summary(source), dir });
       else {
         const next = `Edit it, then: holdfast policy lint ${plain(dir)} && holdfast policy test ${plain(dir)}`;
         print(`${paint('green', 'WRITTEN')}  ${plain(dir)}\n${renderPolicy(source)}\n${next}`);
       }
     });
+}
+
+/** Before anything is written: what no site is called must not be left behind in a policy. */
+function assertSite(site: string): void {
+  try {
+    siteOrigin(site);
+  } catch (cause) {
+    if (!(cause instanceof BoundaryError)) throw cause;
+    throw new BoundaryError(cause.code, `--site: ${cause.message} Nothing was written.`, {
+      at: '--site',
+      cause,
+    });
+  }
+}
+
+function assertName(name: string): void {
+  if (NAME.test(name)) return;
+  throw new BoundaryError(
+    'policy.bad_name',
+    'Write --name as up to 64 lower-case letters, digits, _, - and dots, beginning with a letter. Nothing was written.',
+    { at: '--name' },
+  );
 }

@@ -22,7 +22,7 @@ export function policyShadowCommand(): Command {
     .option('--last <n>', 'the newest so many entries of the ledger', '100000')
     .addHelpText('after', HELP)
     .action(async (options: SiteOptions & { last: string }) => {
-      const last = parseLimit(options.last);
+      const last = parseLimit(options.last, '--last');
       const entries = await openEntries(options);
       try {
         const reports = await countShadow(entries, last);

@@ -43,7 +43,7 @@ export function policySimulateCommand(): Command {
     .option('--env <environment>', 'only decisions of this environment')
     .addHelpText('after', HELP)
     .action(async (reference: string, options: SimulateOptions) => {
-      const last = parseLimit(options.last);
+      const last = parseLimit(options.last, '--last');
       const { label, compiled } = await loadBundle(reference, options);
       const report = await simulateHere(compiled, last, options);
       if (options.json) {

@@ -211,7 +211,11 @@ function nextStep(decision: Decision): string {
     if (exceptions === 0) return sign;
     return exceptions === allow_if.length ? `${sign} --exception` : `${sign}\n${sign} --exception`;
   }
-  if (usable(decision)) return `holdfast exec --decision ${id}`;
+  if (usable(decision)) {
+    // Only who asked may run it, and who reads this is often somebody else.
+    const { actor } = decision.context;
+    return `holdfast exec --decision ${id}${actor.id === null ? '' : ` --actor ${plain(actor.id)}`}`;
+  }
   if (decision.status === 'executed') return `holdfast decision review ${id} --note TEXT`;
   return decision.status === 'denied' ? `holdfast decision explain ${id}` : '';
 }

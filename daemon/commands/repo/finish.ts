@@ -6,6 +6,7 @@ import { composePublication, type Publication, writePublication } from '../../..
 import { openKeyFile } from '../../../sync/repository/key-file.ts';
 import { repositoryDir } from '../../../sync/repository/publisher.ts';
 import { refresh } from '../../../sync/repository/refresh.ts';
+import { assertPublisher } from '../../../sync/repository/report.ts';
 import { stagingDir } from '../../../sync/repository/settings.ts';
 import { discardStaging, readStaging } from '../../../sync/repository/staging.ts';
 import { BoundaryError } from '../../formats/boundary-error.ts';
@@ -80,6 +81,7 @@ export function discardCommand(): Command {
     .description('Drop what is staged, with its signatures. What is published stays.')
     .argument('<dir>', "publisher's directory")
     .action((dir: string, options: SiteOptions) => {
+      assertPublisher(resolve(dir));
       const staging = stagingDir(resolve(dir));
       const discarded = existsSync(staging);
       discardStaging(staging);
