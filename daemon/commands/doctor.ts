@@ -1,9 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { Command } from 'commander';
-import { ApiProblem, ApiUnreachable } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
-import type { JsonObject } from '../formats/json.ts';
 import { VERSION } from '../host/version.ts';
 import { connect, openSite, type Site, type SiteOptions } from './access.ts';
 import { checkAges } from './doctor/ages.ts';
@@ -18,8 +16,10 @@ import { checkTools } from './doctor/tools.ts';
 import { EXIT, endWith } from './exit.ts';
 import { assertFree } from './permit-file.ts';
 import { print, printJson, say } from './render/output.ts';
+import { isForbidden } from './render/status-answer.ts';
 import { count, fitted, paint, plain, type Style } from './render/text.ts';
 import { ownLogTrust } from './site.ts';
+import { askStatus } from './status.ts';
 
 const HELP = `
 Changes nothing. Run it as root or as the account of the daemon; what another account cannot see is said.
@@ -82,9 +82,17 @@ async function writeReport(out: string, { config }: Site, checks: readonly Check
 
 /** Every check there is, in the order in which a person would look. */
 async function examine(site: Site): Promise<Check[]> {
-  const [daemon, gateway] = await Promise.all([statusOf(site, 'operator'), statusOf(site, 'gateway')]);
-  const client = daemon === null ? null : connect(site, 'operator');
-  const patient: Patient = { site, daemon: client, status: { daemon, gateway } };
+  const [daemon, gateway] = await Promise.all([askStatus(site, 'operator'), askStatus(site, 'gateway')]);
+  const client = daemon.status === null ? null : connect(site, 'operator');
+  const patient: Patient = {
+    site,
+    daemon: client,
+    status: { daemon: daemon.status, gateway: gateway.status },
+    forbidden: [
+      ...(isForbidden(daemon) ? (['daemon'] as const) : []),
+      ...(isForbidden(gateway) ? (['gateway'] as const) : []),
+    ],
+  };
   try {
     return [
       ...checkProcesses(patient),
@@ -102,17 +110,12 @@ async function examine(site: Site): Promise<Check[]> {
   }
 }
 
-async function statusOf(site: Site, socket: 'operator' | 'gateway'): Promise<JsonObject | null> {
-  const client = connect(site, socket);
-  try {
-    return await client.status();
-  } catch (error) {
-    if (error instanceof ApiUnreachable || error instanceof ApiProblem) return null;
-    throw error;
-  } finally {
-    client.close();
-  }
-}
+const LEDGER_FIX = 'Run as the account of the daemon: holdfast ledger verify';
+/** Where the ledger itself is not what is wrong. */
+const LEDGER_FIXES: Readonly<Record<string, string>> = {
+  'database.forbidden': 'Run doctor as root or as the account of the daemon.',
+  'database.readonly_disk': 'Make its disk writable again, then repeat.',
+};
 
 /** The ledger's newest checkpoint, without reading everything under it. */
 async function checkLedger({ site }: Patient): Promise<Check[]> {
@@ -124,10 +127,9 @@ async function checkLedger({ site }: Patient): Promise<Check[]> {
     return [pass('ledger.checkpoint', `${count(view.size, 'entry', 'entries')} under a signed checkpoint`)];
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const fix = 'Run as the account of the daemon: holdfast ledger verify';
-    const words =
-      error instanceof BoundaryError ? error.message : `the ledger cannot be read (${error.message})`;
-    return [fail('ledger.checkpoint', words, fix)];
+    const told = error instanceof BoundaryError ? error : null;
+    const words = told?.message ?? `the ledger cannot be read (${error.message})`;
+    return [fail('ledger.checkpoint', words, LEDGER_FIXES[told?.code ?? ''] ?? LEDGER_FIX)];
   }
 }
 

@@ -40,8 +40,8 @@ export async function askStatus(site: Site, socket: 'operator' | 'gateway'): Pro
   try {
     return { status: await client.status(), down: null };
   } catch (error) {
-    if (error instanceof ApiUnreachable || error instanceof ApiProblem)
-      return { status: null, down: error.message };
+    if (error instanceof ApiUnreachable) return { status: null, down: error.message, reason: error.reason };
+    if (error instanceof ApiProblem) return { status: null, down: error.message };
     throw error;
   } finally {
     client.close();
@@ -64,7 +64,7 @@ function renderAll(site: Site, daemon: Answer, gateway: Answer): string {
     renderDetails(daemon, gateway),
   ];
   if (daemon.status === null || gateway.status === null)
-    lines.push('', plain(deciding.replace('NO: n', 'N')));
+    lines.push('', plain(deciding.replace(/^(?:NO: )?n/, 'N')));
   for (const one of troubles) lines.push('', renderTrouble(one));
   return lines.join('\n');
 }

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import BetterSqlite3 from 'better-sqlite3';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { errorCode, syncDir } from '../host/durable-file.ts';
+import { isThere, openingFailure } from './database-place.ts';
 
 /** What may be bound to a statement. Numbers that are whole are stored as integers (up to 2^53). */
 export type SqlValue = null | number | string | Uint8Array;
@@ -67,11 +68,12 @@ const BUSY_MS = 5_000;
 
 /**
  * Opens a database file with the settings that the ledger's promises rest on. Throws `BoundaryError`
- * `database.missing`, `database.exists`, `database.unreadable`, `database.kind` or `database.newer`.
+ * `database.missing`, `database.forbidden`, `database.readonly_disk`, `database.exists`, `database.unreadable`,
+ * `database.kind` or `database.newer`.
  */
 export function openDatabase(path: string, options: OpenOptions): Database {
   if (options.create === true) createFile(path);
-  else if (!existsSync(path)) {
+  else if (!isThere(path, options.kind.name)) {
     throw new BoundaryError(
       'database.missing',
       `${options.kind.name} ${path} is missing; nothing was created in its place. Restore it, or make a new site with init.`,
@@ -89,11 +91,7 @@ export function openDatabase(path: string, options: OpenOptions): Database {
   } catch (error) {
     connection?.close();
     if (!(error instanceof BetterSqlite3.SqliteError)) throw error;
-    throw new BoundaryError(
-      'database.unreadable',
-      `${options.kind.name} ${path} cannot be opened (${error.code}: ${error.message}); it was left as it is. Verify it, or restore a backup.`,
-      { at: path, cause: error },
-    );
+    throw openingFailure(path, { name: options.kind.name, readonly }, error);
   }
 }
 

@@ -1,7 +1,8 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { isCorruption } from './database.ts';
+import { isThere } from './database-place.ts';
 import type { Finding } from './finding.ts';
 import { stageCopy } from './staging.ts';
 import { inspectWal, type WalReport } from './wal.ts';
@@ -22,10 +23,10 @@ interface NamedFiles {
 
 /**
  * What the ledger's file is instead of a database, before anything of it is copied; null for what may be one. Throws
- * `BoundaryError` `database.missing`, and `file.not_regular` for a pipe or a device, which would be read for ever.
+ * `BoundaryError` `database.missing`, `database.forbidden`, and `file.not_regular` for a pipe or a device, which would be read for ever.
  */
 export function otherKindNamed({ ledgerPath, headPath }: NamedFiles): string | null {
-  if (!existsSync(ledgerPath)) {
+  if (!isThere(ledgerPath, 'ledger')) {
     throw new BoundaryError('database.missing', `${ledgerPath} does not exist; there is nothing to verify.`, {
       at: ledgerPath,
     });
@@ -45,7 +46,8 @@ export function otherKindNamed({ ledgerPath, headPath }: NamedFiles): string | n
  */
 export function openFiles(named: NamedFiles): Files {
   const { ledgerPath, inPlace } = named;
-  const headPath = named.headPath !== undefined && existsSync(named.headPath) ? named.headPath : undefined;
+  const headPath =
+    named.headPath !== undefined && isThere(named.headPath, 'head store') ? named.headPath : undefined;
   if (inPlace === true) return { ledger: ledgerPath, head: headPath ?? null, remove: () => {} };
   // The head store first, here and below: it follows the ledger, so a ledger looked at later must have reached it.
   const head = headPath === undefined ? null : stageCopy(headPath);

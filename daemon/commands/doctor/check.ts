@@ -26,6 +26,8 @@ export interface Patient {
   daemon: ApiClient | null;
   /** What the processes say of themselves; null when they are silent. */
   status: { daemon: JsonObject | null; gateway: JsonObject | null };
+  /** Those whose socket this account may not use: they may well run. */
+  forbidden?: readonly ('daemon' | 'gateway')[];
 }
 
 export const pass = (id: string, found: string): Check => ({ id, result: 'pass', found, fix: null });

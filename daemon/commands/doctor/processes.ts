@@ -20,8 +20,15 @@ export function checkProcesses(patient: Patient): Check[] {
   ];
 }
 
-function alive({ site, status }: Patient, role: 'daemon' | 'gateway', effect: string): Check {
+function alive({ site, status, forbidden = [] }: Patient, role: 'daemon' | 'gateway', effect: string): Check {
   if (status[role] !== null) return pass(`process.${role}`, `the ${role} answers`);
+  // A failure all the same: nobody who reads only the exit code may take this for a site that is well.
+  if (forbidden.includes(role))
+    return fail(
+      `process.${role}`,
+      `this account may not ask the ${role}, so it is not known whether it runs`,
+      `Run doctor as root or as the account of the ${role}, or join its group.`,
+    );
   const fix = `Start it with: ${startWords([role], site.paths.root)}`;
   return fail(`process.${role}`, `the ${role} does not answer. ${effect}`, fix);
 }

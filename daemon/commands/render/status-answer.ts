@@ -1,7 +1,15 @@
+import type { UnreachableReason } from '../../api/client.ts';
 import type { JsonObject } from '../../formats/json.ts';
 
 /** What a process said about itself (`GET /v1/status`), or why it said nothing. */
-export type Answer = { status: JsonObject; down: null } | { status: null; down: string };
+export type Answer =
+  | { status: JsonObject; down: null }
+  | { status: null; down: string; reason?: UnreachableReason };
+
+/** Whether nothing is known because this account may not ask: whoever it is may well run. */
+export function isForbidden(answer: Answer): boolean {
+  return answer.status === null && answer.reason === 'forbidden';
+}
 
 /** One thing that is wrong, as `GET /v1/status` lists it. */
 export interface Degraded {

@@ -3,15 +3,15 @@ import { anchorLine } from './anchor.ts';
 import { backupLine, copyLine } from './copies.ts';
 import { integrityLine, keepingLine } from './keeping.ts';
 import { searchLine } from './search.ts';
-import { type Answer, type Degraded, object, text } from './status-answer.ts';
+import { type Answer, type Degraded, isForbidden, object, text } from './status-answer.ts';
 import { count, instant, moment, paint, plain, rows } from './text.ts';
 import { witnessLine } from './witnesses.ts';
 
 /** Everything that the processes said of themselves, for `status --all`. */
 export function renderDetails(daemon: Answer, gateway: Answer): string {
   return rows([
-    ['daemon', daemon.status === null ? `down: ${daemon.down}` : daemonLine(daemon.status)],
-    ['gateway', gateway.status === null ? `down: ${gateway.down}` : gatewayLine(gateway.status)],
+    ['daemon', daemon.status === null ? silence(daemon) : daemonLine(daemon.status)],
+    ['gateway', gateway.status === null ? silence(gateway) : gatewayLine(gateway.status)],
     ...(daemon.status === null ? [] : facts(daemon.status)),
   ]);
 }
@@ -26,6 +26,10 @@ export function renderTrouble({ component, cause, since, effect, instruction }: 
       ['do', plain(instruction)],
     ]),
   ].join('\n');
+}
+
+function silence(answer: Answer): string {
+  return `${isForbidden(answer) ? 'not known' : 'down'}: ${answer.down}`;
 }
 
 function daemonLine(status: JsonObject): string {

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../formats/json.ts';
 import { startWords } from '../start-words.ts';
-import { type Answer, amount, type Degraded, object, text, troubles } from './status-answer.ts';
+import { type Answer, amount, type Degraded, isForbidden, object, text, troubles } from './status-answer.ts';
 import { count, type Style, span } from './text.ts';
 
 /*
@@ -9,7 +9,7 @@ import { count, type Style, span } from './text.ts';
  */
 
 export interface Summary {
-  word: 'READY' | 'DEGRADED' | 'NOT READY' | 'HALTED';
+  word: 'READY' | 'DEGRADED' | 'NOT READY' | 'NOT KNOWN' | 'HALTED';
   style: Style;
   ready: boolean;
   safe: string;
@@ -25,7 +25,7 @@ export interface Summary {
 export function summarize(daemon: Answer, gateway: Answer, dir: string): Summary {
   const wrong = troubles(daemon, gateway);
   const ready = daemon.status !== null && daemon.status.ready === true && gateway.status !== null;
-  const word = halted(daemon) ? 'HALTED' : !ready ? 'NOT READY' : wrong.length > 0 ? 'DEGRADED' : 'READY';
+  const word = wordOf(daemon, gateway, ready, wrong.length > 0);
   const style = word === 'READY' ? 'green' : word === 'DEGRADED' ? 'yellow' : 'red';
   return {
     word,
@@ -37,6 +37,13 @@ export function summarize(daemon: Answer, gateway: Answer, dir: string): Summary
     next: daemon.status === null ? ['not known'] : upcoming(daemon.status),
     troubles: wrong,
   };
+}
+
+function wordOf(daemon: Answer, gateway: Answer, ready: boolean, isDegraded: boolean): Summary['word'] {
+  if (halted(daemon)) return 'HALTED';
+  if (ready) return isDegraded ? 'DEGRADED' : 'READY';
+  const isUnseen = isForbidden(daemon) || (daemon.status?.ready === true && isForbidden(gateway));
+  return isUnseen ? 'NOT KNOWN' : 'NOT READY';
 }
 
 /** Whether an incident halts the whole site: louder than anything else. */
@@ -61,8 +68,10 @@ const DOUBTFUL: Readonly<Record<string, string>> = {
   keys: 'a key is old',
 };
 
-function safety({ status }: Answer, wrong: readonly Degraded[]): string {
-  if (status === null) return 'not known: the daemon does not answer';
+function safety(daemon: Answer, wrong: readonly Degraded[]): string {
+  const { status } = daemon;
+  if (status === null)
+    return `not known: ${isForbidden(daemon) ? 'this account may not ask the daemon' : 'the daemon does not answer'}`;
   const named = (words: Readonly<Record<string, string>>): string[] => [
     ...new Set(wrong.flatMap(({ component }) => words[component] ?? [])),
   ];
@@ -74,19 +83,26 @@ function safety({ status }: Answer, wrong: readonly Degraded[]): string {
   return `yes: ${count(amount(size), 'entry', 'entries')} on record, nothing is known to be wrong with it`;
 }
 
+/** For an account that may not use a socket: what is not known, and what to do. */
+function unasked(role: 'daemon' | 'gateway'): string {
+  return `not known: this account may not ask the ${role}. Ask as its account, or join its group`;
+}
+
 function deciding(daemon: Answer, gateway: Answer, wrong: readonly Degraded[], dir: string): string {
+  if (isForbidden(daemon)) return unasked('daemon');
+  const isDown = gateway.status === null && !isForbidden(gateway);
   if (daemon.status === null) {
-    const start = startWords(gateway.status === null ? ['daemon', 'gateway'] : ['daemon'], dir);
-    const what = gateway.status === null ? 'can be decided and nothing executed' : 'can be decided';
+    const start = startWords(isDown ? ['daemon', 'gateway'] : ['daemon'], dir);
+    const what = isDown ? 'can be decided and nothing executed' : 'can be decided';
     return `NO: nothing ${what}. Start with: ${start}`;
   }
   const running = gateway.status === null ? '' : gatewayWords(gateway.status);
-  if (gateway.status === null)
-    return `NO: nothing can be executed. Start it with: ${startWords(['gateway'], dir)}`;
+  if (isDown) return `NO: nothing can be executed. Start it with: ${startWords(['gateway'], dir)}`;
   if (daemon.status.ready !== true) {
     const [why] = wrong;
     return `NO: ${why === undefined ? 'it is starting' : lowered(why.effect)}`;
   }
+  if (isForbidden(gateway)) return unasked('gateway');
   const partly = wrong.find(({ component }) => PARTLY.includes(component));
   if (partly === undefined) return `yes: everything that policy allows${running}`;
   return `partly: ${lowered(partly.effect)}`;

@@ -19,6 +19,9 @@ export function ledgerInstruction(cause: string): string {
   if (cause === 'SQLITE_FULL') {
     return 'The disk that holds the site is full. Free space on it; the daemon goes on by itself within a second or two.';
   }
+  if (cause.startsWith('SQLITE_READONLY') || cause === 'database.readonly_disk') {
+    return 'The ledger or its disk is read-only. Find out why (dmesg), make the disk writable again (mount -o remount,rw), and see that the files in state belong to the account of the daemon. It goes on by itself within a second or two; start it where it does not run.';
+  }
   if (cause.startsWith('SQLITE_IOERR')) {
     return 'The disk reports errors. Check it (dmesg), copy the site directory elsewhere, then replace the disk.';
   }

@@ -136,6 +136,18 @@ describe('the screen of status', () => {
     );
   });
 
+  it('calls nothing down that this account may not ask', () => {
+    const forbidden: Answer = { status: null, down: 'not permitted to use it', reason: 'forbidden' };
+    const text = screen(forbidden, forbidden).join('\n').replace(/\s+/g, ' ');
+    expect(text).toMatch(/^NOT KNOWN/);
+    expect(text).toContain('safe not known: this account may not ask the daemon');
+    expect(text).toContain('deciding not known: this account may not ask the daemon. Ask as its account');
+    expect(text).not.toContain('Start');
+    const half = screen(daemon(), forbidden).join('\n').replace(/\s+/g, ' ');
+    expect(half).toMatch(/^NOT KNOWN/);
+    expect(half).toContain('not known: this account may not ask the gateway');
+  });
+
   it('lets no recorded text move the cursor', () => {
     const text = screen(
       daemon({
