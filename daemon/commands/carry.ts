@@ -1,8 +1,7 @@
-import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { FrameKind } from '../formats/qr-frames.ts';
-import { assertFree } from './permit-file.ts';
+import { assertFree, removeWritten, writeNew } from './permit-file.ts';
 import { print, say } from './render/output.ts';
 
 /** Where something goes that is to be carried: a file, QR codes as pictures, QR codes on the screen. */
@@ -36,7 +35,13 @@ export function assertOutlets({ out, png }: Outlets): void {
 export async function carry(kind: FrameKind, text: string, outlets: Outlets): Promise<string[]> {
   const files: string[] = [];
   const write = (path: string, content: string | Uint8Array): void => {
-    writeFileSync(path, content, { mode: 0o600, flag: 'wx' });
+    try {
+      writeNew(path, content);
+    } catch (error) {
+      // A half set of codes is of no use, and would be in the way of the whole one.
+      removeWritten(files);
+      throw error;
+    }
     files.push(path);
   };
   if (outlets.out !== undefined) write(outlets.out, `${text}\n`);

@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -14,7 +13,7 @@ import { checkSandbox } from './doctor/sandbox.ts';
 import { checkSecretsAtRest } from './doctor/secrets.ts';
 import { checkTools } from './doctor/tools.ts';
 import { EXIT, endWith } from './exit.ts';
-import { assertFree } from './permit-file.ts';
+import { assertFree, writeNew } from './permit-file.ts';
 import { print, printJson, say } from './render/output.ts';
 import { isForbidden } from './render/status-answer.ts';
 import { count, fitted, paint, plain, type Style } from './render/text.ts';
@@ -76,7 +75,7 @@ async function writeReport(out: string, { config }: Site, checks: readonly Check
   const at = `${new Date().toISOString().slice(0, 19)}Z`;
   const head = { site: config.site, profile: config.profile, host: hostname(), version: VERSION, at };
   const text = (out.endsWith('.html') ? htmlReport : textReport)(head, checks);
-  writeFileSync(out, text, { mode: 0o600, flag: 'wx' });
+  writeNew(out, text);
   say(`Wrote ${out}`);
 }
 

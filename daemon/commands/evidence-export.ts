@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiUnreachable } from '../api/client.ts';
 import { findMentions, type Mentions } from '../core/evidence-mentions.ts';
@@ -17,7 +17,7 @@ import { PolicyStore } from '../policy/store.ts';
 import { actorForRecord, connect, openSite, type SiteOptions } from './access.ts';
 import { believing } from './evidence-verify.ts';
 import { endWith } from './exit.ts';
-import { assertFree } from './permit-file.ts';
+import { assertFree, writeNew } from './permit-file.ts';
 import { print, printJson, say } from './render/output.ts';
 import { count, plain, rows } from './render/text.ts';
 import { trustOf } from './site.ts';
@@ -41,7 +41,7 @@ export async function exportAndReport(id: string, options: ExportOptions): Promi
   const members = await readArchive(bytes);
   const index = parseIndex(members.get(MEMBER.index) ?? new Uint8Array());
   // Payloads are in it: it is for whoever asked, and for whom they give it to.
-  writeFileSync(options.out, bytes, { mode: 0o600, flag: 'wx' });
+  writeNew(options.out, bytes);
   if (options.json) printJson({ file: options.out, bytes: bytes.length, files: members.size, ...index });
   else print(render(options.out, index, members.size));
   const missing = (options.show ?? []).filter((field) => !index.fields.disclosed.includes(field));

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { Check, Finding } from '../evidence/examination.ts';
 import { renderReport } from '../evidence/report.ts';
 import { type EvidenceTrust, type Verification, verifyEvidence } from '../evidence/verify.ts';
@@ -15,7 +15,7 @@ import {
   type TrustOptions,
 } from './countersignature.ts';
 import { endWith } from './exit.ts';
-import { assertFree } from './permit-file.ts';
+import { assertFree, writeNew } from './permit-file.ts';
 import { print, printJson } from './render/output.ts';
 import { folded, paint, plain, rows, type Style } from './render/text.ts';
 import { trustOf } from './site.ts';
@@ -48,7 +48,7 @@ export async function writeReport(file: string, options: VerifyOptions & { out: 
     sha256: sha256Hex(bytes),
     trust: trustWords(options, countersignature),
   });
-  writeFileSync(options.out, page, { mode: 0o600, flag: 'wx' });
+  writeNew(options.out, page);
   const { code, findings } = verification;
   if (options.json) printJson({ verified: code === 0, file: options.out, code, findings });
   else

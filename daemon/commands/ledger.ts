@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseLimit, type SiteOptions } from './access.ts';
@@ -15,7 +14,7 @@ import { holdCommand, releaseCommand } from './ledger-hold.ts';
 import { archiveCommand, pruneCommand } from './ledger-prune.ts';
 import { searchCommand } from './ledger-search.ts';
 import { tailCommand } from './ledger-tail.ts';
-import { assertFree } from './permit-file.ts';
+import { assertFree, writeNew } from './permit-file.ts';
 import { type ReadOptions, withReason } from './recorded-read.ts';
 import { renderEntries, renderEntry } from './render/entry.ts';
 import { print, printJson } from './render/output.ts';
@@ -184,7 +183,7 @@ function proveCommand(): Command {
         if (index >= source.size) throw noEntry(index, source.size);
         const proof = await source.prove(index, { cosigned: options.cosigned === true });
         source.close();
-        writeFileSync(options.out, proof, { mode: 0o600, flag: 'wx' });
+        writeNew(options.out, proof);
         if (options.json) printJson({ index, file: options.out });
         else print(`Wrote the proof of entry ${index} to ${options.out}.`);
       },

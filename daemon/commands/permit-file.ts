@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DecisionReply } from '../api/client.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
@@ -24,6 +24,34 @@ export function assertFree(path: string): void {
 }
 
 /**
+ * Writes a file that must not exist yet, with `mode` less the umask. Where the disk refuses, what was begun is removed, so that
+ * the same command can be repeated. Throws the system's error, always with the path.
+ */
+export function writeNew(path: string, content: string | Uint8Array, mode = 0o600): void {
+  const file = openSync(path, 'wx', mode);
+  try {
+    try {
+      writeFileSync(file, content);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    removeWritten([path]);
+    throw error instanceof Error ? Object.assign(error, { path }) : error;
+  }
+}
+
+/** Removes what a command wrote just now and nobody was told of; what cannot be removed is for the retry to name. */
+export function removeWritten(paths: readonly string[]): void {
+  for (const path of paths)
+    try {
+      unlinkSync(path);
+    } catch {
+      // The failure that came first is the one to report.
+    }
+}
+
+/**
  * Writes a decision's permit file (a C2SP tlog-proof) with mode 0600; returns the path, or undefined when the decision
  * has no permit.
  */
@@ -32,6 +60,6 @@ export function writePermitFile(path: string, decision: DecisionReply): string |
     say(`holdfast: there is no permit (the decision is ${decision.status}), so ${path} was not written.`);
     return undefined;
   }
-  writeFileSync(path, decision.permit.proof, { mode: 0o600, flag: 'wx' });
+  writeNew(path, decision.permit.proof);
   return path;
 }

@@ -1,10 +1,9 @@
-import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { openSite, type SiteOptions } from './access.ts';
 import { checkTrustCommand } from './check-trust.ts';
 import { enrolmentCommand } from './enrolment.ts';
 import { trustOf } from './own-trust.ts';
-import { assertFree } from './permit-file.ts';
+import { assertFree, writeNew } from './permit-file.ts';
 import { provisionCommand } from './provision/provision.ts';
 import { print, printJson } from './render/output.ts';
 import { resetCommand } from './reset/reset.ts';
@@ -27,7 +26,7 @@ export function siteCommand(): Command {
       assertFree(file);
       const bytes = trustBytes(trust);
       const fingerprint = trustFingerprint(bytes);
-      writeFileSync(file, bytes, { mode: 0o644, flag: 'wx' });
+      writeNew(file, bytes, 0o644);
       if (options.json)
         printJson({ file, site: trust.site, origin: trust.origin, vkeys: trust.vkeys, fingerprint });
       else

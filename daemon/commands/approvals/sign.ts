@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import type { SignedActBody } from '../../api/client.ts';
 import { actNonce } from '../../core/id-token.ts';
@@ -9,6 +8,7 @@ import { readRequest } from '../carried.ts';
 import { assertOutlets, carry, hasOutlet, type Outlets } from '../carry.ts';
 import { ID_TOKEN_HELP, ID_TOKEN_OPTION, type IdTokenOptions, withIdToken } from '../id-token.ts';
 import { parseDecisionId } from '../identifiers.ts';
+import { writeNew } from '../permit-file.ts';
 import { renderDecision } from '../render/decision.ts';
 import { print, printJson } from '../render/output.ts';
 import { signAbout } from '../sign-act.ts';
@@ -167,7 +167,7 @@ async function writeAct(
   if (out === undefined || options.png !== undefined || options.qr === true) {
     throw new BoundaryError('option.outlet', '--act-only writes one file: -o FILE. Nothing was written.');
   }
-  writeFileSync(out, text, { mode: 0o600, flag: 'wx' });
+  writeNew(out, text);
   const namespace = actNamespace(act.kind);
   if (options.json) printJson({ file: out, namespace, nonce: actNonce(text), act: text });
   else
