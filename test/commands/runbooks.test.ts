@@ -59,13 +59,16 @@ describe('the documentation', () => {
     ...readdirSync(PAGES).map((name) => join(PAGES, name)),
   ].filter((page) => page.endsWith('.md'));
 
-  it.each(pages)('names in %s only commands and options that there are', (page) => {
-    const wrong = commandsIn(read(page)).flatMap((command) => {
-      const trouble = troubleWith(command, root);
-      return trouble === null ? [] : [`${command}: ${trouble}`];
-    });
-    expect(wrong).toEqual([]);
-  });
+  it.each(pages)(
+    'names in %s only commands and options that there are, with those that they need',
+    (page) => {
+      const wrong = commandsIn(read(page)).flatMap((command) => {
+        const trouble = troubleWith(command, root);
+        return trouble === null ? [] : [`${command}: ${trouble}`];
+      });
+      expect(wrong).toEqual([]);
+    },
+  );
 
   it('leads only to pages and headings that there are', () => {
     const broken = pages.flatMap((page) =>
@@ -85,7 +88,8 @@ describe('the documentation', () => {
   it('would notice what there is not', () => {
     expect(troubleWith('holdfast legder verify', root)).toContain('legder');
     expect(troubleWith('holdfast ledger verify --trsut x', root)).toContain('--trsut');
-    expect(troubleWith('holdfast keys tls issue NAME --spiffe URI', root)).toBeNull();
+    expect(troubleWith('holdfast keys tls issue NAME --spiffe URI', root)).toContain('--output');
+    expect(troubleWith('holdfast keys tls issue NAME --spiffe URI -o DIR', root)).toBeNull();
   });
 });
 
@@ -104,10 +108,11 @@ function commandsIn(text: string): string[] {
 function troubleWith(line: string, all: CommandSpec): string | null {
   let place = all;
   // Of alternatives, as tables write them, the first is looked at.
-  for (const word of line
+  const words = line
     .replace(/\\\|[\w-]+/g, '')
     .split(/\s+/)
-    .slice(1)) {
+    .slice(1);
+  for (const word of words) {
     const option = /^(-[A-Za-z]|--[a-z][a-z-]*)(?=$|[=/|,.\])])/.exec(word)?.[1];
     const next = place.commands.find(({ path }) => path.at(-1) === word);
     if (option !== undefined) {
@@ -119,7 +124,13 @@ function troubleWith(line: string, all: CommandSpec): string | null {
     else if (place.commands.length > 0 && word !== 'help' && /^[a-z][a-z-]*$/.test(word))
       return `there is no ${word} in "${place.path.join(' ')}"`;
   }
-  return null;
+  // A command that is only spoken of has no options; one that is to be typed has all that it cannot do without.
+  const lacks = place.options.filter(
+    ({ mandatory, short, long }) => mandatory && !words.some((word) => [short, long].includes(word)),
+  );
+  return words.some((word) => word.startsWith('-')) && lacks.length > 0
+    ? `${lacks.map(({ long }) => long).join(', ')} is left out`
+    : null;
 }
 
 /** Headings as their links spell them. */
