@@ -176,7 +176,7 @@ export const BundleSchema = Type.Object(
         description: sentence,
         issued_at: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}Z$' }),
         /** Origins of the sites that may run it; a bundle that does not name the site is refused there. */
-        sites: Type.Array(Type.String({ pattern: '^[a-z0-9.-]+(/[a-z0-9./-]+)?$', maxLength: 200 }), {
+        sites: Type.Array(Type.String({ pattern: '^[a-z0-9.-]+(/[a-z0-9._/-]+)?$', maxLength: 200 }), {
           minItems: 1,
           maxItems: 1_000,
         }),

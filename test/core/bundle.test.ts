@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { checkStructure, parseBundle } from '../../daemon/core/bundle.ts';
 import { BundleDefects } from '../../daemon/core/bundle-defects.ts';
 import { compileBundle } from '../../daemon/core/compile.ts';
@@ -7,6 +7,7 @@ import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import { canonicalBytes, canonicalText } from '../../daemon/formats/canonical-json.ts';
 import { sha256Hex } from '../../daemon/formats/digest.ts';
 import type { Json, JsonObject } from '../../daemon/formats/json.ts';
+import { siteOrigin } from '../../daemon/host/config.ts';
 import { sampleBundle } from './sample.ts';
 
 const plain = () => structuredClone(sampleBundle()) as unknown as JsonObject;
@@ -30,6 +31,23 @@ function withMember(path: (string | number)[], value: Json): JsonObject {
   at[path.at(-1) ?? ''] = value;
   return bundle;
 }
+
+test('a bundle may name every site that there can be', () => {
+  const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?$/);
+  const segment = fc.stringMatching(/^[a-z0-9]([a-z0-9._-]{0,8}[a-z0-9])?$/);
+  const named = fc.tuple(
+    fc.array(label, { minLength: 1, maxLength: 3 }),
+    fc.array(segment, { maxLength: 2 }),
+  );
+  fc.assert(
+    fc.property(named, ([host, path]) => {
+      const site = [host.join('.'), ...path].join('/');
+      fc.pre(!site.includes('..'));
+      expect(siteOrigin(site)).toBe(site);
+      expect(checkStructure(withMember(['metadata', 'sites'], [site]))).toEqual([]);
+    }),
+  );
+});
 
 describe('the bytes of a bundle', () => {
   it('are the canonical JSON, and their digest the policy digest', () => {
