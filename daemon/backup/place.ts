@@ -13,18 +13,3 @@ export function adoptBackup(temporary: string, path: string): void {
   renameSync(temporary, path);
   syncDir(dirname(path));
 }
-
-const WHY: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the quota of this account is used up',
-  ENOENT: 'the directory is not there',
-  EACCES: 'this account may not write there',
-  EPERM: 'this account may not write there',
-  EROFS: 'the disk is read-only',
-  EIO: 'the disk failed',
-};
-
-/** What a system error means for a backup that was to be written, in words; the code where there are none. */
-export function whyNotWritten(code: string): string {
-  return WHY[code] ?? code;
-}

@@ -2,17 +2,19 @@ import { existsSync, statSync, unlinkSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { ApiClient } from '../api/client.ts';
-import { adoptBackup, temporaryName, whyNotWritten } from '../backup/place.ts';
+import { adoptBackup, temporaryName } from '../backup/place.ts';
 import { type WrittenBackup, writeBackup } from '../backup/write.ts';
 import type { BackupRecord } from '../engine/backups.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';
 import { errorCode } from '../host/durable-file.ts';
+import { writeFailure } from '../host/write-failure.ts';
 import { actorForRecord, connect, openSite, readText, type Site, type SiteOptions } from './access.ts';
-import { EXIT, endWith } from './exit.ts';
+import { EXIT } from './exit.ts';
 import { print, printJson } from './render/output.ts';
 import { count, rows } from './render/text.ts';
+import { withVerdicts } from './verdict.ts';
 
 interface BackupOptions extends SiteOptions {
   to: string[];
@@ -49,17 +51,9 @@ export function backupCommand(): Command {
     .option('--with-keys', 'the secret keys of the site too')
     .option('--actor <id>', 'who makes it, for the record')
     .addHelpText('after', HELP)
-    .action(async (file: string, options: BackupOptions) => {
-      try {
-        await backUp(resolve(file), options);
-      } catch (error) {
-        const code = error instanceof BoundaryError ? VERDICTS[error.code] : undefined;
-        if (!(error instanceof BoundaryError) || code === undefined) throw error;
-        if (options.json) printJson({ error: { code: error.code, message: error.message } });
-        process.stderr.write(`holdfast: ${error.message}\n`);
-        endWith(code);
-      }
-    });
+    .action((file: string, options: BackupOptions) =>
+      withVerdicts(VERDICTS, options, () => backUp(resolve(file), options)),
+    );
 }
 
 /** Write it under another name → put it on record → give it its name. */
@@ -128,9 +122,10 @@ async function write(make: () => Promise<WrittenBackup>, path: string): Promise<
   } catch (cause) {
     const code = errorCode(cause);
     if (cause instanceof BoundaryError || code === null || !/^E[A-Z]+$/.test(code)) throw cause;
+    const { why, next } = writeFailure(cause);
     throw new BoundaryError(
       'backup.not_written',
-      `No backup was made: ${whyNotWritten(code)} while ${path} was written. What was begun is removed. Make room, or name another disk.`,
+      `No backup was made: ${why} while ${path} was written. What was begun is removed. ${next}, or name another disk.`,
       { at: path, cause },
     );
   }

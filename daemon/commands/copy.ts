@@ -4,9 +4,12 @@ import { BoundaryError } from '../formats/boundary-error.ts';
 import { currentLog } from '../formats/log-keys.ts';
 import { errorCode } from '../host/durable-file.ts';
 import { readLineage } from '../host/log-lineage.ts';
+import { writeFailure } from '../host/write-failure.ts';
 import { createCopy } from '../ledger/copy-mark.ts';
 import { openSite, type SiteOptions } from './access.ts';
+import { EXIT } from './exit.ts';
 import { print, printJson } from './render/output.ts';
+import { withVerdicts } from './verdict.ts';
 
 const HELP = `
 The directory belongs on another disk: one that may fail alone, or be taken along. Run this as the account of the daemon.
@@ -23,7 +26,11 @@ export function copyCommand(): Command {
       .description('Begin a second copy in an empty directory; the daemon then keeps it.')
       .argument('<dir>', 'empty directory, or a new one')
       .addHelpText('after', HELP)
-      .action((dir: string, options: SiteOptions) => beginCopy(resolve(dir), options)),
+      .action((dir: string, options: SiteOptions) =>
+        withVerdicts({ 'copy.not_written': EXIT.unavailable }, options, () =>
+          beginCopy(resolve(dir), options),
+        ),
+      ),
   );
 }
 
@@ -35,6 +42,13 @@ function beginCopy(directory: string, options: SiteOptions): void {
   } catch (cause) {
     const code = errorCode(cause);
     if (cause instanceof BoundaryError || code === null) throw cause;
+    const { isDisk, why, next } = writeFailure(cause);
+    if (isDisk)
+      throw new BoundaryError(
+        'copy.not_written',
+        `Nothing can be made in ${directory}: ${why}; no copy was begun. ${next}, or name a directory on another disk.`,
+        { at: directory, cause },
+      );
     throw new BoundaryError(
       'copy.not_writable',
       `Nothing can be made in ${directory} (${code}); no copy was begun. Check that its disk is mounted, and its owner.`,

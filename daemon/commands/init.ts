@@ -6,6 +6,7 @@ import { siteDir } from '../host/config.ts';
 import type { Profile } from '../host/site.ts';
 import type { SiteOptions } from './access.ts';
 import { assertOutlets, carry, type Outlets, sayWritten } from './carry.ts';
+import { EXIT } from './exit.ts';
 import { type InitReport, initSite } from './init/site.ts';
 import type { OpenedProvisioning } from './provision/read.ts';
 import { leftoverWords } from './render/leftovers.ts';
@@ -13,6 +14,7 @@ import { print, printJson, say } from './render/output.ts';
 import { moment, paint, plain, rows } from './render/text.ts';
 import { firstStart } from './start-words.ts';
 import { fingerprintWords } from './trust.ts';
+import { withVerdicts } from './verdict.ts';
 
 export { type InitOptions, type InitReport, initSite } from './init/site.ts';
 
@@ -61,16 +63,20 @@ export function initCommand(): Command {
     .option('--png <file>', 'with --from: the enrolment as QR codes, one picture each')
     .option('--qr', 'with --from: show the enrolment as QR codes')
     .addHelpText('after', HELP)
-    .action(async (options: InitCommandOptions, command: Command) => {
-      const { from, site } = options;
-      if (from !== undefined) await initFrom(from, options, command);
-      else if (site !== undefined) await initNew(site, options);
-      else
-        throw new BoundaryError(
-          'init.no_site',
-          'Name the site with --site ORIGIN, or the folder from headquarters with --from DIR; nothing was made.',
-        );
-    });
+    .action((options: InitCommandOptions, command: Command) =>
+      withVerdicts({ 'init.not_written': EXIT.unavailable }, options, () => init(options, command)),
+    );
+}
+
+async function init(options: InitCommandOptions, command: Command): Promise<void> {
+  const { from, site } = options;
+  if (from !== undefined) await initFrom(from, options, command);
+  else if (site !== undefined) await initNew(site, options);
+  else
+    throw new BoundaryError(
+      'init.no_site',
+      'Name the site with --site ORIGIN, or the folder from headquarters with --from DIR; nothing was made.',
+    );
 }
 
 async function initNew(site: string, options: InitCommandOptions): Promise<void> {

@@ -107,6 +107,7 @@ function exitCodeOf(error: BoundaryError): number | null {
   if (error.code === 'age.identity_file') return null;
   if (isBackupDefect(error)) return EXIT.tampered;
   const codes: Readonly<Record<string, number>> = {
+    'init.not_written': EXIT.unavailable,
     'restore.not_written': EXIT.unavailable,
     'restore.lost': EXIT.rolledBack,
     'restore.other_history': EXIT.tampered,

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { parseStrict } from '../formats/strict-json.ts';
+import { makeTree } from '../host/directory.ts';
 import { readBounded, syncDir, writeDurable } from '../host/durable-file.ts';
 
 /*
@@ -25,7 +26,7 @@ export function createCopy(directory: string, origin: string): void {
       { at: directory },
     );
   }
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  makeTree(directory, 0o755);
   const mark = `${JSON.stringify({ v: 1, origin })}\n`;
   writeDurable(join(directory, COPY_MARK), Buffer.from(mark, 'utf8'), 0o644);
   syncDir(dirname(directory));

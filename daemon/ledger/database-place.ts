@@ -42,7 +42,7 @@ export function openingFailure(path: string, wanted: Wanted, cause: Error & { co
   const inTheWay = /^SQLITE_(CANTOPEN|READONLY|IOERR)/.test(cause.code);
   if (inTheWay && against === 'EROFS') return readonlyDisk(path, wanted, cause);
   if (inTheWay && isDenial(against)) return forbidden(path, wanted, cause);
-  const next = /^SQLITE_FULL/.test(cause.code)
+  const next = /^SQLITE_(FULL|IOERR_SHMSIZE)/.test(cause.code)
     ? 'The disk is full: make room, then repeat.'
     : 'Verify it, or restore a backup.';
   return new BoundaryError(

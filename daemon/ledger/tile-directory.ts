@@ -1,10 +1,10 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { openCheckpoint } from '../formats/checkpoint.ts';
 import { toHex } from '../formats/digest.ts';
 import { encodeEntryBundle, entriesPath, TILE_WIDTH, tilePath, tilesForSize } from '../formats/tile.ts';
-import { namesIn } from '../host/directory.ts';
+import { makeTree, namesIn } from '../host/directory.ts';
 import { replaceFile, syncDir, writeDurable } from '../host/durable-file.ts';
 import type { LedgerReader } from './read.ts';
 import { CHECKPOINT_FILE, readTileHead, type TileHead, tileError } from './tile-reader.ts';
@@ -130,7 +130,7 @@ class TileWriter {
   }
 
   #make(path: string): void {
-    const first = mkdirSync(path, { recursive: true, mode: DIRECTORY_MODE });
+    const first = makeTree(path, DIRECTORY_MODE);
     if (first === undefined) return;
     for (let made = path; made.length >= first.length; made = dirname(made))
       this.#unsynced.add(dirname(made));

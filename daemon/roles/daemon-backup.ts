@@ -1,7 +1,7 @@
 import { unlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { backupAside } from '../backup/aside.ts';
-import { adoptBackup, temporaryName, whyNotWritten } from '../backup/place.ts';
+import { adoptBackup, temporaryName } from '../backup/place.ts';
 import { backupName, rotate } from '../backup/rotation.ts';
 import type { Degraded } from '../engine/health/facts.ts';
 import { type EngineHandle, internal, textOf } from '../engine/protocol.ts';
@@ -12,6 +12,7 @@ import { errorCode } from '../host/durable-file.ts';
 import type { Logger } from '../host/log.ts';
 import { runBySchedule } from '../host/schedule.ts';
 import type { SitePaths } from '../host/site.ts';
+import { writeFailure } from '../host/write-failure.ts';
 
 /** The backups that the daemon makes by itself. */
 export interface DaemonBackup {
@@ -47,7 +48,7 @@ export function openBackups(
     } catch (error) {
       const code = errorCode(error);
       const isSystem = code !== null && /^E[A-Z]+$/.test(code);
-      const why = isSystem ? whyNotWritten(code) : error instanceof Error ? error.message : String(error);
+      const why = isSystem ? writeFailure(error).why : error instanceof Error ? error.message : String(error);
       failed = { at, why };
       log.error({ err: error, dir: backup.dir }, 'no backup was made');
     }

@@ -2,6 +2,7 @@ import { lstatSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { BoundaryError } from '../../formats/boundary-error.ts';
 import { errorCode } from '../../host/durable-file.ts';
+import { writeFailure } from '../../host/write-failure.ts';
 import { isLocked, lockFile } from '../../ledger/database.ts';
 
 /*
@@ -23,7 +24,7 @@ export interface Building {
 
 /**
  * Begins to build the site `dir`, which is free, and clears what killed processes left of it. Throws BoundaryError
- * `init.not_writable`, and `init.in_use` while another process builds a site for the same place.
+ * `init.not_writable`, `init.not_written` where the disk refuses, and `init.in_use` while another process builds a site for the same place.
  */
 export function openBuilding(dir: string): Building {
   const parent = dirname(dir);
@@ -43,6 +44,13 @@ export function openBuilding(dir: string): Building {
     }
   } catch (cause) {
     if (cause instanceof BoundaryError) throw cause;
+    const { isDisk, why, next } = writeFailure(cause);
+    if (isDisk)
+      throw new BoundaryError(
+        'init.not_written',
+        `Nothing can be made in ${parent}: ${why}; no site was made. ${next}, or name another directory with --dir.`,
+        { at: parent, cause },
+      );
     throw new BoundaryError(
       'init.not_writable',
       `Nothing can be made in ${parent} (${errorCode(cause) ?? 'unknown cause'}); no site was made. Check its owner and mode, or name another directory with --dir.`,
@@ -59,7 +67,11 @@ function takeLock(path: string, dir: string): { release(): void } {
     try {
       lock = lockFile(path);
     } catch (cause) {
-      if (!isLocked(cause)) throw cause;
+      if (!isLocked(cause)) {
+        // A full disk takes the name of a file, and not the lock in it.
+        if (before === null) removeMade(path);
+        throw cause;
+      }
       throw new BoundaryError(
         'init.in_use',
         `Another process makes a site in ${dir} right now; nothing was done here. Wait for it, or end it.`,
@@ -75,6 +87,27 @@ function takeLock(path: string, dir: string): { release(): void } {
       };
     }
     lock.release();
+  }
+}
+
+/**
+ * Words for a disk that fails under the site that is built in `dir`: why, and what to do; null for anything else that went
+ * wrong.
+ */
+export function diskFailure(error: unknown): { why: string; next: string } | null {
+  // The daemon's own answer, while the first policy is imported.
+  if (error instanceof BoundaryError && error.code === 'disk.full')
+    return { why: 'the disk is as good as full', next: 'Make room' };
+  const isOpening = error instanceof BoundaryError && error.code.startsWith('database.');
+  const failure = writeFailure(isOpening ? error.cause : error);
+  return failure.isDisk ? failure : null;
+}
+
+function removeMade(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // What the lock failed of is the one to report.
   }
 }
 

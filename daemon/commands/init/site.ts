@@ -16,7 +16,7 @@ import { readPolicyDirectory } from '../../policy/source.ts';
 import { PolicyStore } from '../../policy/store.ts';
 import { profileOfRoot, ROOT_MAX_BYTES, readRoot } from '../../policy/update-root.ts';
 import type { OpenedProvisioning } from '../provision/read.ts';
-import { openBuilding } from './building.ts';
+import { diskFailure, openBuilding } from './building.ts';
 import { enrolPeople } from './people.ts';
 import { beginAsProvisioned, type SiteEnrolment } from './provisioned.ts';
 import { makeDirectories, makeSite } from './skeleton.ts';
@@ -109,9 +109,21 @@ export async function initSite(options: InitOptions): Promise<InitReport> {
       cleared: building.cleared,
       left: building.left,
     };
+  } catch (error) {
+    throw storageFailure(error, dir) ?? error;
   } finally {
     building.close();
   }
+}
+
+function storageFailure(error: unknown, dir: string): BoundaryError | null {
+  const failure = diskFailure(error);
+  if (failure === null) return null;
+  return new BoundaryError(
+    'init.not_written',
+    `No site was made: ${failure.why} while ${dir} was built. What was begun is removed. ${failure.next}, or name another directory with --dir.`,
+    { at: dir, cause: error },
+  );
 }
 
 /** Never overwrites: an existing site holds the only copy of its keys and history. */

@@ -11,17 +11,16 @@ import { toBase64, toHex } from '../../formats/digest.ts';
 import { followInLogs } from '../../formats/key-rotation.ts';
 import { currentLog, type LogLineage } from '../../formats/log-keys.ts';
 import { systemClock } from '../../host/clock.ts';
-import { errorCode, readBounded, syncDir } from '../../host/durable-file.ts';
+import { readBounded, syncDir } from '../../host/durable-file.ts';
 import { readLineage } from '../../host/log-lineage.ts';
 import { type SitePaths, sitePaths } from '../../host/site.ts';
 import { setUpTls } from '../../identity/issue.ts';
-import { isStorageError } from '../../ledger/database.ts';
 import { openHeadStore } from '../../ledger/head-store.ts';
 import { viewLedger } from '../../ledger/open.ts';
 import type { LedgerReader } from '../../ledger/read.ts';
 import { verifyLedger } from '../../ledger/verify.ts';
 import type { LedgerTrust } from '../../ledger/verify-range.ts';
-import { openBuilding } from '../init/building.ts';
+import { diskFailure, openBuilding } from '../init/building.ts';
 import { freeDirectory } from '../init/site.ts';
 import { makeDirectories } from '../init/skeleton.ts';
 import { logsOf, readTrustFile } from '../trust.ts';
@@ -63,15 +62,12 @@ export async function restoreSite(options: RestoreOptions): Promise<RestoreRepor
   }
 }
 
-/** Words for a disk that fails under the site that is built; null for anything else. */
 function storageFailure(error: unknown, dir: string): BoundaryError | null {
-  const code = errorCode(error) ?? '';
-  if (error instanceof BoundaryError || !(isStorageError(error) || /^E(NOSPC|DQUOT|IO|ROFS)$/.test(code)))
-    return null;
-  const why = code === 'ENOSPC' || code === 'SQLITE_FULL' ? 'the disk is full' : `the disk failed (${code})`;
+  const failure = diskFailure(error);
+  if (failure === null) return null;
   return new BoundaryError(
     'restore.not_written',
-    `Nothing was restored: ${why} while ${dir} was built. What was begun is removed. Make room, or restore to another disk.`,
+    `Nothing was restored: ${failure.why} while ${dir} was built. What was begun is removed. ${failure.next}, or restore to another disk.`,
     { at: dir, cause: error },
   );
 }
