@@ -155,12 +155,10 @@ describe('policy new', () => {
     expect(existsSync(`${dir.path}/mine`)).toBe(false);
   });
 
-  it('says where a policy lies that no site would take', () => {
-    const to = `${dir.path}/mine`;
-    const { status, stdout, stderr } = policy('new', to, '--site', 'hut.example/a_1');
-    expect(status).toBe(2);
-    expect(stdout).toMatch(/metadata.yaml:\d+: found "hut.example\/a_1"/);
-    expect(stderr).toContain(`It lies in ${to} all the same`);
+  it('is for any site that there can be', () => {
+    const { status, stdout } = policy('new', `${dir.path}/mine`, '--site', 'hut.example/a_1');
+    expect(status).toBe(0);
+    expect(stdout).toContain('sites    hut.example/a_1');
   });
 });
 
