@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { FrameKind } from '../formats/qr-frames.ts';
-import { assertFree, removeWritten, writeNew } from './permit-file.ts';
+import { assertFree, removeWritten, writeNew } from './new-file.ts';
 import { print, say } from './render/output.ts';
 
 /** Where something goes that is to be carried: a file, QR codes as pictures, QR codes on the screen. */

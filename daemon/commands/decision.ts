@@ -7,7 +7,8 @@ import { checkDisclosureCommand, discloseCommand } from './decision/disclose.ts'
 import { shredCommand, withholdCommand } from './decision/envelope.ts';
 import { decisionReplayCommand } from './decision/replay.ts';
 import { parseDecisionId } from './identifiers.ts';
-import { assertFree, writePermitFile } from './permit-file.ts';
+import { assertFree } from './new-file.ts';
+import { writePermitFile } from './permit-file.ts';
 import { type ReadOptions, recordRead } from './recorded-read.ts';
 import { renderDecision, renderDecisions, renderExplanation } from './render/decision.ts';
 import { print, printJson, say } from './render/output.ts';

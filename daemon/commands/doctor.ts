@@ -13,7 +13,7 @@ import { checkSandbox } from './doctor/sandbox.ts';
 import { checkSecretsAtRest } from './doctor/secrets.ts';
 import { checkTools } from './doctor/tools.ts';
 import { EXIT, endWith } from './exit.ts';
-import { assertFree, writeNew } from './permit-file.ts';
+import { assertFree, writeNew } from './new-file.ts';
 import { print, printJson, say } from './render/output.ts';
 import { isForbidden } from './render/status-answer.ts';
 import { count, fitted, paint, plain, type Style } from './render/text.ts';

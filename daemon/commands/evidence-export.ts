@@ -17,7 +17,7 @@ import { PolicyStore } from '../policy/store.ts';
 import { actorForRecord, connect, openSite, type SiteOptions } from './access.ts';
 import { believing } from './evidence-verify.ts';
 import { endWith } from './exit.ts';
-import { assertFree, writeNew } from './permit-file.ts';
+import { assertFree, writeNew } from './new-file.ts';
 import { print, printJson, say } from './render/output.ts';
 import { count, plain, rows } from './render/text.ts';
 import { trustOf } from './site.ts';

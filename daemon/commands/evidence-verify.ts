@@ -15,7 +15,7 @@ import {
   type TrustOptions,
 } from './countersignature.ts';
 import { endWith } from './exit.ts';
-import { assertFree, writeNew } from './permit-file.ts';
+import { assertFree, writeNew } from './new-file.ts';
 import { print, printJson } from './render/output.ts';
 import { folded, paint, plain, rows, type Style } from './render/text.ts';
 import { trustOf } from './site.ts';

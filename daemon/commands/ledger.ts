@@ -14,7 +14,7 @@ import { holdCommand, releaseCommand } from './ledger-hold.ts';
 import { archiveCommand, pruneCommand } from './ledger-prune.ts';
 import { searchCommand } from './ledger-search.ts';
 import { tailCommand } from './ledger-tail.ts';
-import { assertFree, writeNew } from './permit-file.ts';
+import { assertFree, writeNew } from './new-file.ts';
 import { type ReadOptions, withReason } from './recorded-read.ts';
 import { renderEntries, renderEntry } from './render/entry.ts';
 import { print, printJson } from './render/output.ts';

@@ -13,7 +13,8 @@ import {
 } from './access.ts';
 import { EXIT, endWith } from './exit.ts';
 import { parseDecisionId } from './identifiers.ts';
-import { assertFree, writePermitFile } from './permit-file.ts';
+import { assertFree } from './new-file.ts';
+import { writePermitFile } from './permit-file.ts';
 import { renderDecision } from './render/decision.ts';
 import { print, printJson, say } from './render/output.ts';
 

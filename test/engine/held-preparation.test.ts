@@ -25,23 +25,28 @@ const held: HeldData = {
   previous: null,
 };
 
-test('every bundle of the most that a site may have gets its turn', () => {
-  const environments = Object.fromEntries(
-    Array.from({ length: 64 }, (_, n) => [`e${n}`, { ...pinned, digest: n.toString(16).padStart(64, '0') }]),
-  );
-  const left = new Map(Object.values(environments).map(({ digest }) => [digest, 3]));
-  const policies = {
-    prepare: (digest: string): Readiness => {
-      const steps = (left.get(digest) ?? 0) - 1;
-      left.set(digest, Math.max(0, steps));
-      return steps > 0 ? 'open' : 'ready';
-    },
+/** Policies of which nothing can be read, and each step of preparation says what it is told to. */
+function preparing(prepare: (digest: string) => Readiness): Policies {
+  return {
+    prepare,
     active: () => null,
     anyActive: () => null,
     load: () => {
       throw new BoundaryError('file.missing', 'not here');
     },
   } as unknown as Policies;
+}
+
+test('every bundle of the most that a site may have gets its turn', () => {
+  const environments = Object.fromEntries(
+    Array.from({ length: 64 }, (_, n) => [`e${n}`, { ...pinned, digest: n.toString(16).padStart(64, '0') }]),
+  );
+  const left = new Map(Object.values(environments).map(({ digest }) => [digest, 3]));
+  const policies = preparing((digest) => {
+    const steps = (left.get(digest) ?? 0) - 1;
+    left.set(digest, Math.max(0, steps));
+    return steps > 0 ? 'open' : 'ready';
+  });
   const holds = new Holds([]);
   const data = { ...held, environments, site_target: { ...held.site_target, environments } };
   holds.follow(1, { type: 'policy.held', at: '2026-11-20T12:00:00.000Z', data } as unknown as Entry);
@@ -54,14 +59,7 @@ test('every bundle of the most that a site may have gets its turn', () => {
 
 test('an update that waits is put in force once every rule is ready, some steps each second', () => {
   const steps: Readiness[] = ['read', ...Array<Readiness>(30).fill('open')];
-  const policies = {
-    prepare: () => steps.shift() ?? 'ready',
-    active: () => null,
-    anyActive: () => null,
-    load: () => {
-      throw new BoundaryError('file.missing', 'not here');
-    },
-  } as unknown as Policies;
+  const policies = preparing(() => steps.shift() ?? 'ready');
   const holds = new Holds([]);
   holds.follow(1, { type: 'policy.held', at: '2026-11-20T12:00:00.000Z', data: held } as unknown as Entry);
   const time = { now: NOW, trust: 'trusted' } as unknown as Reading;

@@ -8,7 +8,7 @@ import { readRequest } from '../carried.ts';
 import { assertOutlets, carry, hasOutlet, type Outlets } from '../carry.ts';
 import { ID_TOKEN_HELP, ID_TOKEN_OPTION, type IdTokenOptions, withIdToken } from '../id-token.ts';
 import { parseDecisionId } from '../identifiers.ts';
-import { writeNew } from '../permit-file.ts';
+import { writeNew } from '../new-file.ts';
 import { renderDecision } from '../render/decision.ts';
 import { print, printJson } from '../render/output.ts';
 import { signAbout } from '../sign-act.ts';

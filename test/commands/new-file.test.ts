@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { carry } from '../../daemon/commands/carry.ts';
-import { assertFree, writeNew } from '../../daemon/commands/permit-file.ts';
+import { assertFree, writeNew } from '../../daemon/commands/new-file.ts';
 import { temporaryDir } from '../host/temporary.ts';
 
 test('a new file has its content and mode, and never replaces another', () => {
