@@ -13,7 +13,7 @@ import { decodeEntry, type EntryActor } from '../formats/entry.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { SignedAct } from '../formats/signed-act.ts';
 import type { Batch, EngineState } from './context.ts';
-import type { LoadedPolicy } from './policies.ts';
+import type { LoadedPolicy } from './stored-bundles.ts';
 
 /** Stream of everything out of the ordinary. */
 const ANOMALY_STREAM = 'anomalies';

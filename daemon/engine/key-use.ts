@@ -3,7 +3,7 @@ import { checkKeyUse, type KeyUse } from '../core/security-key.ts';
 import type { JsonObject } from '../formats/json.ts';
 import type { SignedAct } from '../formats/signed-act.ts';
 import type { Batch } from './context.ts';
-import type { LoadedPolicy } from './policies.ts';
+import type { LoadedPolicy } from './stored-bundles.ts';
 
 /** A signature that was verified, as far as its key is concerned. */
 interface Signed {

@@ -17,8 +17,9 @@ import {
 } from '../core/peer.ts';
 import { judgeSummary, SUMMARIES } from '../core/reading.ts';
 import { type Refusal, refuse } from '../core/refusal.ts';
-import type { LoadedPolicy, Policies } from './policies.ts';
+import type { Policies } from './policies.ts';
 import type { EngineCall, Peer } from './protocol.ts';
+import type { LoadedPolicy } from './stored-bundles.ts';
 import type { Reading } from './time.ts';
 
 /** How the site wants its callers known; local settings, which can only narrow what policy allows. */

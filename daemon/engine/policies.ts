@@ -1,25 +1,17 @@
-import { join } from 'node:path';
-import { type Bundle, parseBundle } from '../core/bundle.ts';
-import { type CompiledBundle, compileBundle, openCheckedBundle } from '../core/compile.ts';
+import type { Bundle } from '../core/bundle.ts';
+import type { CompiledBundle } from '../core/compile.ts';
 import type { FreshnessStep } from '../core/freshness.ts';
 import { PRODUCTION } from '../core/minimum.ts';
 import { hasIdentity } from '../core/peer.ts';
-import { type Roster, rosterOf, rosterSteps } from '../core/roster.ts';
 import type { PolicyName } from '../core/shadow.ts';
-import { type Suspended, underSuspensions } from '../core/suspended.ts';
-import { BoundaryError } from '../formats/boundary-error.ts';
-import { sha256Hex } from '../formats/digest.ts';
-import { readBounded } from '../host/durable-file.ts';
+import type { Suspended } from '../core/suspended.ts';
 import { AnchorAge } from './anchor-age.ts';
 import { PolicyAge } from './policy-age.ts';
+import { Preparations, type Readiness } from './preparations.ts';
+import { type LoadedPolicy, StoredBundles } from './stored-bundles.ts';
 
-const BUNDLE_MAX_BYTES = 1_048_576;
 /** Bundles that are kept ready although no environment runs them any more: decisions may be pinned to them. */
 const OLD_BUNDLES = 4;
-/** Bundles that may be made ready at a time: for each environment that a site may have, one in force and one in shadow. */
-const PREPARED_MAX = 64;
-/** Rules that one step of preparation makes ready: less than a millisecond. */
-const RULES_PER_STEP = 3;
 
 /** `data` of the newest `policy.applied` entry: what is in force is what the ledger says, never what lies on disk. */
 export interface AppliedPolicy {
@@ -56,12 +48,6 @@ export interface SiteTarget {
 /** A bundle in shadow, and the classes that it is asked about; absent: all. */
 type ShadowPin = PinnedBundle & { path: string; classes?: string[] };
 
-/** A bundle ready to judge, with its roster. */
-export interface LoadedPolicy {
-  compiled: CompiledBundle;
-  roster: Roster;
-}
-
 /** A bundle in shadow: judged beside the one in force, never enforced. */
 export interface ShadowPolicy {
   name: PolicyName;
@@ -73,31 +59,16 @@ export interface ShadowPolicy {
 }
 
 /**
- * How far a bundle is on its way: being read, fit to be put in force (no decision waits for it longer than for the rules
- * of its own class), or with every rule made ready.
- */
-export type Readiness = 'read' | 'open' | 'ready';
-
-/** A bundle on its way to being in force. */
-interface Preparation {
-  /** Null until it is `open`. */
-  policy: LoadedPolicy | null;
-  /** At its end it is `ready`. */
-  steps: Iterator<Readiness, undefined>;
-}
-
-/**
  * The bundles that decisions run under: the active one of each environment, and any that a past decision is pinned to.
- * Reads the content-addressed store; every load checks the digest, so a file changed on disk is noticed and not used.
  *
  * A bundle is checked in every respect before it is put in force: here, or beforehand in another thread, so that nobody
  * has to wait for it. What was in force once was checked then, and its digest says that it is the same.
  */
 export class Policies {
-  readonly #directory: string;
   readonly #suspended: Suspended;
+  readonly #store: StoredBundles;
   readonly #loaded = new Map<string, LoadedPolicy>();
-  readonly #preparing = new Map<string, Preparation>();
+  readonly #preparations: Preparations;
   #applied: AppliedPolicy | null = null;
   #failures = new Map<string, string>();
   readonly #shadows = new Map<string, ShadowPolicy>();
@@ -111,7 +82,8 @@ export class Policies {
   /** `suspended`: what does not count at this site, looked at whenever a roster is asked. */
   constructor(policyDirectory: string, suspended: Suspended = new Set()) {
     this.#suspended = suspended;
-    this.#directory = join(policyDirectory, 'bundles');
+    this.#store = new StoredBundles(policyDirectory, suspended);
+    this.#preparations = new Preparations(this.#store, this.#loaded);
   }
 
   get applied(): AppliedPolicy | null {
@@ -145,8 +117,7 @@ export class Policies {
     }
     this.#followShadows(applied);
     this.#forgetOld();
-    // The rest of what is in force is made ready when a request needs it.
-    this.#preparing.clear();
+    this.#preparations.clear();
     this.#inForce = [
       ...new Set([...bundles.keys()].flatMap((environment) => this.active(environment) ?? [])),
     ];
@@ -230,57 +201,9 @@ export class Policies {
     return null;
   }
 
-  /**
-   * A step towards having a bundle ready: reading, the roster, the rules for all classes, then the others, each in pieces.
-   * Returns how far it is; `open` is far enough for `admit`, and what is asked for before it is `ready` is made so then. Throws `BoundaryError`
-   * when it is missing, was changed, or is found to be defective on the way.
-   */
+  /** A step towards having a bundle ready to be put in force (`Preparations.step`). */
   prepare(digest: string): Readiness {
-    try {
-      return this.#preparation(digest).steps.next().value ?? 'ready';
-    } catch (error) {
-      this.#preparing.delete(digest);
-      throw error;
-    }
-  }
-
-  #preparation(digest: string): Preparation {
-    const known = this.#preparing.get(digest);
-    if (known !== undefined) return known;
-    const [oldest] = this.#preparing.keys();
-    if (oldest !== undefined && this.#preparing.size >= PREPARED_MAX) this.#preparing.delete(oldest);
-    const made: Preparation = {
-      policy: null,
-      steps: this.#steps(digest, (policy) => {
-        made.policy = policy;
-      }),
-    };
-    this.#preparing.set(digest, made);
-    return made;
-  }
-
-  *#steps(digest: string, onOpen: (policy: LoadedPolicy) => void): Generator<Readiness, undefined> {
-    // One that was only read, for its roster say, has no rules ready yet.
-    const policy = this.#loaded.get(digest) ?? (yield* this.#reading(digest));
-    const rules = policy.compiled.prepare();
-    let rule = rules.next();
-    for (let n = 1; rule.value === 'general'; n++, rule = rules.next())
-      if (n % RULES_PER_STEP === 0) yield 'read';
-    onOpen(policy);
-    yield 'open';
-    for (let n = 1; rule.done !== true; n++, rule = rules.next()) if (n % RULES_PER_STEP === 0) yield 'open';
-    return undefined;
-  }
-
-  *#reading(digest: string): Generator<Readiness, LoadedPolicy> {
-    const bytes = this.#bytes(digest);
-    yield 'read';
-    const bundle = parsed(bytes);
-    const members = rosterSteps(bundle);
-    let member = members.next();
-    for (; member.done !== true; member = members.next()) yield 'read';
-    yield 'read';
-    return this.#under({ compiled: openCheckedBundle(bundle, digest), roster: member.value });
+    return this.#preparations.step(digest);
   }
 
   /**
@@ -290,57 +213,22 @@ export class Policies {
   admit(digest: string, checked: boolean): LoadedPolicy {
     const known = this.#loaded.get(digest);
     if (known !== undefined) return known;
-    const policy = checked ? this.#prepared(digest) : this.#under(compiled(this.#bytes(digest), digest));
+    const policy = checked
+      ? (this.#preparations.opened(digest) ?? this.#store.open(digest))
+      : this.#store.check(digest);
     this.#loaded.set(digest, policy);
     return policy;
-  }
-
-  #prepared(digest: string): LoadedPolicy {
-    return this.#preparing.get(digest)?.policy ?? this.#under(opened(this.#read(digest), digest));
   }
 
   /** The bundle with this digest that was in force once. Throws `BoundaryError` when it is missing or changed. */
   load(digest: string): LoadedPolicy {
     const known = this.#loaded.get(digest);
     if (known !== undefined) return known;
-    const policy = this.#under(opened(this.#read(digest), digest));
+    const policy = this.#store.open(digest);
     this.#loaded.set(digest, policy);
     this.#forgetOld();
     return policy;
   }
-
-  #under(policy: LoadedPolicy): LoadedPolicy {
-    return { ...policy, roster: underSuspensions(policy.roster, this.#suspended) };
-  }
-
-  #read(digest: string): Bundle {
-    return parsed(this.#bytes(digest));
-  }
-
-  #bytes(digest: string): Uint8Array {
-    const bytes = readBounded(join(this.#directory, `${digest}.json`), BUNDLE_MAX_BYTES);
-    if (sha256Hex(bytes) === digest) return bytes;
-    throw new BoundaryError(
-      'policy.digest_mismatch',
-      `The stored bundle ${digest} was changed on disk. It is not used; import the policy again.`,
-    );
-  }
-}
-
-/** Bytes whose digest says what they are. */
-function parsed(bytes: Uint8Array): Bundle {
-  return JSON.parse(Buffer.from(bytes).toString('utf8')) as Bundle;
-}
-
-/** A bundle that nobody has checked yet. */
-function compiled(bytes: Uint8Array, digest: string): LoadedPolicy {
-  const { bundle } = parseBundle(bytes);
-  return { compiled: compileBundle(bundle, digest), roster: rosterOf(bundle) };
-}
-
-/** A bundle that was checked: its digest says that it is the same. */
-function opened(bundle: Bundle, digest: string): LoadedPolicy {
-  return { compiled: openCheckedBundle(bundle, digest), roster: rosterOf(bundle) };
 }
 
 function identitiesIn(bundles: Iterable<Bundle>): number {

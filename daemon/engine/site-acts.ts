@@ -7,7 +7,8 @@ import type { ActKind, SignedAct } from '../formats/signed-act.ts';
 import type { Batch } from './context.ts';
 import { judgeKeyUse } from './key-use.ts';
 import { actData, readAct } from './methods/read-act.ts';
-import type { LoadedPolicy, Policies } from './policies.ts';
+import type { Policies } from './policies.ts';
+import type { LoadedPolicy } from './stored-bundles.ts';
 import { isOfFormerLog } from './succeed.ts';
 
 /** A signed act about the site that counts: what it says, who gave it, and itself as evidence for the entry's `data`. */

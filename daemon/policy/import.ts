@@ -2,7 +2,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { recordableText } from '../core/scrub.ts';
-import type { Readiness } from '../engine/policies.ts';
+import type { Readiness } from '../engine/preparations.ts';
 import { type EngineHandle, type EngineMethod, type EngineReply, textOf } from '../engine/protocol.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import type { JsonObject } from '../formats/json.ts';

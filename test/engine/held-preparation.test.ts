@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type HeldData, Holds } from '../../daemon/engine/holds.ts';
-import type { Policies, Readiness } from '../../daemon/engine/policies.ts';
+import type { Policies } from '../../daemon/engine/policies.ts';
+import type { Readiness } from '../../daemon/engine/preparations.ts';
 import type { Reading } from '../../daemon/engine/time.ts';
 import { BoundaryError } from '../../daemon/formats/boundary-error.ts';
 import type { Entry } from '../../daemon/formats/entry.ts';

@@ -2,9 +2,9 @@ import type { Refusal, RefusalCode } from '../../core/refusal.ts';
 import type { EntryActor } from '../../formats/entry.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { type Batch, proofOf } from '../context.ts';
-import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, problem } from '../reply.ts';
+import type { LoadedPolicy } from '../stored-bundles.ts';
 import { callerData } from './peers.ts';
 import { readAct } from './read-act.ts';
 

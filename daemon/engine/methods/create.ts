@@ -20,9 +20,9 @@ import { diskFull } from '../disk-routine.ts';
 import { sealEnvelope } from '../envelopes.ts';
 import { firstReply } from '../first-reply.ts';
 import { type FormerDecision, MEND } from '../former-logs.ts';
-import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall } from '../protocol.ts';
 import { type AfterCommit, decisionReply, problem } from '../reply.ts';
+import type { LoadedPolicy } from '../stored-bundles.ts';
 import { checkPending, checkRate } from './limits.ts';
 
 const PRODUCTION = 'production';

@@ -8,7 +8,7 @@ import { BoundaryError } from '../../formats/boundary-error.ts';
 import { decodeEntry } from '../../formats/entry.ts';
 import { type Grant, grantDigest, parseGrant } from '../../formats/grant.ts';
 import type { Batch, EngineState } from '../context.ts';
-import type { LoadedPolicy } from '../policies.ts';
+import type { LoadedPolicy } from '../stored-bundles.ts';
 import { noGrant } from './grant-views.ts';
 
 /** A section with its grants: the only kind under which a grant is worth anything. */

@@ -5,9 +5,9 @@ import { isRefusal, type Refusal } from '../../core/refusal.ts';
 import type { JsonObject } from '../../formats/json.ts';
 import { type Batch, type EngineState, loadDecision } from '../context.ts';
 import { unknownDecision } from '../former-logs.ts';
-import type { LoadedPolicy } from '../policies.ts';
 import type { EngineCall, EngineReply } from '../protocol.ts';
 import { problem, reply } from '../reply.ts';
+import type { LoadedPolicy } from '../stored-bundles.ts';
 import type { Reading } from '../time.ts';
 
 /** What was found about the ID token beside an act; null when there was none. Text is a token that nobody verified. */

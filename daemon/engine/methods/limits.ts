@@ -2,7 +2,7 @@ import { type Refusal, refuse } from '../../core/refusal.ts';
 import { ANYBODY } from '../../core/watched.ts';
 import { recordLimit } from '../anomalies.ts';
 import type { Batch } from '../context.ts';
-import type { LoadedPolicy } from '../policies.ts';
+import type { LoadedPolicy } from '../stored-bundles.ts';
 
 /**
  * Whether an actor asks more often than policy lets it; everybody whom the policy does not know shares one measure. A
