@@ -190,13 +190,8 @@ export class Stage {
   whereIs(secret: string): string[] {
     const needle = Buffer.from(secret);
     const places = [this.paths.state, this.paths.gateway, this.paths.outbox, this.paths.run];
-    const files = places.flatMap((place) =>
-      readdirSync(place, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile())
-        .map((entry) => join(entry.parentPath, entry.name)),
-    );
     const logs = ['daemon.log', 'gateway.log'].map((name) => join(this.dir, name));
-    return [...files, ...logs].filter((path) => readFileSync(path).includes(needle));
+    return [...places.flatMap(filesBelow), ...logs].filter((path) => contentOf(path).includes(needle));
   }
 
   /** The ends of the logs of our processes, for a failure's report. */
@@ -231,5 +226,26 @@ export class Stage {
         return [];
       }
     });
+  }
+}
+
+/** Every file below a directory in which others are at work: one that is gone by now is none. */
+function filesBelow(dir: string): string[] {
+  const entries = unlessGone(() => readdirSync(dir, { withFileTypes: true })) ?? [];
+  return entries.flatMap((entry) => {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) return filesBelow(path);
+    return entry.isFile() ? [path] : [];
+  });
+}
+
+const contentOf = (path: string): Buffer => unlessGone(() => readFileSync(path)) ?? Buffer.alloc(0);
+
+function unlessGone<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
   }
 }
