@@ -13,6 +13,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bundle } from './bundle.ts';
+import { RUNTIME_OPTIONS } from './runtime-options.ts';
 import { ARCHITECTURES, type Architecture, fillPackerCache, NODE_VERSION, type Runtime } from './runtimes.ts';
 
 /*
@@ -83,7 +84,7 @@ export async function makeExecutables({
     const require = createRequire(import.meta.url);
     const packSea = (require('@yao-pkg/pkg/lib-es5/sea.js') as { default: PackSea }).default;
     // The blob keeps the path of its main file: one that is the same wherever this is built, as seen from pkg's own directory.
-    const seaConfig = { main: '../boot.cjs', assets };
+    const seaConfig = { main: '../boot.cjs', assets, execArgv: RUNTIME_OPTIONS };
     await quietly(() => packSea(join(work, 'boot.cjs'), { targets, signature: false, seaConfig }));
     chmodSync(output, 0o755);
     copyFileSync(output, join(out, `holdfast-linux-${arch}.new`));

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { RUNTIME_OPTIONS } from '../packaging/runtime-options.ts';
 
 /*
  * The program that is tested: the sources of this checkout, or an executable (and what runs it) named by the environment:
@@ -10,7 +11,7 @@ const named = process.env.HOLDFAST_PROGRAM?.split(' ').filter((word) => word !==
 /** Words before the command's own arguments. */
 export const PROGRAM: readonly [string, ...string[]] =
   named[0] === undefined
-    ? [process.execPath, join(import.meta.dirname, '../daemon/main.ts')]
+    ? [process.execPath, ...RUNTIME_OPTIONS, join(import.meta.dirname, '../daemon/main.ts')]
     : [named[0], ...named.slice(1)];
 
 /** How many times longer everything may take: an emulated processor is slow. */

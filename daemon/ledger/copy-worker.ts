@@ -1,8 +1,8 @@
-import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { currentLog } from '../formats/log-keys.ts';
 import { readLineage } from '../host/log-lineage.ts';
+import { stepBack } from '../host/thread-rank.ts';
 import { type CopyJob, type CopyReport, copyRound } from './second-copy.ts';
 import type { VerifyReport } from './verify.ts';
 import { verifyTileDirectory } from './verify-tiles.ts';
@@ -37,8 +37,7 @@ let dueAt = Number.POSITIVE_INFINITY;
 let restedAt = 0;
 let verifying = false;
 
-// Of this thread alone: on Linux each thread has a priority of its own.
-setPriority(10);
+stepBack();
 parentPort?.on('message', (message: ToCopier) => {
   if (message === 'stop') finish();
   else if (message === 'verify') void verify();

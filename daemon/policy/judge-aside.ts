@@ -9,17 +9,57 @@ export type FromJudge =
   | { judgement: Judgement }
   | { refused: { code: string; message: string; at: string | undefined } };
 
+/** What the thread is started with. */
+export interface JudgeThreadJob {
+  job: JudgeJob;
+  /** Whether it runs only while nobody else wants to, or as one of them. */
+  rank: 'aside' | 'back';
+}
+
 /** What an update may make the thread take, beside files: far more than the largest good one does. */
 const HEAP_MB = 512;
+/** Several times what the largest update takes where a processor is free now and then. */
+const ASIDE_MS = 15_000;
 
 /**
- * `judgeUpdate` on a thread of its own, of low priority: neither sockets nor engine wait for it, and whatever an update
- * makes it take is gone when it ends. Throws as `judgeUpdate` does.
+ * `judgeUpdate` on a thread of its own, which runs while nobody else wants to: neither sockets nor engine wait for it, and
+ * whatever an update makes it take is gone when it ends. A machine that is busy all the time leaves such a thread next to
+ * nothing, and an update may revoke a stolen key: one that is not judged within `asideMs` is judged anew by a thread that
+ * competes, and `onGood` may hear of it again. Throws as `judgeUpdate` does.
  */
-export async function judgeAside(job: JudgeJob, onGood: (update: GoodUpdate) => void): Promise<Judgement> {
+export async function judgeAside(
+  job: JudgeJob,
+  onGood: (update: GoodUpdate) => void,
+  asideMs: number = ASIDE_MS,
+): Promise<Judgement> {
+  const aside = startJudge({ job, rank: 'aside' }, onGood);
+  const timer = Promise.withResolvers<null>();
+  const late = setTimeout(timer.resolve, asideMs, null);
+  try {
+    const judgement = await Promise.race([aside.judgement, timer.promise]);
+    if (judgement !== null) return judgement;
+  } finally {
+    clearTimeout(late);
+    await aside.end();
+  }
+  const competing = startJudge({ job, rank: 'back' }, onGood);
+  try {
+    return await competing.judgement;
+  } finally {
+    await competing.end();
+  }
+}
+
+interface JudgeThread {
+  judgement: Promise<Judgement>;
+  /** Nothing of it is at work any more once this resolves. */
+  end(): Promise<unknown>;
+}
+
+function startJudge(workerData: JudgeThreadJob, onGood: (update: GoodUpdate) => void): JudgeThread {
   const { promise, resolve, reject } = Promise.withResolvers<Judgement>();
   const worker = startThread(new URL('./judge-worker.ts', import.meta.url), {
-    workerData: job,
+    workerData,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
   });
   worker.on('message', (message: FromJudge) => {
@@ -31,11 +71,9 @@ export async function judgeAside(job: JudgeJob, onGood: (update: GoodUpdate) => 
   worker.once('exit', (code) =>
     reject(new Error(`the thread that judges an update ended with code ${code}`)),
   );
-  try {
-    return await promise;
-  } finally {
-    await worker.terminate();
-  }
+  // One that was ended before it came to a judgement has nobody who waits for it.
+  promise.catch(() => {});
+  return { judgement: promise, end: () => worker.terminate() };
 }
 
 function refusal({ code, message, at }: { code: string; message: string; at: string | undefined }): Error {

@@ -1,13 +1,18 @@
-import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BoundaryError } from '../formats/boundary-error.ts';
+import { stepAside, stepBack } from '../host/thread-rank.ts';
 import { type JudgeJob, judgeUpdate } from './judge.ts';
-import type { FromJudge } from './judge-aside.ts';
+import type { FromJudge, JudgeThreadJob } from './judge-aside.ts';
 
 /* Thread of `judgeAside`: one update, then it is over. */
 
-stepBack();
-void answer(workerData as JudgeJob).then(tell);
+void judge(workerData as JudgeThreadJob).then(tell);
+
+async function judge({ job, rank }: JudgeThreadJob): Promise<FromJudge> {
+  if (rank === 'aside') await stepAside();
+  else stepBack();
+  return answer(job);
+}
 
 async function answer(job: JudgeJob): Promise<FromJudge> {
   try {
@@ -21,13 +26,4 @@ async function answer(job: JudgeJob): Promise<FromJudge> {
 
 function tell(message: FromJudge): void {
   parentPort?.postMessage(message);
-}
-
-/** On Linux this lowers the calling thread alone. Who may not say so has the same rank as everybody. */
-function stepBack(): void {
-  try {
-    setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
-  } catch {
-    // Only others are served a little later then.
-  }
 }

@@ -9,6 +9,7 @@ import { loadConfig } from '../../daemon/host/config.ts';
 import { sitePaths } from '../../daemon/host/site.ts';
 import { verifyLedger } from '../../daemon/ledger/verify.ts';
 import { makeBackup } from '../../daemon/roles/daemon-backup.ts';
+import { inject, noStrace, withStrace } from '../crash/strace.ts';
 import { ROOT } from '../structure/sources.ts';
 import { until } from '../world.ts';
 import { type BackupWorld, backupWorld, configure, PATIENCE_MS } from './backup-world.ts';
@@ -78,6 +79,18 @@ test(
     );
     const site = await on.world.json('ledger', 'verify');
     expect(report).toMatchObject({ code: 0, entries: site.entries ?? -1 });
+  },
+  PATIENCE_MS,
+);
+
+// What the daemon's unit leaves out of its filter of system calls.
+test.skipIf(noStrace !== null)(
+  `a daemon that may not change the rank of its threads keeps the second copy${withStrace}`,
+  async () => {
+    await withCopy();
+    await on.world.daemon({ wrap: inject('setpriority,sched_setscheduler:error=EPERM') });
+    await on.decide(5);
+    await until('the copy to be current', isCurrent);
   },
   PATIENCE_MS,
 );

@@ -9,6 +9,7 @@ import { type VerifiedPermit, verifyPermit } from '../../daemon/formats/permit.t
 import { type LogTrust, parsePolicy } from '../../daemon/formats/tlog-policy.ts';
 import { parseProof } from '../../daemon/formats/tlog-proof.ts';
 import { sitePaths } from '../../daemon/host/site.ts';
+import { RUNTIME_OPTIONS } from '../../packaging/runtime-options.ts';
 import { type Server, startServer } from './processes.ts';
 import type { Question } from './questions.ts';
 
@@ -28,7 +29,9 @@ export const ALLOWED = '"permit":{';
 
 /** Runs one command of ours to its end, as an operator would. Returns its stdout; throws with its stderr. */
 export async function runCommand(args: string[]): Promise<string> {
-  const { stdout } = await execute(process.execPath, [MAIN, ...args], { maxBuffer: OUTPUT_MAX });
+  const { stdout } = await execute(process.execPath, [...RUNTIME_OPTIONS, MAIN, ...args], {
+    maxBuffer: OUTPUT_MAX,
+  });
   return stdout;
 }
 
@@ -56,7 +59,7 @@ export function startRole(
 ): Promise<Server> {
   return startServer({
     command: process.execPath,
-    args: [...nodeOptions, MAIN, role, '--dir', dir],
+    args: [...RUNTIME_OPTIONS, ...nodeOptions, MAIN, role, '--dir', dir],
     socket: socketOf(dir, role === 'daemon' ? 'request' : 'gateway'),
     readyPath: '/v1/ready',
   });

@@ -30,6 +30,7 @@ type Judge = (job: JudgeJob, onGood: (update: GoodUpdate) => void) => Promise<Ju
 const WAYS: [string, Judge][] = [
   ['in this thread', judgeUpdate],
   ['on a thread of its own', judgeAside],
+  ['by a second thread, the first having no time', (job, onGood) => judgeAside(job, onGood, 0)],
 ];
 
 describe.each(WAYS)('an update judged %s', (_where, judge) => {

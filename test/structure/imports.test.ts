@@ -126,11 +126,12 @@ describe('imports', () => {
     expect(users.map(({ path }) => path)).toEqual(['daemon/ledger/database.ts']);
   });
 
-  it('call the C library from three small files only', () => {
+  it('call the C library from four small files only', () => {
     const users = sources.filter(({ imports }) => imports.some(({ to }) => packageOf(to) === 'koffi'));
     expect(users.map(({ path }) => path)).toEqual([
       'daemon/host/kernel-clock.ts',
       'daemon/host/notify.ts',
+      'daemon/host/thread-rank.ts',
       'daemon/identity/peer-credentials.ts',
     ]);
   });

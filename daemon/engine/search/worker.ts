@@ -1,7 +1,7 @@
-import { constants, setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { SearchQuery } from '../../core/search.ts';
 import { DiskReserve } from '../../host/disk-reserve.ts';
+import { stepBack } from '../../host/thread-rank.ts';
 import { isCorruption } from '../../ledger/database.ts';
 import { followLedger } from '../../ledger/follow.ts';
 import { deleteSearchIndex } from '../../ledger/search-index.ts';
@@ -143,15 +143,6 @@ class SearchThread {
 function wordsOf(error: unknown): string {
   const code = (error as { code?: unknown }).code;
   return typeof code === 'string' ? code : error instanceof Error ? error.message : String(error);
-}
-
-/** On Linux this lowers the calling thread alone: the writer and the sockets come first. */
-function stepBack(): void {
-  try {
-    setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
-  } catch {
-    // Only others are served a little later then.
-  }
 }
 
 if (parentPort === null) throw new Error('engine/search/worker runs as a worker thread');
