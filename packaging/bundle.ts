@@ -43,7 +43,7 @@ export async function bundle(root: string): Promise<Bundle> {
       js: '(function(require){"use strict";const module={exports:{}},__dirname="/nowhere",__filename="/nowhere/holdfast.cjs";let exports=module.exports;',
     },
     footer: { js: 'return module.exports})' },
-    plugins: [ownModules(root), nativeAddons()],
+    plugins: [ownModules(root), nativeAddons(), unused()],
   });
   const [output] = outputFiles;
   if (output === undefined) throw new Error('esbuild wrote nothing');
@@ -130,6 +130,25 @@ function nativeAddons(): Plugin {
         );
         return { contents: place(found, 'createRequire(import.meta.url)', '() => null', path), loader: 'js' };
       });
+    },
+  };
+}
+
+/**
+ * Parts of packages that nothing of ours calls: fastify's way to ask a server without a connection, and the runtime's own
+ * metrics with the tracing that they bring along.
+ */
+function unused(): Plugin {
+  return {
+    name: 'unused',
+    setup({ onLoad, onResolve }) {
+      onResolve({ filter: /^light-my-request$|^\.\/lib\/defaultMetrics$/ }, ({ path }) => ({
+        path,
+        namespace: 'unused',
+      }));
+      onLoad({ filter: /./, namespace: 'unused' }, ({ path }) => ({
+        contents: `module.exports = () => { throw new Error('${path} is not part of the program'); };`,
+      }));
     },
   };
 }
