@@ -5,6 +5,7 @@ import type { Bundle, BundlePrincipal } from './bundle.ts';
 import type { Decision } from './decision.ts';
 import { lapseOf } from './peer.ts';
 import type { Target } from './request.ts';
+import { atOnce } from './steps.ts';
 
 /** A principal as the roster of one bundle knows it, reached through one of its keys. */
 export interface RosterMember {
@@ -31,11 +32,7 @@ export interface Roster {
 
 /** Indexes a checked bundle's principals. Throws `BoundaryError` on a key line that does not parse. */
 export function rosterOf(bundle: Bundle): Roster {
-  const steps = rosterSteps(bundle);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-  }
+  return atOnce(rosterSteps(bundle));
 }
 
 /** Keys that one step of `rosterSteps` looks at: about a millisecond. */

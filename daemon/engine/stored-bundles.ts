@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type Bundle, parseBundle } from '../core/bundle.ts';
 import { type CompiledBundle, compileBundle, openCheckedBundle } from '../core/compile.ts';
 import { type Roster, rosterOf, rosterSteps } from '../core/roster.ts';
+import { atOnce } from '../core/steps.ts';
 import { type Suspended, underSuspensions } from '../core/suspended.ts';
 import { BoundaryError } from '../formats/boundary-error.ts';
 import { sha256Hex } from '../formats/digest.ts';
@@ -37,11 +38,7 @@ export class StoredBundles {
 
   /** A bundle that was checked: its digest says that it is the same. */
   open(digest: string): LoadedPolicy {
-    const steps = this.opening(digest);
-    for (;;) {
-      const { done, value } = steps.next();
-      if (done === true) return value;
-    }
+    return atOnce(this.opening(digest));
   }
 
   /** `open` in steps of about a millisecond, for who has others to serve in between. */

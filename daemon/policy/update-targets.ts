@@ -126,7 +126,7 @@ function checkBundle(
       undefined,
       pinned.path,
     );
-  // Its date would be believed: the site would think that it is later than it can be.
+  // What was given to a site cannot be newer than that: somebody's clock or pen was wrong, and people go by the date.
   if (!(Date.parse(metadata.issued_at) <= Date.parse(issued_at) + CLOCKS_APART_MS))
     throw notAccepted(
       'update.bundle_issued',
