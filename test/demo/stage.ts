@@ -10,6 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -145,6 +146,18 @@ export class Stage {
       must(performance.now() < deadline, `waited ${GIVE_UP_MS / 1_000} s for ${what}`);
       await pause(10);
     }
+  }
+
+  /** Ends the siren, which sounds until then. It goes to the service itself: nobody governs that. */
+  async silence(): Promise<void> {
+    const reply = Promise.withResolvers<void>();
+    const path = join(this.work, 'network.sock');
+    request({ socketPath: path, path: '/silence', method: 'POST', agent: false }, (answer) =>
+      answer.resume().once('end', reply.resolve),
+    )
+      .once('error', reply.reject)
+      .end();
+    await reply.promise;
   }
 
   /** Has the gateway act; a refusal is an answer here. */

@@ -54,6 +54,7 @@ describe('a daemon that is killed while a tool runs', () => {
     const call = stage.act(ask('agent_tool_call', 'tool:siren', 'test', { arguments: ['1'] }));
     await stage.until('the tool to run', async () => rung() === before + 1);
     await stage.end('daemon', 'SIGKILL');
+    await stage.silence();
     const done = await call;
     expect(done.outcome).toMatchObject({ result: 'succeeded' });
     const id = done.decision?.decision_id ?? '';
