@@ -3,9 +3,9 @@ import koffi from 'koffi';
 import { randomBytes } from '../host/random.ts';
 
 /*
- * Asks the C library directly, as only `host/kernel-clock.ts` does beside it: which local user is on the other end of a Unix socket, by the kernel's
- * word (SO_PEERCRED, unix(7)). The descriptor comes from a member of node's sockets that is not documented, so it is
- * tried out at start, and nobody is identified by a uid when it does not work.
+ * Asks the C library directly which local user is on the other end of a Unix socket, by the kernel's word (SO_PEERCRED,
+ * unix(7)). The descriptor comes from a member of node's sockets that is not documented, so it is tried out at start, and
+ * nobody is identified by a uid when it does not work.
  */
 
 const SOL_SOCKET = 1;

@@ -85,12 +85,17 @@ test(
 
 // What the daemon's unit leaves out of its filter of system calls.
 test.skipIf(noStrace !== null)(
-  `a daemon that may not change the rank of its threads keeps the second copy${withStrace}`,
+  `a daemon that may not change the rank of its threads keeps the second copy and makes backups${withStrace}`,
   async () => {
     await withCopy();
+    const dir = join(on.world.root, 'backups');
+    mkdirSync(dir);
+    configure(on.world, { backup: { dir, to: [on.recipient], schedule: '* * * * *' } });
     await on.world.daemon({ wrap: inject('setpriority,sched_setscheduler:error=EPERM') });
     await on.decide(5);
     await until('the copy to be current', isCurrent);
+    // The next full minute.
+    await until('a backup', async () => readdirSync(dir).some((name) => name.endsWith('.age')));
   },
   PATIENCE_MS,
 );
